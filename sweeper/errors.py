@@ -1,0 +1,112 @@
+"""Every error that sweeper raises on purpose.
+
+    SweeperError                    anything a caller may want to catch; exit code 1
+    ├── InputError                  the user can mend it: bad file, option, name, environment; exit code 2
+    │   ├── StudyFileError          faults in a study file, each with file, line and field
+    │   ├── DataError               a data set that is missing or unreadable
+    │   ├── StudyExistsError        a changed study file under the name of a stored study
+    │   └── NotFoundError           no such study, trial or run
+    ├── OwnedError                  another driver owns the study; exit code 3
+    ├── TrackingError               the tracker (MLflow) refused or is out of reach
+    ├── WorkersLostError            no worker is left to train on
+    └── TrialError                  one trial cannot go on; the sweep does
+        ├── DivergedError           its loss became NaN or infinite
+        └── InfeasibleError         it does not fit into memory, not even one picture at a time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "DataError",
+    "DivergedError",
+    "Fault",
+    "InfeasibleError",
+    "InputError",
+    "NotFoundError",
+    "OwnedError",
+    "StudyExistsError",
+    "StudyFileError",
+    "SweeperError",
+    "TrackingError",
+    "TrialError",
+    "WorkersLostError",
+]
+
+
+class SweeperError(Exception):
+    """Base of all errors raised on purpose. The message says what failed, what was given, what to do next."""
+
+    exit_code = 1
+
+
+class InputError(SweeperError):
+    """Something the user gave cannot be used."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing wrong in a study file."""
+
+    source: str
+    """The file's path, or the command-line option the value came from."""
+    line: int | None
+    """1-based line in the file; None where the value did not come from a file."""
+    field: str
+    """Dotted path of the field."""
+    message: str
+    """What was given and what is allowed."""
+
+    def __str__(self) -> str:
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
+
+
+class StudyFileError(InputError):
+    """A study file with faults; all that were found, in the file's order."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class DataError(InputError):
+    """A data set that is missing, unreadable or too small for what was asked."""
+
+
+class StudyExistsError(InputError):
+    """A study of that name is stored with other contents."""
+
+
+class NotFoundError(InputError):
+    """No study, trial or run of that name."""
+
+
+class OwnedError(SweeperError):
+    """Another driver owns the study."""
+
+    exit_code = 3
+
+
+class TrackingError(SweeperError):
+    """The tracker refused a request or cannot be reached."""
+
+
+class WorkersLostError(SweeperError):
+    """Every worker has been retired."""
+
+
+class TrialError(SweeperError):
+    """A trial that cannot go on. It fails; the sweep goes on."""
+
+
+class DivergedError(TrialError):
+    """The loss of a trial became NaN or infinite."""
+
+
+class InfeasibleError(TrialError):
+    """A trial that does not fit into memory, not even one picture at a time."""

@@ -1,0 +1,1 @@
+"""What to try: configurations, search spaces and study files. Imports no torch."""

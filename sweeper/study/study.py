@@ -1,0 +1,258 @@
+"""`Study`: what to search, by which sampler and pruner, for how long."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from sweeper.study.config import Config, MetricName, named, default_direction
+from sweeper.study.space import Space
+
+__all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
+
+StudyName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,127}$")]
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Objective(Config):
+    """What a trial is judged by."""
+
+    metric: MetricName = "val/accuracy"
+    """`train/` or `val/` with loss, accuracy, accuracy/<class>, balanced_accuracy or auc; or seconds."""
+    direction: Literal["minimize", "maximize"] | None = None
+    """Default: the direction in which the metric is better."""
+    at: Literal["best", "last"] = "best"
+    """A trial's value is the metric at its best epoch or at its last one."""
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a higher value is better."""
+        return (self.direction or default_direction(self.metric)) == "maximize"
+
+    def is_better(self, value: float, than: float | None) -> bool:
+        """Whether `value` beats `than`; any value beats None."""
+        return than is None or (value > than if self.maximize else value < than)
+
+
+class TPESamplerConfig(Config):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011)."""
+
+    name: Literal["tpe"] = "tpe"
+    seed: Seed | None = None
+    """Seed of the sampler. Default: a different one each time."""
+    n_startup_trials: int = Field(default=10, ge=0)
+    """Trials drawn at random before the model is used."""
+    n_ei_candidates: int = Field(default=24, ge=1)
+    """Candidates among which the expected improvement is compared."""
+    multivariate: bool = True
+    """Model parameters jointly."""
+    group: bool = True
+    """With `multivariate`: model parameters that occur together (branches of a choice) as groups."""
+
+
+class RandomSamplerConfig(Config):
+    """Independent random draws."""
+
+    name: Literal["random"] = "random"
+    seed: Seed | None = None
+    """Seed of the sampler."""
+
+
+class GridSamplerConfig(Config):
+    """Every point of a finite space once, branches included, in random order."""
+
+    name: Literal["grid"] = "grid"
+    seed: Seed | None = None
+    """Seed of the order."""
+
+
+class GPSamplerConfig(Config):
+    """Gaussian process with a log expected improvement."""
+
+    name: Literal["gp"] = "gp"
+    seed: Seed | None = None
+    """Seed of the sampler."""
+    n_startup_trials: int = Field(default=10, ge=0)
+    """Trials drawn at random before the model is used."""
+
+
+class CmaEsSamplerConfig(Config):
+    """CMA-ES (Hansen); parameters that it cannot model (choices) are drawn at random."""
+
+    name: Literal["cmaes"] = "cmaes"
+    seed: Seed | None = None
+    """Seed of the sampler."""
+    n_startup_trials: int = Field(default=1, ge=0)
+    """Trials drawn at random before the model is used."""
+    sigma0: float | None = Field(default=None, gt=0.0)
+    """Initial deviation, as a share of the range."""
+
+
+class QMCSamplerConfig(Config):
+    """Quasi-random sequences; parameters that it cannot cover (choices) are drawn at random."""
+
+    name: Literal["qmc"] = "qmc"
+    seed: Seed | None = None
+    """Seed of the scrambling."""
+    sequence: Literal["sobol", "halton"] = "sobol"
+    """The sequence."""
+
+
+SamplerConfig: TypeAlias = Annotated[
+    TPESamplerConfig
+    | RandomSamplerConfig
+    | GridSamplerConfig
+    | GPSamplerConfig
+    | CmaEsSamplerConfig
+    | QMCSamplerConfig,
+    Field(discriminator="name"),
+]
+
+
+class NoPrunerConfig(Config):
+    """No trial is pruned."""
+
+    name: Literal["none"] = "none"
+
+
+class MedianPrunerConfig(Config):
+    """Prune a trial whose best value so far is below the median of the others at the same epoch."""
+
+    name: Literal["median"] = "median"
+    n_startup_trials: int = Field(default=5, ge=0)
+    """Complete trials before any is pruned."""
+    min_epochs: int = Field(default=1, ge=1)
+    """Epochs that every trial gets."""
+    interval_epochs: int = Field(default=1, ge=1)
+    """Epochs between two decisions."""
+
+
+class PercentilePrunerConfig(Config):
+    """Prune a trial that is not among the best `percentile` percent at the same epoch."""
+
+    name: Literal["percentile"] = "percentile"
+    percentile: float = Field(default=25.0, gt=0.0, lt=100.0)
+    """Share of trials kept, in percent."""
+    n_startup_trials: int = Field(default=5, ge=0)
+    """Complete trials before any is pruned."""
+    min_epochs: int = Field(default=1, ge=1)
+    """Epochs that every trial gets."""
+    interval_epochs: int = Field(default=1, ge=1)
+    """Epochs between two decisions."""
+
+
+class SuccessiveHalvingPrunerConfig(Config):
+    """Asynchronous successive halving (Li et al. 2020)."""
+
+    name: Literal["successive_halving"] = "successive_halving"
+    min_epochs: int = Field(default=1, ge=1)
+    """Epochs that every trial gets: the first rung."""
+    reduction_factor: int = Field(default=4, ge=2)
+    """One trial in so many is promoted to the next rung."""
+
+
+class HyperbandPrunerConfig(Config):
+    """Hyperband (Li et al. 2018): several successive halvings with different first rungs."""
+
+    name: Literal["hyperband"] = "hyperband"
+    min_epochs: int = Field(default=1, ge=1)
+    """Epochs that every trial gets."""
+    max_epochs: int | None = Field(default=None, ge=1)
+    """Epochs of the longest trial. Default: from the search space."""
+    reduction_factor: int = Field(default=3, ge=2)
+    """One trial in so many is promoted to the next rung."""
+
+
+WrappedPrunerConfig: TypeAlias = Annotated[
+    MedianPrunerConfig | PercentilePrunerConfig | SuccessiveHalvingPrunerConfig | HyperbandPrunerConfig,
+    Field(discriminator="name"),
+]
+
+
+class PatientPrunerConfig(Config):
+    """Prune a trial that has not improved for `patience` epochs (and, if given, that `wrapped` would prune too)."""
+
+    name: Literal["patient"] = "patient"
+    patience: int = Field(default=3, ge=0)
+    """Epochs without improvement that are tolerated."""
+    min_delta: float = Field(default=0.0, ge=0.0)
+    """Smallest change that counts as an improvement."""
+    wrapped: Annotated[WrappedPrunerConfig | None, BeforeValidator(named)] = None
+    """A pruner that must agree. Default: none."""
+
+
+class WilcoxonPrunerConfig(Config):
+    """Prune a trial that a Wilcoxon signed-rank test over its epochs finds worse than the best trial."""
+
+    name: Literal["wilcoxon"] = "wilcoxon"
+    p_threshold: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Significance below which a trial is pruned."""
+    min_epochs: int = Field(default=2, ge=1)
+    """Epochs that every trial gets."""
+
+
+PrunerConfig: TypeAlias = Annotated[
+    NoPrunerConfig
+    | MedianPrunerConfig
+    | PercentilePrunerConfig
+    | SuccessiveHalvingPrunerConfig
+    | HyperbandPrunerConfig
+    | PatientPrunerConfig
+    | WilcoxonPrunerConfig,
+    Field(discriminator="name"),
+]
+
+
+class Budget(Config):
+    """When the search ends: at whichever bound is met first."""
+
+    trials: int | None = Field(default=None, ge=1)
+    """Number of configurations tried, pruned and failed ones included. Default: all points for the grid sampler,
+    else 20."""
+    seeds: int = Field(default=1, ge=1, le=1000)
+    """Trials of each configuration, with the seeds `trial.seed`, `trial.seed` + 1, and so on."""
+    timeout_seconds: float | None = Field(default=None, gt=0.0)
+    """Seconds after which no new trial begins, counted over all starts of the study."""
+
+
+class Study(Config):
+    """One optimization: one Optuna study, one MLflow experiment."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    name: StudyName
+    """Name of the study and of its MLflow experiment: letters, digits, `_`, `.` and `-`."""
+    description: str = ""
+    """What the study is for, in a sentence or two; shown by MLflow and the report."""
+    objective: Objective = Objective()
+    """What a trial is judged by."""
+    sampler: Annotated[SamplerConfig, BeforeValidator(named)] = TPESamplerConfig()
+    """How the next configuration is chosen; a bare name stands for its defaults."""
+    pruner: Annotated[PrunerConfig, BeforeValidator(named)] = NoPrunerConfig()
+    """How hopeless trials are ended early; a bare name stands for its defaults."""
+    budget: Budget = Budget()
+    """When the search ends."""
+    keep_models: int = Field(default=3, ge=0, le=1000)
+    """How many of the best trials keep their trained model as an artifact."""
+    trial: Space
+    """The search space: a `TrialConfig` in which any leaf may be a distribution and any branch a choice."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Study:
+        if self.sampler.name == "grid" and self.trial.n_grid_points is None:
+            raise ValueError(
+                "the grid sampler needs a finite space; give each float distribution a `step`, or a `choice` instead"
+            )
+        return self
+
+    @property
+    def n_trials(self) -> int:
+        """The number of trials after which the search ends: configurations times seeds."""
+        n_grid_points = self.trial.n_grid_points if self.sampler.name == "grid" else None
+        n_configurations = self.budget.trials or n_grid_points or 20
+        return min(n_configurations, n_grid_points or n_configurations) * self.budget.seeds
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """The study as plain data, in the form of a study file; `Study.model_validate` reads it back."""
+        return self.model_dump(mode="json", exclude_unset=True)
