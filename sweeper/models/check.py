@@ -1,0 +1,72 @@
+"""Whether a model can be built: shapes computed in plain Python, without torch, so that checking a space is instant."""
+
+from __future__ import annotations
+
+from sweeper.study.config import BlockConfig, CNNConfig, LogisticConfig, MLPConfig, ModelConfig
+
+__all__ = ["Shape", "block_shape", "feature_shape", "model_fault"]
+
+Shape = tuple[int, int, int]
+"""(channels, height, width)."""
+
+
+def model_fault(config: ModelConfig, input_shape: Shape, *, batch_size: int | None = None) -> str | None:
+    """Why a model cannot be built or trained on pictures of `input_shape`, in words; None if it can.
+
+    Args:
+        config: The model.
+        input_shape: (channels, height, width) of a picture.
+        batch_size: Pictures in a step, if known. Batch norm needs two values of each channel, so that a batch of one
+            picture is refused where nothing but the picture itself is left to average over.
+    """
+    try:
+        feature_shape(config, input_shape)
+    except ValueError as error:
+        return str(error)
+    if batch_size != 1:
+        return None
+    if isinstance(config, MLPConfig) and config.batch_norm not in (False, (False,) * len(config.hidden)):
+        return "a batch size of 1 leaves batch norm one value of each unit, and it needs two"
+    if isinstance(config, CNNConfig) and config.batch_norm:
+        shape = input_shape
+        for number, block in enumerate(config.blocks, start=1):
+            convolved, shape = block_shape(block, shape)
+            if convolved[1:] == (1, 1):
+                return (
+                    f"block {number}: a batch size of 1 leaves batch norm one value of each channel, and it needs two"
+                )
+    return None
+
+
+def feature_shape(config: ModelConfig, input_shape: Shape) -> Shape:
+    """Shape of what the first linear layer gets, before it is flattened.
+
+    Raises:
+        ValueError: A picture is smaller than a kernel or a pooling window; the message names the block.
+    """
+    if isinstance(config, LogisticConfig | MLPConfig):
+        return input_shape
+    shape = input_shape
+    for number, block in enumerate(config.blocks, start=1):
+        try:
+            _, shape = block_shape(block, shape)
+        except ValueError as error:
+            raise ValueError(f"block {number}: {error}") from None
+    return shape
+
+
+def block_shape(block: BlockConfig, shape: Shape) -> tuple[Shape, Shape]:
+    """Shapes after a block's convolution and after its pooling, for pictures of `shape`.
+
+    Raises:
+        ValueError: The picture is smaller than the kernel or the pooling window.
+    """
+    _, height, width = shape
+    padded = height + 2 * block.padding, width + 2 * block.padding
+    if min(padded) < block.kernel:
+        padding = f" with its padding of {block.padding}" if block.padding else ""
+        raise ValueError(f"a {height}×{width} picture{padding} is smaller than the kernel of {block.kernel}")
+    height, width = padded[0] - block.kernel + 1, padded[1] - block.kernel + 1
+    if min(height, width) < block.pool:
+        raise ValueError(f"a {height}×{width} picture is smaller than the pooling window of {block.pool}")
+    return (block.channels, height, width), (block.channels, height // block.pool, width // block.pool)

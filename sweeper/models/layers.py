@@ -1,0 +1,66 @@
+"""The table of a network's layers, as reports print it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from sweeper.models.check import Shape
+from sweeper.models.networks import n_parameters
+
+__all__ = ["LayerRow", "layer_table"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerRow:
+    """One layer of a network."""
+
+    name: str
+    """Dotted name of the module, as in the keys of the state dict; empty for a network that is one layer."""
+    kind: str
+    """The module's class, such as `Conv2d`."""
+    output_shape: tuple[int, ...]
+    """Shape of the output for one picture, without the batch dimension."""
+    n_parameters: int
+    """Number of parameters, trainable or not."""
+
+
+def layer_table(model: nn.Module, input_shape: Shape) -> list[LayerRow]:
+    """The layers of `model` in the order in which they run, for pictures of `input_shape` (C, H, W).
+
+    Runs on the meta device: no arithmetic, no copy of the weights. The model is left as it was.
+    """
+    rows: list[LayerRow] = []
+
+    def record(name: str) -> Callable[[nn.Module, object, torch.Tensor], None]:
+        def hook(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+            rows.append(
+                LayerRow(
+                    name=name,
+                    kind=type(module).__name__,
+                    output_shape=tuple(output.shape[1:]),
+                    n_parameters=n_parameters(module),
+                )
+            )
+
+        return hook
+
+    leaves = [(name, module) for name, module in model.named_modules() if next(module.children(), None) is None]
+    handles: list[RemovableHandle] = [module.register_forward_hook(record(name)) for name, module in leaves]
+    training_modes = {module: module.training for module in model.modules()}
+    model.eval()  # batch norm in training mode refuses a batch of one picture
+    try:
+        tensors = {name: tensor.to("meta") for name, tensor in chain(model.named_parameters(), model.named_buffers())}
+        with torch.inference_mode():
+            torch.func.functional_call(model, tensors, (torch.empty(1, *input_shape, device="meta"),))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in training_modes.items():
+            module.training = training
+    return rows
