@@ -6,9 +6,10 @@ documentation: it goes into the JSON Schema and from there into docs/study-file.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 __all__ = [
     "AdamConfig",
@@ -63,19 +64,32 @@ Width: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Widths: TypeAlias = Annotated[tuple[Width, ...], BeforeValidator(_to_tuple)]
 Rate: TypeAlias = Annotated[float, Field(ge=0.0, lt=1.0)]
 Dropout: TypeAlias = Rate | Annotated[tuple[Rate, ...], BeforeValidator(_to_tuple)]
+BatchNorm: TypeAlias = bool | Annotated[tuple[bool, ...], BeforeValidator(_to_tuple)]
 Share: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
 ClassWeights: TypeAlias = (
     Literal["balanced"] | Annotated[tuple[Annotated[float, Field(ge=0.0)], ...], BeforeValidator(_to_tuple)]
 )
 LearningRate: TypeAlias = Annotated[float, Field(gt=0.0, le=1e6)]
+METRIC_PATTERN = r"^((train|val)/(loss|accuracy(/.+)?|balanced_accuracy|auc)|seconds|pictures_per_second)$"
+
+
+def _check_metric(name: str) -> str:
+    if not re.match(METRIC_PATTERN, name):
+        raise ValueError(
+            f"given {name!r}; allowed: train/ or val/ with loss, accuracy, accuracy/<class>, balanced_accuracy or auc; "
+            "seconds; pictures_per_second"
+        )
+    return name
+
+
 MetricName: TypeAlias = Annotated[
-    str, Field(pattern=r"^((train|val)/(loss|accuracy(/.+)?|balanced_accuracy|auc)|lr|seconds|pictures_per_second)$")
+    str, AfterValidator(_check_metric), WithJsonSchema({"type": "string", "pattern": METRIC_PATTERN})
 ]
 
 
 def default_direction(metric: str) -> Literal["minimize", "maximize"]:
     """The direction in which `metric` is better: losses and seconds down, all else up."""
-    return "minimize" if metric.endswith("/loss") or metric in ("seconds", "lr") else "maximize"
+    return "minimize" if metric.endswith("/loss") or metric == "seconds" else "maximize"
 
 
 # --- data ---------------------------------------------------------------------------------------------------------
@@ -150,10 +164,10 @@ class DataConfig(Config):
 # --- models -------------------------------------------------------------------------------------------------------
 
 
-def _check_dropout(dropout: float | tuple[float, ...], hidden: tuple[int, ...]) -> None:
-    if isinstance(dropout, tuple) and len(dropout) != len(hidden):
+def _check_per_layer(field: str, value: float | tuple[float, ...], hidden: tuple[int, ...]) -> None:
+    if isinstance(value, tuple) and len(value) != len(hidden):
         raise ValueError(
-            f"dropout has {len(dropout)} values for {len(hidden)} hidden layers; give one value, or one a hidden layer"
+            f"{field} has {len(value)} values for {len(hidden)} hidden layers; give one value, or one a hidden layer"
         )
 
 
@@ -171,12 +185,13 @@ class MLPConfig(Config):
     """Widths of the hidden layers, input side first."""
     dropout: Dropout = 0.0
     """Dropout rate after each hidden layer: one for all, or a list with one a layer."""
-    batch_norm: bool = False
-    """Batch normalization after each hidden linear layer."""
+    batch_norm: BatchNorm = False
+    """Batch normalization after each hidden linear layer: one for all, or a list with one a layer."""
 
     @model_validator(mode="after")
     def _check(self) -> MLPConfig:
-        _check_dropout(self.dropout, self.hidden)
+        _check_per_layer("dropout", self.dropout, self.hidden)
+        _check_per_layer("batch_norm", self.batch_norm, self.hidden)
         return self
 
 
@@ -210,7 +225,7 @@ class CNNConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> CNNConfig:
-        _check_dropout(self.dropout, self.hidden)
+        _check_per_layer("dropout", self.dropout, self.hidden)
         return self
 
 

@@ -60,8 +60,10 @@ class Suggester(Protocol):
 class SpaceError(ValueError):
     """Distributions that are not well formed: pairs of the path in the tree and what is wrong there."""
 
-    def __init__(self, faults: Sequence[tuple[Path, str]]) -> None:
+    def __init__(self, faults: Sequence[tuple[Path, str]], rest: Space | None = None) -> None:
         self.faults = tuple(faults)
+        self.rest = rest
+        """The space with null in the place of what is not well formed, so that the rest can be checked too."""
         super().__init__("; ".join(f"{'.'.join(map(str, path))}: {message}" for path, message in faults))
 
 
@@ -296,10 +298,11 @@ class Space:
         root = parser.parse(raw, ())
         if not isinstance(root, dict):
             parser.fault((), "allowed: a mapping with data, model and training")
-        if parser.faults:
             raise SpaceError(parser.faults)
-        assert isinstance(root, dict)
-        return cls(root=root)
+        space = cls(root=root)
+        if parser.faults:
+            raise SpaceError(parser.faults, space)
+        return space
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from sweeper.study.config import Config, MetricName, named, default_direction
 from sweeper.study.space import Space
 
-__all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
+__all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName", "check_name"]
 
-StudyName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,127}$")]
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+
+
+def check_name(name: str) -> str:
+    """A name that is safe as a file name, in a URL and on a command line."""
+    if not re.match(NAME_PATTERN, name):
+        raise ValueError(
+            f"given {name!r}; allowed: 1 to 128 letters, digits, `_`, `.` and `-`, the first a letter, digit or `_`"
+        )
+    return name
+
+
+StudyName: TypeAlias = Annotated[str, AfterValidator(check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 
 

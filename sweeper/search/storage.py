@@ -1,0 +1,179 @@
+"""Optuna's database: opening it, and what is stored of each study."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._cached_storage import _CachedStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from sweeper.errors import InputError, NotFoundError
+from sweeper.study.study import Study
+
+__all__ = ["StoredStudy", "StudyStore", "TrialRecord", "masked"]
+
+STUDY_ATTR = "sweeper.study"
+UUID_ATTR = "sweeper.uuid"
+N_TRIALS_ATTR = "sweeper.n_trials"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def masked(url: str) -> str:
+    """A database URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(a malformed database URL)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial as Optuna stores it."""
+
+    number: int
+    state: str
+    """COMPLETE, PRUNED, FAIL, RUNNING or WAITING."""
+    value: float | None
+    params: Mapping[str, Any]
+    epochs: Mapping[int, float]
+    """The objective's metric by epoch."""
+    attrs: Mapping[str, Any]
+    start: datetime | None
+    """Local time, without a zone, as Optuna stores it."""
+    end: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        return self.state in ("COMPLETE", "PRUNED", "FAIL")
+
+
+def record_of(trial: FrozenTrial) -> TrialRecord:
+    """Optuna's trial as a record of ours."""
+    return TrialRecord(
+        number=trial.number,
+        state=trial.state.name,
+        value=None if trial.values is None else trial.values[0],
+        params=trial.params,
+        epochs=trial.intermediate_values,
+        attrs=trial.user_attrs,
+        start=trial.datetime_start,
+        end=trial.datetime_complete,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredStudy:
+    """One study as Optuna stores it."""
+
+    study: Study
+    uuid: str
+    n_trials: int
+    """Trials after which the search ends."""
+    created: datetime | None
+    trials: tuple[TrialRecord, ...]
+
+    def count(self, *states: str) -> int:
+        """Number of trials in any of these states."""
+        return sum(trial.state in states for trial in self.trials)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best complete trial."""
+        objective = self.study.objective
+        complete = [t for t in self.trials if t.state == "COMPLETE" and t.value is not None]
+        if not complete:
+            return None
+        return (max if objective.maximize else min)(complete, key=lambda t: (t.value, -t.number))
+
+
+class StudyStore:
+    """Optuna's database at a URL. Opening it creates its tables where they are missing."""
+
+    def __init__(self, url: str, *, lock_path: Path | None = None, create: bool = True) -> None:
+        """Open the database.
+
+        Args:
+            url: Such as `sqlite:///optuna.db`.
+            lock_path: A lock file that keeps two processes from creating the tables at once.
+            create: Whether to create a missing SQLite file.
+
+        Raises:
+            InputError: The URL is malformed or the database out of reach.
+            NotFoundError: The SQLite file is missing and is not to be created.
+        """
+        self.url = url
+        try:
+            database = make_url(url)
+            if database.get_backend_name() == "sqlite" and database.database and not create:
+                if not Path(database.database).exists():
+                    raise NotFoundError(f"no studies yet: {masked(url)} does not exist; start one with `sweeper start`")
+            if lock_path is None:
+                self.storage: BaseStorage = _open(url)
+            else:
+                lock_path.parent.mkdir(parents=True, exist_ok=True)
+                with FileLock(lock_path):
+                    self.storage = _open(url)
+        except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
+            reason = str(error).splitlines()[0].replace(url, masked(url))
+            raise InputError(f"cannot open Optuna's database {masked(url)}: {reason}") from None
+
+    def names(self) -> list[str]:
+        """Names of the studies that sweeper started, sorted."""
+        return sorted(s.study_name for s in self.storage.get_all_studies() if STUDY_ATTR in s.user_attrs)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a study of that name."""
+        return name in self.names()
+
+    def read(self, name: str) -> StoredStudy:
+        """A study with its trials.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        try:
+            study_id = self.storage.get_study_id_from_name(name)
+        except KeyError:
+            known = ", ".join(self.names()) or "none yet"
+            raise NotFoundError(f"no study {name!r} in {masked(self.url)}; studies there: {known}") from None
+        attrs = self.storage.get_study_user_attrs(study_id)
+        if STUDY_ATTR not in attrs:
+            raise NotFoundError(f"the study {name!r} in {masked(self.url)} was not made by sweeper")
+        trials = [t for t in self.storage.get_all_trials(study_id, deepcopy=False)]
+        starts = [t.datetime_start for t in trials if t.datetime_start is not None]
+        return StoredStudy(
+            study=Study.model_validate(attrs[STUDY_ATTR]),
+            uuid=attrs[UUID_ATTR],
+            n_trials=attrs[N_TRIALS_ATTR],
+            created=min(starts, default=None),
+            trials=tuple(record_of(trial) for trial in trials),
+        )
+
+    def delete(self, name: str) -> None:
+        """Delete a study with its trials."""
+        self.storage.delete_study(self.storage.get_study_id_from_name(name))
+
+
+def _open(url: str) -> BaseStorage:
+    is_sqlite = make_url(url).get_backend_name() == "sqlite"
+    engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": 60}} if is_sqlite else {"pool_pre_ping": True}
+    # The cache reads finished trials once; without it each question to the sampler reads all trials again.
+    return _CachedStorage(RDBStorage(url, engine_kwargs=engine_kwargs))
+
+
+def is_waiting(trial: FrozenTrial) -> bool:
+    """Whether a trial waits to be trained."""
+    return trial.state == TrialState.WAITING

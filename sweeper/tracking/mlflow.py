@@ -1,0 +1,164 @@
+"""The tracker on MLflow: a database URL or a server's address. Only the low-level client, no global run."""
+
+from __future__ import annotations
+
+import functools
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+# Each request is sent once: a request that MLflow repeats by itself after a lost answer would make a second run.
+# The recorder retries, and looks first. Set before MLflow is imported, which reads it then.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+from requests.exceptions import RequestException
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeper.errors import TrackingError
+from sweeper.study.flatten import encode
+from sweeper.tracking.outbox import Row
+from sweeper.tracking.tracker import RunInfo
+
+__all__ = ["KEY_TAG", "MlflowTracker", "metric_name"]
+
+KEY_TAG = "sweeper.trial"
+MAX_METRICS = 1000
+MAX_PARAMS = 100
+MAX_PARAM_LENGTH = 6000
+MAX_TAG_LENGTH = 5000
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def metric_name(name: str) -> str:
+    """A metric's name in the characters that MLflow allows; class names may hold others."""
+    allowed = re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)
+    return allowed if posixpath.normpath(allowed) == allowed else re.sub(r"[./]{2,}|/$|\.$", "_", allowed)
+
+
+def _translated(call: Callable[P, R]) -> Callable[P, R]:
+    """Raise what goes wrong inside MLflow as `TrackingError`."""
+
+    @functools.wraps(call)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+            raise TrackingError(f"MLflow: {str(error).splitlines()[0]}") from error
+
+    return wrapper
+
+
+class MlflowTracker:
+    """Implements `Tracker` on MLflow."""
+
+    @_translated
+    def __init__(self, uri: str, *, artifact_root: Path | None = None) -> None:
+        """Connect; a database gets its tables where they are missing.
+
+        Args:
+            uri: A database URL such as `sqlite:///mlflow.db`, or a server's address such as `http://localhost:5000`.
+            artifact_root: Folder for the artifacts of new experiments; default: as MLflow or the server decides.
+        """
+        self._client = MlflowClient(tracking_uri=uri)
+        self._artifact_root = artifact_root
+        self._client.search_experiments(max_results=1)
+
+    @_translated
+    def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            location = None if self._artifact_root is None else (self._artifact_root / name).as_uri()
+            try:
+                return self._client.create_experiment(name, artifact_location=location, tags=dict(tags))
+            except MlflowException:
+                # Made by someone else a moment ago, or by our own request whose answer was lost.
+                experiment = self._client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
+        if experiment.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"the experiment {name!r} is in MLflow's trash; restore it there (mlflow experiments restore "
+                f"--experiment-id {experiment.experiment_id}), or give the study another name"
+            )
+        for key, value in tags.items():
+            if experiment.tags.get(key) != value:
+                self._client.set_experiment_tag(experiment.experiment_id, key, value)
+        return str(experiment.experiment_id)
+
+    @_translated
+    def find_runs(self, experiment_id: str, key: str) -> list[str]:
+        runs = self._client.search_runs(
+            [experiment_id],
+            filter_string=f"tags.`{KEY_TAG}` = '{key}'",
+            run_view_type=ViewType.ACTIVE_ONLY,
+            order_by=["attributes.start_time ASC"],
+        )
+        return [run.info.run_id for run in runs]
+
+    @_translated
+    def create_run(self, experiment_id: str, info: RunInfo, parent_run_id: str | None) -> str:
+        tags = {**info.tags, KEY_TAG: info.key}
+        if parent_run_id is not None:
+            tags["mlflow.parentRunId"] = parent_run_id
+        run = self._client.create_run(
+            experiment_id, start_time=info.start_time_ms, tags=_shortened(tags), run_name=info.name
+        )
+        return str(run.info.run_id)
+
+    @_translated
+    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        encoded = [Param(key, encode(value)[:MAX_PARAM_LENGTH]) for key, value in params.items()]
+        for chunk in _chunks(encoded, MAX_PARAMS):
+            self._client.log_batch(run_id, params=chunk)
+
+    @_translated
+    def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
+        metrics = [
+            Metric(metric_name(name), value, row.timestamp_ms, row.epoch)
+            for row in rows
+            for name, value in row.values.items()
+        ]
+        for chunk in _chunks(metrics, MAX_METRICS):
+            self._client.log_batch(run_id, metrics=chunk, synchronous=True)
+
+    @_translated
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        run_tags = [RunTag(key, value) for key, value in _shortened(tags).items()]
+        for chunk in _chunks(run_tags, MAX_PARAMS):
+            self._client.log_batch(run_id, tags=chunk, synchronous=True)
+
+    @_translated
+    def log_artifact(self, run_id: str, path: Path, folder: str) -> None:
+        self._client.log_artifact(run_id, str(path), folder or None)
+
+    @_translated
+    def set_status(self, run_id: str, status: str, end_time_ms: int | None) -> None:
+        if end_time_ms is None:
+            self._client.update_run(run_id, status=status)
+        else:
+            self._client.set_terminated(run_id, status=status, end_time=end_time_ms)
+
+    @_translated
+    def delete_run(self, run_id: str) -> None:
+        self._client.delete_run(run_id)
+
+
+def _shortened(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: value[:MAX_TAG_LENGTH] for key, value in tags.items()}
+
+
+T = TypeVar("T")
+
+
+def _chunks(items: list[T], size: int) -> Iterator[list[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,199 @@
+"""Every file of a workspace, named in one place.
+
+    mlflow.db  mlruns/  optuna.db        the databases and MLflow's artifacts
+    .sweeper/
+      locks/                             one lock file a study, one a database
+      <study>/
+        driver.json  driver.log  stop    who owns the study, its log, a request to stop
+        workers/<n>.log                  what each worker printed
+        <uuid>/trials/<number>/          one trial: see TrialFiles
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+__all__ = ["StudyFiles", "TrialFiles", "Workspace", "read_json", "write_json"]
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file whole: after a crash at any moment it holds the old contents or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(data, file, ensure_ascii=False, separators=(",", ":"))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """The contents of a JSON file; None where there is no such file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFiles:
+    """The files of one trial. Each has one writer: the driver, the worker that has the trial, or the recorder."""
+
+    folder: Path
+
+    @property
+    def trial(self) -> Path:
+        """Driver, before dispatch: key, number, configuration, parameters, tags, start."""
+        return self.folder / "trial.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Worker: the last checkpoint."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """Worker: the checkpoint before the last."""
+        return self.folder / "checkpoint.previous.pt"
+
+    @property
+    def model(self) -> Path:
+        """Worker: the state dict at the best epoch so far."""
+        return self.folder / "model.pt"
+
+    @property
+    def outbox(self) -> Path:
+        """Worker: metric rows, see `sweeper.tracking.outbox`."""
+        return self.folder / "outbox.jsonl"
+
+    @property
+    def artifacts(self) -> Path:
+        """Worker and driver: files for the tracker."""
+        return self.folder / "artifacts"
+
+    @property
+    def outcome(self) -> Path:
+        """Worker, last: how the trial ended. While it is there, the trial needs no more training."""
+        return self.folder / "outcome.json"
+
+    @property
+    def attempts(self) -> Path:
+        """Driver: attempts so far and how they ended."""
+        return self.folder / "attempts.json"
+
+    @property
+    def end(self) -> Path:
+        """Driver, after Optuna was told: state, value and end time, for the tracker."""
+        return self.folder / "end.json"
+
+    @property
+    def publish(self) -> Path:
+        """Driver: present when the model is to be an artifact."""
+        return self.folder / "publish"
+
+    @property
+    def tracked(self) -> Path:
+        """Recorder: run id, what has been sent, whether the run has been ended."""
+        return self.folder / "tracked.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFiles:
+    """The files of one study."""
+
+    folder: Path
+    uuid: str
+    lock: Path
+    """Held by the driver as long as it lives."""
+
+    @property
+    def owner(self) -> Path:
+        """Host, pid and start of the driver."""
+        return self.folder / "driver.json"
+
+    @property
+    def log(self) -> Path:
+        """What a detached driver prints."""
+        return self.folder / "driver.log"
+
+    @property
+    def stop(self) -> Path:
+        """A request to the driver to stop: `drain` or `now`."""
+        return self.folder / "stop"
+
+    @property
+    def tracked(self) -> Path:
+        """Recorder: experiment id and parent run id."""
+        return self.folder / self.uuid / "tracked.json"
+
+    def worker_log(self, index: int) -> Path:
+        """What worker `index` printed."""
+        return self.folder / "workers" / f"{index}.log"
+
+    def trial(self, number: int) -> TrialFiles:
+        """The files of one trial."""
+        return TrialFiles(folder=self.folder / self.uuid / "trials" / f"{number:05d}")
+
+    def trials(self) -> Iterator[TrialFiles]:
+        """The files of every trial that has any, by number."""
+        for folder in sorted((self.folder / self.uuid / "trials").glob("*")):
+            yield TrialFiles(folder=folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Where a user works: databases, files, caches. Everything else gets its paths and URLs from here."""
+
+    root: Path
+    tracking_uri: str
+    """MLflow's: a database URL or the address of a server."""
+    storage_url: str
+    """Optuna's database."""
+    cache_dir: Path
+    """Decoded data sets and downloads, shared by all workspaces of a user."""
+    data_dir: Path | None
+    """Where data sets are looked for first."""
+
+    @classmethod
+    def from_environment(cls, root: Path | None = None, environ: Mapping[str, str] | None = None) -> Workspace:
+        """The workspace in a folder (default: the current one), with the user's settings.
+
+        Read are `MLFLOW_TRACKING_URI`, `SWEEPER_STORAGE`, `SWEEPER_DATA` and `SWEEPER_CACHE`.
+        """
+        environ = os.environ if environ is None else environ
+        root = (root or Path.cwd()).resolve()
+        data = environ.get("SWEEPER_DATA")
+        return cls(
+            root=root,
+            tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}",
+            storage_url=environ.get("SWEEPER_STORAGE") or f"sqlite:///{root / 'optuna.db'}",
+            cache_dir=Path(environ.get("SWEEPER_CACHE") or platformdirs.user_cache_dir("sweeper")).resolve(),
+            data_dir=Path(data).resolve() if data else None,
+        )
+
+    @property
+    def own_tracking(self) -> bool:
+        """Whether runs are tracked in this workspace's own `mlflow.db`."""
+        return self.tracking_uri == f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def artifact_root(self) -> Path:
+        """Where MLflow's artifacts go when runs are tracked in `mlflow.db`."""
+        return self.root / "mlruns"
+
+    @property
+    def storage_lock(self) -> Path:
+        """Held while tables are created in Optuna's database."""
+        return self.root / ".sweeper" / "locks" / "storage.lock"
+
+    def study_files(self, name: str, uuid: str) -> StudyFiles:
+        """The files of a study."""
+        home = self.root / ".sweeper"
+        return StudyFiles(folder=home / name, uuid=uuid, lock=home / "locks" / f"study-{name}.lock")
