@@ -1,0 +1,47 @@
+"""Checkpoints: written whole or not at all, the one before kept, loaded as data only."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["load_checkpoint", "save_checkpoint", "save_whole"]
+
+
+def save_whole(path: Path, state: Any) -> None:
+    """Write tensors and plain containers to a file that afterwards holds all of them, whatever happens meanwhile."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def save_checkpoint(path: Path, previous: Path, state: Any) -> None:
+    """Write a checkpoint to `path`; the one that was there becomes `previous`."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    if path.exists():
+        path.replace(previous)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, previous: Path) -> Any | None:
+    """The last checkpoint that is whole; None without one."""
+    for candidate in (path, previous):
+        try:
+            return torch.load(candidate, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            continue
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, KeyError):
+            continue  # torn: a crash of the machine or a full disk
+    return None

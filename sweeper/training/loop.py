@@ -1,0 +1,256 @@
+"""One training, from the first epoch or from where a checkpoint left it. Knows neither Optuna nor MLflow."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from sweeper.data.dataset import Dataset
+from sweeper.errors import DivergedError, InputError
+from sweeper.models.check import model_fault
+from sweeper.models.networks import build_model, n_parameters
+from sweeper.study.config import TrialConfig
+from sweeper.training.devices import synchronize
+from sweeper.training.early_stopping import EarlyStopping
+from sweeper.training.feed import EvaluationBatches, TrainBatches
+from sweeper.training.losses import build_loss, needs_log_probabilities
+from sweeper.training.metrics import Predictions, accuracies, confusion_matrix, macro_auc
+from sweeper.training.optimizers import build_optimizer
+from sweeper.training.schedules import build_schedule
+from sweeper.training.seeding import derive_seed, seeded
+
+__all__ = ["Confusion", "EpochMetrics", "Interrupted", "Training"]
+
+_STEPS_BETWEEN_LOSS_CHECKS = 100
+
+
+class Interrupted(Exception):  # noqa: N818  # not an error: the caller asked for it
+    """`should_stop` became true in the middle of an epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochMetrics:
+    """What was measured in one epoch."""
+
+    epoch: int
+    """Counted from 1."""
+    values: dict[str, float]
+    """By name. `train/` and `val/`, each with `loss`, `accuracy`, `accuracy/<class>` (not for a class without pictures
+    in that part), `balanced_accuracy` and `auc` (not where fewer than two classes have pictures), all but the loss from
+    0 to 1; `lr`, the learning rate of the epoch's last step; `seconds`, the duration of the epoch with its evaluation;
+    `pictures_per_second`, training pictures by the seconds spent on training steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """Confusion matrices of one epoch: int64, (K, K), on the CPU; rows are the truth, columns what was predicted."""
+
+    train: torch.Tensor
+    validation: torch.Tensor
+
+
+class Training:
+    """Trains one configuration, epoch by epoch: `for metrics in Training(...).epochs(): ...`.
+
+    The same configuration, data, device and number of threads give the same numbers, to the last bit on the CPU; and a
+    training that went on from `state_dict()` gives those of one that was never interrupted. Every draw of an epoch
+    (order, dropout, augmentation) comes from the seed and the number of the epoch; initial weights come from the seed
+    and 0. The caller's own random state is left as it was.
+
+    Metrics of the training part are those of the training steps: measured while the weights change, with dropout and
+    augmentation. Metrics of the validation part are measured after the epoch, without either. Losses are weighted means
+    over all pictures of the part, with the class weights of `training.loss`; only `train/loss` has its label smoothing.
+
+    Args:
+        config: What to train.
+        dataset: What to train on.
+        device: Where to train.
+        should_stop: Asked at the start of each epoch and then every 50 ms or so; when true, `epochs()` raises
+            `Interrupted`.
+
+    Raises:
+        InputError: The model cannot be built for these pictures, or the class weights do not fit the classes.
+        DataError: Balanced class weights for a class without training pictures.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: TrialConfig,
+        dataset: Dataset,
+        device: torch.device,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        training = config.training
+        fault = model_fault(config.model, dataset.input_shape, batch_size=training.batch_size)
+        if fault is not None:
+            raise InputError(f"model {config.model.name} cannot be trained on {dataset.name}: {fault}")
+        self.config = config
+        self.dataset = dataset
+        self.device = device
+        self.should_stop = should_stop
+        self.epoch = 0
+        """Epochs done."""
+        self.stopped_early = False
+        """Whether early stopping ended the training."""
+        self.seconds_between_stop_checks = 0.05
+        self.confusion: Confusion | None = None
+        """Confusion matrices of the last epoch; None before the first."""
+
+        cpu = torch.device("cpu")
+        with seeded(derive_seed(config.seed, 0), cpu):  # drawn on the CPU: the same weights on every device
+            model = build_model(
+                config.model,
+                input_shape=dataset.input_shape,
+                n_classes=dataset.n_classes,
+                log_probabilities=needs_log_probabilities(training.loss),
+            )
+        self.model = model.to(device)
+        self.n_parameters = n_parameters(model)
+        self._optimizer = build_optimizer(training.optimizer, self.model.parameters())
+        self._loss = build_loss(
+            training.loss,
+            class_names=dataset.class_names,
+            class_counts=dataset.train.class_counts(dataset.n_classes),
+            device=device,
+        )
+        self._train_batches = TrainBatches(dataset, batch_size=training.batch_size, device=device)
+        self._validation_batches = EvaluationBatches(dataset, dataset.validation, device=device)
+        self._schedule = build_schedule(
+            training.schedule,
+            lr=training.optimizer.lr,
+            epochs=training.epochs,
+            steps_per_epoch=len(self._train_batches),
+        )
+        self._early_stopping = None if training.early_stopping is None else EarlyStopping(training.early_stopping)
+        self._train_predictions = Predictions(n_pictures=len(dataset.train), n_classes=dataset.n_classes, device=device)
+        self._validation_predictions = Predictions(
+            n_pictures=len(dataset.validation), n_classes=dataset.n_classes, device=device
+        )
+        self._last_stop_check = -math.inf
+        self._is_at_epoch_boundary = True
+
+    def epochs(self) -> Iterator[EpochMetrics]:
+        """Train the epochs that are left, and yield after each. Between two of them, `state_dict()` may be called.
+
+        Raises:
+            DivergedError: A loss became NaN or infinite.
+            Interrupted: `should_stop` became true in the middle of an epoch.
+        """
+        while self.epoch < self.config.training.epochs and not self.stopped_early:
+            self._is_at_epoch_boundary = False
+            with seeded(derive_seed(self.config.seed, self.epoch + 1), self.device):
+                metrics = self._run_epoch(self.epoch + 1)
+            self.epoch += 1
+            if self._early_stopping is not None:
+                self.stopped_early = self._early_stopping.update(metrics.values)
+            self._is_at_epoch_boundary = True
+            yield metrics
+
+    def _run_epoch(self, epoch: int) -> EpochMetrics:
+        self._last_stop_check = -math.inf
+        started = time.perf_counter()
+        lr = self._train(epoch)
+        synchronize(self.device)
+        trained = time.perf_counter()
+        train_values, train_confusion = self._measure("train", self._train_predictions, epoch)
+        self._evaluate()
+        validation_values, validation_confusion = self._measure("val", self._validation_predictions, epoch)
+        self.confusion = Confusion(train=train_confusion, validation=validation_confusion)
+        values = {
+            **train_values,
+            **validation_values,
+            "lr": lr,
+            "seconds": time.perf_counter() - started,
+            "pictures_per_second": len(self.dataset.train) / (trained - started),
+        }
+        return EpochMetrics(epoch=epoch, values=values)
+
+    def _train(self, epoch: int) -> float:
+        """All training steps of one epoch; the learning rate of the last."""
+        self.model.train()
+        self._train_predictions.clear()
+        lr = math.nan
+        first_step = (epoch - 1) * len(self._train_batches)
+        shuffle_seed = derive_seed(self.config.seed, epoch, 1)
+        for step, (images_BCHW, labels_B) in enumerate(self._train_batches.epoch(shuffle_seed), start=first_step):
+            self._check_stop()
+            lr = self._schedule(step)
+            for group in self._optimizer.param_groups:
+                group["lr"] = lr
+            self._optimizer.zero_grad(set_to_none=True)
+            outputs_BK = self.model(images_BCHW)
+            loss = self._loss(outputs_BK, labels_B)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            self._train_predictions.add(outputs_BK, labels_B)
+            if step % _STEPS_BETWEEN_LOSS_CHECKS == 0:
+                self._check_finite(loss.item(), "train/loss", f"epoch {epoch}, step {step - first_step + 1}")
+        return lr
+
+    @torch.inference_mode()
+    def _evaluate(self) -> None:
+        self.model.eval()
+        self._validation_predictions.clear()
+        for images_BCHW, labels_B in self._validation_batches:
+            self._check_stop()
+            self._validation_predictions.add(self.model(images_BCHW), labels_B)
+
+    @torch.inference_mode()
+    def _measure(self, part: str, predictions: Predictions, epoch: int) -> tuple[dict[str, float], torch.Tensor]:
+        log_probabilities_NK, labels_N = predictions.read()
+        loss = self._loss.over(log_probabilities_NK, labels_N, smoothing=part == "train")
+        self._check_finite(loss, f"{part}/loss", f"epoch {epoch}")
+        confusion_KK = confusion_matrix(log_probabilities_NK, labels_N)
+        auc = macro_auc(log_probabilities_NK.cpu().numpy(), labels_N.cpu().numpy())
+        values = {"loss": loss, **accuracies(confusion_KK, self.dataset.class_names)}
+        if auc is not None:
+            values["auc"] = auc
+        return {f"{part}/{name}": value for name, value in values.items()}, confusion_KK
+
+    def _check_stop(self) -> None:
+        now = time.perf_counter()
+        if now - self._last_stop_check >= self.seconds_between_stop_checks:
+            self._last_stop_check = now
+            if self.should_stop():
+                raise Interrupted
+
+    def _check_finite(self, loss: float, name: str, place: str) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(f"{name} is {loss} in {place}; a lower learning rate may help")
+
+    def model_state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights and buffers of the model, copied to the CPU."""
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on at this epoch. Tensors and plain containers, so that `torch.load`
+        with `weights_only=True` reads it. The tensors are the training's own: save or copy them before the next epoch.
+        """
+        assert self._is_at_epoch_boundary, "a training that ended inside an epoch cannot be continued"
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "early_stopping": None if self._early_stopping is None else self._early_stopping.state_dict(),
+            "stopped_early": self.stopped_early,
+            "confusion": None
+            if self.confusion is None
+            else {"train": self.confusion.train, "validation": self.confusion.validation},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict()` gave for the same configuration and data."""
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._early_stopping is not None:
+            self._early_stopping.load_state_dict(state["early_stopping"])
+        self.stopped_early = state["stopped_early"]
+        self.confusion = None if state["confusion"] is None else Confusion(**state["confusion"])
+        self._is_at_epoch_boundary = True

@@ -1,0 +1,116 @@
+"""Losses from their configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from sweeper.errors import DataError, InputError
+from sweeper.study.config import CrossEntropyConfig, LossConfig
+
+__all__ = ["Loss", "build_loss", "class_weights", "needs_log_probabilities"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Weighted mean of the pictures' losses. Called with the outputs of one step, it gives what is minimized."""
+
+    log_probabilities: bool
+    """Whether outputs are log-probabilities (NLL) or logits (cross entropy)."""
+    label_smoothing: float
+    """Share of the target spread evenly over all classes, 0 to 1."""
+    weights_K: torch.Tensor | None
+    """float32, (K,): weight of each class, at least 0."""
+
+    def __call__(self, outputs_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+        """The loss of one step, a scalar that can be differentiated. 0 where every picture's weight is 0."""
+        reduction = "mean" if self.weights_K is None else "sum"
+        if self.log_probabilities:
+            loss = functional.nll_loss(outputs_BK, labels_B, weight=self.weights_K, reduction=reduction)
+        else:
+            loss = functional.cross_entropy(
+                outputs_BK, labels_B, weight=self.weights_K, reduction=reduction, label_smoothing=self.label_smoothing
+            )
+        if self.weights_K is None:
+            return loss
+        # torch's own weighted mean is 0/0 for a batch in which every weight is 0.
+        return loss / self.weights_K[labels_B].sum().clamp_min(torch.finfo(loss.dtype).tiny)
+
+    def over(self, log_probabilities_NK: torch.Tensor, labels_N: torch.Tensor, *, smoothing: bool) -> float:
+        """The loss over many pictures at once, summed in double precision.
+
+        Args:
+            log_probabilities_NK: (N, K), log-probability of each class.
+            labels_N: int64, (N,).
+            smoothing: Whether targets are smoothed, as in training. Without it, losses of trials with different
+                smoothing can be compared.
+        """
+        amount = self.label_smoothing if smoothing else 0.0
+        losses_N = log_probabilities_NK.gather(1, labels_N[:, None]).squeeze(1).neg()
+        if self.weights_K is not None:
+            losses_N = losses_N * self.weights_K[labels_N]
+        if amount > 0.0:
+            spread_NK = log_probabilities_NK if self.weights_K is None else log_probabilities_NK * self.weights_K
+            losses_N = (1.0 - amount) * losses_N - amount * spread_NK.mean(1)
+        weight = len(labels_N) if self.weights_K is None else float(self.weights_K[labels_N].sum(dtype=torch.float64))
+        return float(losses_N.sum(dtype=torch.float64)) / weight if weight else 0.0
+
+
+def needs_log_probabilities(config: LossConfig) -> bool:
+    """Whether the model's head must end in a log-softmax for this loss."""
+    return config.name == "nll"
+
+
+def build_loss(
+    config: LossConfig, *, class_names: Sequence[str], class_counts: Sequence[int], device: torch.device
+) -> Loss:
+    """Build a loss.
+
+    Args:
+        config: The loss.
+        class_names: Names of the classes, in the order of the outputs.
+        class_counts: Number of training pictures of each class.
+        device: Where the outputs lie.
+
+    Raises:
+        InputError: The class weights do not fit the classes.
+        DataError: Balanced weights for a class without training pictures.
+    """
+    weights = class_weights(config.class_weights, class_names=class_names, class_counts=class_counts)
+    return Loss(
+        log_probabilities=needs_log_probabilities(config),
+        label_smoothing=config.label_smoothing if isinstance(config, CrossEntropyConfig) else 0.0,
+        weights_K=None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
+    )
+
+
+def class_weights(
+    given: Sequence[float] | str | None, *, class_names: Sequence[str], class_counts: Sequence[int]
+) -> list[float] | None:
+    """Weight of each class: `given`, or for `balanced` n / (k · count) as in scikit-learn (King and Zeng 2001).
+
+    Raises:
+        InputError: Not one weight a class, or none above 0.
+        DataError: Balanced weights for a class without training pictures.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str):
+        empty = [name for name, count in zip(class_names, class_counts, strict=True) if count == 0]
+        if empty:
+            raise DataError(
+                "training.loss.class_weights: balanced needs training pictures of every class; there are none of "
+                + ", ".join(empty)
+            )
+        return [sum(class_counts) / (len(class_counts) * count) for count in class_counts]
+    if len(given) != len(class_names):
+        raise InputError(
+            f"training.loss.class_weights has {len(given)} values for {len(class_names)} classes "
+            f"({', '.join(class_names)}); give one a class, in this order"
+        )
+    if not any(given):
+        raise InputError("training.loss.class_weights are all 0; give at least one class a weight above 0")
+    return list(given)
