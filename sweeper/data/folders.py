@@ -1,0 +1,124 @@
+"""A folder of pictures with one folder a class: what is in it. Imports nothing but the standard library."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.errors import DataError
+
+__all__ = ["PICTURE_SUFFIXES", "PictureFolder", "folder_class_names", "list_pictures", "resolve_folder"]
+
+PICTURE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFolder:
+    """The pictures of a folder: training pictures first, then test pictures, each sorted by class, then by name."""
+
+    class_names: tuple[str, ...]
+    """Names of the class folders, sorted."""
+    paths: tuple[str, ...]
+    """Where each picture is. Strings, for there may be a million and `Path` objects take ten times as long to make."""
+    labels: tuple[int, ...]
+    """Index into `class_names` of each picture."""
+    n_test: int
+    """How many of the last pictures are the test part; 0 where the folder has no `test/`."""
+    signature: str
+    """Hash of the names, sizes and times of change of all pictures."""
+
+
+def resolve_folder(path: str, data_dir: Path | None) -> Path:
+    """The absolute place of `data.path`: relative to `data_dir` if given, else to the working directory."""
+    return ((data_dir or Path()) / Path(path).expanduser()).resolve()
+
+
+def folder_class_names(root: Path) -> tuple[str, ...] | None:
+    """Names of the class folders of `root`, sorted; None where there are none."""
+    if not root.is_dir():
+        return None
+    return tuple(_subfolders(_train_root(root))) or None
+
+
+def list_pictures(root: Path) -> PictureFolder:
+    """List the pictures of `root`, which holds `<class>/*` or `train/<class>/*` and, optionally, `test/<class>/*`.
+
+    Hidden files and files that are no pictures by their suffix are ignored; so is whatever lies beside `train/` and
+    `test/`. Raises DataError where the folder is missing, has fewer than two classes, or a class without pictures.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"folder of pictures not found: {root}. A relative data.path is looked up in SWEEPER_DATA if that is set, "
+            "else in the working directory"
+        )
+    train_root = _train_root(root)
+    class_names = tuple(_subfolders(train_root))
+    if len(class_names) < 2:
+        found = f"only the folder {class_names[0]!r}" if class_names else "no folders"
+        raise DataError(f"{train_root} must hold one folder of pictures a class, at least two; it has {found}")
+
+    digest = hashlib.sha256()
+    paths: list[str] = []
+    labels: list[int] = []
+    for label, class_name in enumerate(class_names):
+        found_here = _pictures(train_root / class_name, root, digest)
+        if not found_here:
+            raise DataError(
+                f"class folder without pictures: {train_root / class_name}. Pictures lie directly in it and end in "
+                f"{', '.join(sorted(PICTURE_SUFFIXES))}"
+            )
+        paths += found_here
+        labels += [label] * len(found_here)
+    n_train = len(paths)
+
+    test_root = root / "test"
+    if train_root != root and test_root.is_dir():
+        for class_name in _subfolders(test_root):
+            if class_name not in class_names:
+                raise DataError(
+                    f"{test_root} has the class {class_name!r}, which {train_root} has not "
+                    f"(its classes: {', '.join(class_names)})"
+                )
+            found_here = _pictures(test_root / class_name, root, digest)
+            paths += found_here
+            labels += [class_names.index(class_name)] * len(found_here)
+        if len(paths) == n_train:
+            raise DataError(
+                f"{test_root} holds no pictures. Fill it, or remove it to have a share of {train_root} held out"
+            )
+    return PictureFolder(
+        class_names=class_names,
+        paths=tuple(paths),
+        labels=tuple(labels),
+        n_test=len(paths) - n_train,
+        signature=digest.hexdigest(),
+    )
+
+
+def _train_root(root: Path) -> Path:
+    train = root / "train"
+    return train if train.is_dir() and _subfolders(train) else root
+
+
+def _subfolders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+
+
+def _pictures(folder: Path, root: Path, digest: hashlib._Hash) -> list[str]:
+    """The pictures directly in `folder`, sorted; their names, sizes and times of change go into `digest`."""
+    with os.scandir(folder) as entries:
+        found = sorted(
+            (entry.name, entry.path, entry.stat())
+            for entry in entries
+            if "." + entry.name.rpartition(".")[2].lower() in PICTURE_SUFFIXES
+            and not entry.name.startswith(".")
+            and entry.is_file()
+        )
+    lines = [f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, _, stat in found]
+    digest.update("\0".join([str(folder.relative_to(root)), *lines, ""]).encode(errors="surrogateescape"))
+    return [path for _, path, _ in found]
