@@ -1,0 +1,1 @@
+"""Where trials run: launchers, workers, and what they say to each other."""

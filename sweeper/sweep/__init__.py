@@ -1,0 +1,1 @@
+"""The driver: the one loop that asks, dispatches, reports, prunes, tells and recovers."""

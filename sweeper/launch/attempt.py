@@ -1,0 +1,244 @@
+"""One attempt at a trial: data, training, checkpoints, outbox, outcome. The same code in every launcher."""
+
+from __future__ import annotations
+
+import gc
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sweeper.data.dataset import Dataset
+from sweeper.errors import DivergedError, InputError
+from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone
+from sweeper.models.layers import layer_table
+from sweeper.study.config import DataConfig, TrialConfig
+from sweeper.tracking.outbox import OutboxWriter, Row
+from sweeper.tracking.workspace import TrialFiles, write_json
+from sweeper.training.checkpoint import load_checkpoint, save_checkpoint, save_whole
+from sweeper.training.loop import EpochMetrics, Interrupted, Training
+
+__all__ = ["Control", "run_attempt"]
+
+OBJECTIVE = "objective"
+"""Metric in every row: the trial's value if it ended there. Its last value is the trial's value."""
+
+
+@dataclass
+class Control:
+    """What the driver wants of the attempt that runs; set by another thread or between two epochs."""
+
+    prune: bool = False
+    stop: bool = False
+
+
+def run_attempt(
+    attempt: Attempt,
+    *,
+    worker: int,
+    device: torch.device,
+    open_data: Callable[[DataConfig], Dataset],
+    control: Control,
+) -> Iterator[EpochDone | AttemptEnded]:
+    """Train a trial from its last checkpoint to its end; yields each epoch, and last how the attempt ended.
+
+    Nothing that goes wrong with the trial is raised: it is in the last event.
+    """
+    try:
+        yield from _Run(attempt, worker, device, open_data, control).events()
+    except InputError as error:
+        yield AttemptEnded(worker=worker, number=attempt.number, how="bad_input", reason=str(error))
+    except Exception as error:  # noqa: BLE001  # whatever a trial raises is that trial's failure
+        yield AttemptEnded(
+            worker=worker,
+            number=attempt.number,
+            how="error",
+            reason=f"{type(error).__name__}: {error}",
+            traceback=traceback.format_exc(),
+        )
+    finally:
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+class _Run:
+    def __init__(
+        self,
+        attempt: Attempt,
+        worker: int,
+        device: torch.device,
+        open_data: Callable[[DataConfig], Dataset],
+        control: Control,
+    ) -> None:
+        self.attempt = attempt
+        self.worker = worker
+        self.control = control
+        self.files = TrialFiles(folder=Path(attempt.folder))
+        self.files.artifacts.mkdir(parents=True, exist_ok=True)
+        self.config = TrialConfig.model_validate(attempt.config)
+        self.dataset = open_data(self.config.data)
+        self.training = Training(
+            config=self.config, dataset=self.dataset, device=device, should_stop=lambda: control.prune
+        )
+        self.best_value: float | None = None
+        self.best_epoch = 0
+        self.best_confusion: Mapping[str, torch.Tensor] = {}
+        self.best_model: Mapping[str, torch.Tensor] | None = None  # not yet written
+        checkpoint = load_checkpoint(self.files.checkpoint, self.files.previous_checkpoint)
+        if checkpoint is not None:
+            self.training.load_state_dict(checkpoint["training"])
+            self.best_value, self.best_epoch = checkpoint["best_value"], checkpoint["best_epoch"]
+            self.best_confusion = checkpoint["best_confusion"]
+        self.outbox = OutboxWriter(self.files.outbox, checkpoint_epoch=self.training.epoch)
+        self.saved_at = time.monotonic()
+
+    def events(self) -> Iterator[EpochDone | AttemptEnded]:
+        try:
+            if self.training.epoch == 0:
+                self._describe()
+            else:
+                self.outbox.release()
+            state, reason = "COMPLETE", ""
+            try:
+                for metrics in self.training.epochs():
+                    yield self._record(metrics)
+                    if self.control.prune:
+                        state = "PRUNED"
+                        break
+                    if self.control.stop:
+                        self._save()
+                        yield AttemptEnded(worker=self.worker, number=self.attempt.number, how="stopped")
+                        return
+                    if time.monotonic() - self.saved_at >= self.attempt.checkpoint_seconds:
+                        self._save()
+            except Interrupted:
+                state = "PRUNED"
+            except DivergedError as error:
+                state, reason = "FAIL", "diverged"
+                (self.files.artifacts / "reason.txt").write_text(f"{error}\n", encoding="utf-8")
+            self._finish(state, reason)
+            yield AttemptEnded(worker=self.worker, number=self.attempt.number, how="outcome")
+        finally:
+            self.outbox.close()
+
+    def _record(self, metrics: EpochMetrics) -> EpochDone:
+        if self.attempt.metric not in metrics.values:
+            known = ", ".join(sorted(metrics.values))
+            raise InputError(f"objective.metric: given {self.attempt.metric!r}; allowed for this data: {known}")
+        value = metrics.values[self.attempt.metric]
+        if self._improves(value):
+            self.best_value, self.best_epoch = value, metrics.epoch
+            self.best_confusion = self.training.confusion
+            if self.attempt.keep_model:
+                self.best_model = self.training.model_state_dict()
+        assert self.best_value is not None
+        values = {OBJECTIVE: self.best_value, **metrics.values}
+        self.outbox.append(Row(epoch=metrics.epoch, timestamp_ms=time.time_ns() // 1_000_000, values=values))
+        return EpochDone(
+            worker=self.worker,
+            number=self.attempt.number,
+            epoch=metrics.epoch,
+            value=value,
+            objective=self.best_value,
+            pictures_per_second=metrics.values["pictures_per_second"],
+        )
+
+    def _improves(self, value: float) -> bool:
+        if self.best_value is None or self.attempt.at == "last":
+            return True
+        return value > self.best_value if self.attempt.maximize else value < self.best_value
+
+    def _save(self) -> None:
+        """A checkpoint, and what belongs to it; then the rows up to it may be sent."""
+        self._write_model()
+        save_checkpoint(
+            self.files.checkpoint,
+            self.files.previous_checkpoint,
+            {
+                "training": self.training.state_dict(),
+                "best_value": self.best_value,
+                "best_epoch": self.best_epoch,
+                "best_confusion": dict(self.best_confusion),
+            },
+        )
+        self.outbox.release()
+        self.saved_at = time.monotonic()
+
+    def _write_model(self) -> None:
+        if self.best_model is not None:
+            save_whole(self.files.model, dict(self.best_model))
+            self.best_model = None
+
+    def _finish(self, state: str, reason: str) -> None:
+        if state == "COMPLETE":
+            self._write_model()
+        if self.best_confusion:
+            write_json(
+                self.files.artifacts / "confusion.json",
+                {
+                    "class_names": self.dataset.class_names,
+                    "epoch": self.best_epoch,
+                    **{part: matrix_KK.tolist() for part, matrix_KK in self.best_confusion.items()},
+                },
+            )
+        self.outbox.release()
+        write_json(
+            self.files.outcome,
+            {
+                "state": state,
+                "value": self.best_value,
+                "reason": reason,
+                "end_time_ms": time.time_ns() // 1_000_000,
+                "tags": {
+                    "sweeper.attempt": str(self.attempt.attempt),
+                    "sweeper.best_epoch": str(self.best_epoch),
+                    "sweeper.data_fingerprint": self.dataset.fingerprint,
+                    "sweeper.n_parameters": str(self.training.n_parameters),
+                    "sweeper.n_threads": str(torch.get_num_threads()),
+                    **({"sweeper.reason": reason} if reason else {}),
+                    **({"sweeper.stopped_early": "true"} if self.training.stopped_early else {}),
+                },
+            },
+        )
+
+    def _describe(self) -> None:
+        """Artifacts that are known before the first epoch."""
+        dataset, folder = self.dataset, self.files.artifacts
+        parts: dict[str, Any] = {"train": dataset.train, "val": dataset.validation, "test": dataset.test}
+        write_json(folder / "config.json", self.config.model_dump(mode="json"))
+        write_json(
+            folder / "data.json",
+            {
+                "name": dataset.name,
+                "class_names": dataset.class_names,
+                "counts": {part: split.class_counts(dataset.n_classes) for part, split in parts.items()},
+                "fingerprint": dataset.fingerprint,
+                "input_shape": dataset.input_shape,
+                "split_seed": self.config.data.split_seed,
+            },
+        )
+        rows = layer_table(self.training.model, dataset.input_shape)
+        write_json(
+            folder / "layers.json",
+            [
+                {"name": r.name, "kind": r.kind, "output_shape": r.output_shape, "n_parameters": r.n_parameters}
+                for r in rows
+            ],
+        )
+        write_json(
+            folder / "model.json",
+            {
+                "model": self.config.model.model_dump(mode="json"),
+                "loss": self.config.training.loss.name,
+                "input_shape": dataset.input_shape,
+                "class_names": dataset.class_names,
+                "normalize": self.config.data.normalize,
+                "mean": dataset.mean_C.tolist(),
+                "deviation": dataset.deviation_C.tolist(),
+            },
+        )

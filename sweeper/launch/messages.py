@@ -1,0 +1,130 @@
+"""What a driver and its workers say to each other: small frozen records that travel as JSON.
+
+Nothing that is received is ever executed: a worker is given a finished configuration, never code or a name of code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+__all__ = [
+    "Attempt",
+    "AttemptEnded",
+    "EpochDone",
+    "Event",
+    "Order",
+    "Prune",
+    "Shutdown",
+    "Stop",
+    "WorkerDied",
+    "WorkerReady",
+    "from_json",
+    "to_json",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """Order: train a trial, from its last checkpoint if it has one."""
+
+    number: int
+    attempt: int
+    """1 for the first."""
+    config: Mapping[str, Any]
+    """A `TrialConfig` as plain data."""
+    folder: str
+    """Of the trial's files."""
+    metric: str
+    maximize: bool
+    at: Literal["best", "last"]
+    keep_model: bool
+    checkpoint_seconds: float
+    """Seconds between checkpoints; one is made at the end of the epoch in which they have passed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune:
+    """Order: end the current trial now, as pruned."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Order: finish the epoch, make a checkpoint, and leave the trial to be continued."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shutdown:
+    """Order: end the process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerReady:
+    """A worker has started."""
+
+    worker: int
+    version: str
+    host: str
+    pid: int
+    device: str
+    n_threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochDone:
+    """A worker has finished an epoch."""
+
+    worker: int
+    number: int
+    epoch: int
+    value: float
+    """The objective's metric at this epoch."""
+    objective: float
+    """The trial's value if it ended here: at its best epoch or at the last."""
+    pictures_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptEnded:
+    """A worker has ended an attempt."""
+
+    worker: int
+    number: int
+    how: Literal["outcome", "stopped", "error", "bad_input"]
+    """`outcome`: the trial's outcome is in its files. `stopped`: it has a checkpoint and waits. `error` and
+    `bad_input`: it raised."""
+    reason: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerDied:
+    """A worker's process has ended without being told to."""
+
+    worker: int
+    exit_code: int | None
+    output: str
+    """The last lines that it printed."""
+
+
+Order: TypeAlias = Attempt | Prune | Stop | Shutdown
+Event: TypeAlias = WorkerReady | EpochDone | AttemptEnded | WorkerDied
+
+_TYPES = {
+    cls.__name__: cls for cls in (Attempt, Prune, Stop, Shutdown, WorkerReady, EpochDone, AttemptEnded, WorkerDied)
+}
+
+
+def to_json(message: Order | Event) -> bytes:
+    """A message as bytes."""
+    return json.dumps({"type": type(message).__name__, **asdict(message)}).encode()
+
+
+def from_json(data: bytes) -> Any:
+    """The message that `to_json` wrote."""
+    fields = json.loads(data)
+    return _TYPES[fields.pop("type")](**fields)

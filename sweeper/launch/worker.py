@@ -1,0 +1,89 @@
+"""A worker process: imports torch once and trains one trial after another.
+
+Started by the local launcher as `python -m sweeper.launch.worker FD INDEX DEVICE THREADS CACHE_DIR DATA_DIR`, with one
+end of a socket pair as file descriptor FD. When the driver is gone, the pair is closed and the worker ends.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import sweeper
+from sweeper.launch.messages import Attempt, Prune, Shutdown, Stop, WorkerReady, from_json, to_json
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str]) -> None:
+    """Run a worker until it is told to shut down or its driver is gone."""
+    fd, index, device_name, threads, cache_dir, data_dir = arguments
+    # Ctrl-C in the terminal is the driver's to handle.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = Connection(int(fd))
+    worker, n_threads = int(index), int(threads)
+
+    import torch
+
+    from sweeper.data.store import open_dataset
+    from sweeper.launch.attempt import Control, run_attempt
+
+    torch.set_num_threads(n_threads)
+    device = torch.device(device_name)
+    orders: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
+    control = Control()
+    current: list[int] = []
+
+    def listen() -> None:
+        while True:
+            try:
+                order = from_json(connection.recv_bytes())
+            except (EOFError, OSError):
+                os._exit(1)  # the driver is gone: nothing that this process does from here on would count
+            if isinstance(order, Attempt):
+                orders.put(order)
+            elif isinstance(order, Prune):
+                control.prune = order.number in current
+            elif isinstance(order, Stop):
+                control.stop = True
+            elif isinstance(order, Shutdown):
+                orders.put(None)
+
+    threading.Thread(target=listen, name="listener", daemon=True).start()
+    connection.send_bytes(
+        to_json(
+            WorkerReady(
+                worker=worker,
+                version=sweeper.__version__,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                device=device_name,
+                n_threads=n_threads,
+            )
+        )
+    )
+    while (attempt := orders.get()) is not None:
+        control.prune = False
+        current[:] = [attempt.number]
+        for event in run_attempt(
+            attempt,
+            worker=worker,
+            device=device,
+            open_data=lambda config: open_dataset(
+                config, cache_dir=Path(cache_dir), data_dir=Path(data_dir) if data_dir else None
+            ),
+            control=control,
+        ):
+            connection.send_bytes(to_json(event))
+    sys.stdout.flush()
+    os._exit(0)  # tearing down torch takes half a second and can hang; everything is on disk
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,167 @@
+"""The files by which a driver says what becomes of each trial; the recorder makes the tracker follow them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sweeper.search.optimizer import Optimizer, Proposal
+from sweeper.search.storage import TrialRecord
+from sweeper.study.flatten import flatten
+from sweeper.sweep.attempts import Attempts
+from sweeper.tracking.outbox import OutboxWriter
+from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json, write_json
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """Writes the driver's part of the files of a study's trials.
+
+    Args:
+        optimizer: The study.
+        files: Its files.
+        tags: Tags of every run: host, commit, versions.
+    """
+
+    def __init__(self, optimizer: Optimizer, files: StudyFiles, tags: Mapping[str, str]) -> None:
+        self._optimizer = optimizer
+        self._files = files
+        self._tags = tags
+        self._objective = optimizer.study.objective
+        self._kept: dict[int, float] = {
+            t.number: t.value for t in optimizer.trials() if t.state == "COMPLETE" and t.value is not None
+        }
+
+    def begin(self, proposal: Proposal, attempts: Attempts, *, device: str) -> None:
+        """A trial is about to be dispatched."""
+        files = self._files.trial(proposal.number)
+        if not files.trial.exists():
+            params = flatten(proposal.config.model_dump(mode="json"))
+            write_json(
+                files.trial,
+                {
+                    "key": f"{self._optimizer.uuid}/{proposal.number}",
+                    "name": f"trial-{proposal.number:03d}",
+                    "start_time_ms": time.time_ns() // 1_000_000,
+                    "params": params,
+                    "drawn": dict(proposal.params),
+                    "tags": {
+                        **self._tags,
+                        "sweeper.number": str(proposal.number),
+                        "sweeper.state": "RUNNING",
+                        "sweeper.attempt": "1",
+                        "sweeper.device": device,
+                        "mlflow.note.content": _describe(proposal.params),
+                    },
+                },
+            )
+        attempts.write(files)
+        files.end.unlink(missing_ok=True)
+
+    def put_back(self, number: int) -> None:
+        """A trial waits to be continued."""
+        files = self._files.trial(number)
+        if files.trial.exists():
+            write_json(files.end, {"state": "WAITING"})
+
+    def fail(self, number: int, reason: str, details: str, attempts: Attempts) -> dict[str, Any]:
+        """A trial is given up. Returns its outcome; all rows that it recorded are released."""
+        files = self._files.trial(number)
+        files.artifacts.mkdir(parents=True, exist_ok=True)
+        (files.artifacts / "traceback.txt").write_text(details, encoding="utf-8")
+        outbox = OutboxWriter(files.outbox, checkpoint_epoch=2**31)
+        outbox.release()
+        outbox.close()
+        outcome = {
+            "state": "FAIL",
+            "value": None,
+            "reason": reason,
+            "end_time_ms": time.time_ns() // 1_000_000,
+            "tags": {"sweeper.attempt": str(attempts.n_started), "sweeper.reason": reason},
+        }
+        write_json(files.outcome, outcome)
+        return outcome
+
+    def end(self, number: int, outcome: Mapping[str, Any]) -> list[int]:
+        """A trial has ended, and Optuna knows. Returns other trials whose files this changes."""
+        files = self._files.trial(number)
+        value = outcome["value"]
+        tags = dict(outcome["tags"])
+        if outcome["state"] != "FAIL" and value is not None:
+            tags["sweeper.value"] = repr(value)
+        write_json(files.end, {"state": outcome["state"], "end_time_ms": outcome["end_time_ms"], "tags": tags})
+        files.checkpoint.unlink(missing_ok=True)
+        files.previous_checkpoint.unlink(missing_ok=True)
+        if outcome["state"] != "COMPLETE":
+            files.model.unlink(missing_ok=True)
+            return []
+        self._kept[number] = value
+        self._drop_models()
+        return []
+
+    def _drop_models(self) -> None:
+        """Only the best k trials keep their models."""
+        best = self.best_numbers()
+        for number in set(self._kept) - set(best):
+            self._files.trial(number).model.unlink(missing_ok=True)
+
+    def best_numbers(self) -> list[int]:
+        """The best k complete trials, the best first."""
+        sign = -1 if self._objective.maximize else 1
+        ranked = sorted(self._kept, key=lambda n: (sign * self._kept[n], n))
+        return ranked[: self._optimizer.study.keep_models]
+
+    def publish_models(self) -> list[int]:
+        """Have the models of the best k trials made artifacts. Returns these trials."""
+        numbers = [n for n in self.best_numbers() if self._files.trial(n).model.exists()]
+        for number in numbers:
+            self._files.trial(number).publish.touch()
+        return numbers
+
+    def recover(self) -> list[int]:
+        """Bring trials that a dead driver left behind into a state from which the sweep goes on.
+
+        Returns:
+            The trials that the tracker should look at.
+        """
+        touched: list[int] = []
+        for trial in self._optimizer.trials():
+            files = self._files.trial(trial.number)
+            if trial.state == "RUNNING":
+                outcome = read_json(files.outcome)
+                if outcome is None:
+                    self._optimizer.requeue(trial.number)
+                    self.put_back(trial.number)
+                else:
+                    self._optimizer.tell(trial.number, outcome["state"], outcome["value"], outcome["reason"] or None)
+                    self.end(trial.number, outcome)
+                touched.append(trial.number)
+            elif trial.finished and files.trial.exists() and not _has_ended(files):
+                self.end(trial.number, read_json(files.outcome) or _outcome_of(trial))
+                touched.append(trial.number)
+        return touched
+
+
+def _has_ended(files: TrialFiles) -> bool:
+    end = read_json(files.end)
+    return end is not None and end["state"] != "WAITING"
+
+
+def _outcome_of(trial: TrialRecord) -> dict[str, Any]:
+    """The outcome of a trial that only Optuna remembers."""
+    end_time_ms = time.time_ns() // 1_000_000 if trial.end is None else int(trial.end.timestamp() * 1000)
+    reason = trial.attrs.get("sweeper.reason", "")
+    tags = {"sweeper.reason": reason} if reason else {}
+    return {"state": trial.state, "value": trial.value, "reason": reason, "end_time_ms": end_time_ms, "tags": tags}
+
+
+def _describe(params: Mapping[str, Any]) -> str:
+    """What was drawn, for the run's description in MLflow's UI (Markdown)."""
+    if not params:
+        return "No parameter varies in this study."
+    return "\n".join(
+        f"- `{name}`: {value:.4g}" if isinstance(value, float) else f"- `{name}`: {value}"
+        for name, value in params.items()
+    )

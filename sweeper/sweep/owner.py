@@ -1,0 +1,75 @@
+"""Ownership: one driver for a study at a time.
+
+The lock is an advisory lock of the operating system on a file in the workspace, and so ends with its process, however
+that ends. Beside it stands who holds it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from filelock import FileLock, Timeout
+
+from sweeper.errors import OwnedError
+from sweeper.tracking.workspace import StudyFiles, read_json, write_json
+
+__all__ = ["Owner", "own", "read_owner"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Who drives a study."""
+
+    host: str
+    pid: int
+    since: str
+    """UTC, ISO 8601."""
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} on {self.host}, since {self.since}"
+
+
+@contextmanager
+def own(files: StudyFiles, name: str) -> Iterator[None]:
+    """Own a study for the length of a block.
+
+    Raises:
+        OwnedError: A driver that lives owns it.
+    """
+    files.lock.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(files.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        owner = read_owner(files)
+        raise OwnedError(
+            f"the study {name!r} is being driven by {owner or 'another process'}; "
+            f"watch it with `sweeper watch {name}`, end it with `sweeper stop {name}`"
+        ) from None
+    try:
+        files.stop.unlink(missing_ok=True)  # asked of the last driver
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(files.owner, asdict(Owner(host=socket.gethostname(), pid=os.getpid(), since=since)))
+        yield
+        files.owner.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def read_owner(files: StudyFiles) -> Owner | None:
+    """The living owner of a study; None when nobody drives it."""
+    if not files.lock.exists():
+        return None
+    lock = FileLock(files.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        data = read_json(files.owner)
+        return None if data is None else Owner(**data)
+    lock.release()
+    return None

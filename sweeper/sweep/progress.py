@@ -1,0 +1,84 @@
+"""What a driver shows of its sweep while it goes on; views of it are in `cli`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+__all__ = ["Progress", "TrialEnded", "View", "WorkerProgress"]
+
+
+@dataclass
+class WorkerProgress:
+    """One worker."""
+
+    index: int
+    device: str
+    state: str = "starting"
+    """starting, idle, training or lost."""
+    number: int | None = None
+    epoch: int = 0
+    n_epochs: int = 0
+    objective: float | None = None
+    pictures_per_second: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnded:
+    """A trial that has ended."""
+
+    number: int
+    state: str
+    value: float | None
+    reason: str
+    params: Mapping[str, Any]
+    seconds: float
+    is_best: bool
+
+
+@dataclass
+class Progress:
+    """The whole sweep, changed in place by the driver."""
+
+    name: str
+    metric: str
+    maximize: bool
+    n_trials: int
+    workers: list[WorkerProgress]
+    started: float = field(default_factory=time.monotonic)
+    n_by_state: dict[str, int] = field(default_factory=lambda: {"COMPLETE": 0, "PRUNED": 0, "FAIL": 0})
+    best_number: int | None = None
+    best_value: float | None = None
+    seconds_of_ended: list[float] = field(default_factory=list)
+    stopping: str = ""
+    """Why the sweep is ending before its budget is spent, if it is."""
+    tracking_problem: str | None = None
+
+    @property
+    def n_ended(self) -> int:
+        """Trials that have ended."""
+        return sum(self.n_by_state.values())
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the mean length of the trials so far; None before the first has ended."""
+        n_workers = sum(worker.state != "lost" for worker in self.workers)
+        if not self.seconds_of_ended or not n_workers:
+            return None
+        mean = sum(self.seconds_of_ended) / len(self.seconds_of_ended)
+        return mean * (self.n_trials - self.n_ended) / n_workers
+
+
+class View(Protocol):
+    """Shows the progress of a sweep."""
+
+    def update(self, progress: Progress) -> None:
+        """Called several times a second."""
+
+    def trial_ended(self, trial: TrialEnded) -> None:
+        """Called once for each trial."""
+
+    def message(self, text: str) -> None:
+        """Something that the user should know."""
