@@ -1,0 +1,114 @@
+"""What a section is made of. Pages, Markdown and CSV files are written from these blocks alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from sweeper.report.format import hide_paths
+
+if TYPE_CHECKING:
+    from sweeper.report.study_data import StudyData
+
+__all__ = ["Block", "Column", "Facts", "Figure", "Note", "Row", "Section", "Table", "text"]
+
+
+def text(value: Any) -> str:
+    """Any value as text; missing ones as an en dash."""
+    return "–" if value is None or value != value else hide_paths(str(value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table as it is shown."""
+
+    key: str
+    """Column of the frame."""
+    label: str
+    title: str = ""
+    """What the label is short for."""
+    show: Callable[[Any], str] = text
+    """Value to text."""
+    numeric: bool = False
+    """Aligned to the right."""
+    header: bool = False
+    """Names its row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table: typed data and how to show it. The CSV file holds the whole frame, columns that are not shown included."""
+
+    kind: ClassVar[str] = "table"
+    key: str
+    """Unique within the section: letters, digits and `-`."""
+    title: str
+    frame: pd.DataFrame
+    columns: Sequence[Column]
+    note: str = ""
+    interactive: bool = False
+    """Sortable and filterable in the page."""
+    sorted_by: str | None = None
+    """Column by which the frame is sorted, ascending."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A Plotly figure and its data."""
+
+    kind: ClassVar[str] = "figure"
+    key: str
+    """Unique within the section: letters, digits and `-`."""
+    title: str
+    description: str
+    """What it shows, in words, for those who cannot see it."""
+    figure: go.Figure
+    data: pd.DataFrame
+    note: str = ""
+    height: int = 340
+    """Pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Figures side by side where there is room."""
+
+    kind: ClassVar[str] = "row"
+    figures: Sequence[Figure]
+    columns: Literal[2, 3] = 2
+    """At most so many in a line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Terms and what they stand for; each may have several values."""
+
+    kind: ClassVar[str] = "facts"
+    key: str
+    items: Sequence[tuple[str, Sequence[str]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A sentence or two in plain words."""
+
+    kind: ClassVar[str] = "note"
+    text: str
+    level: Literal["text", "warning"] = "text"
+
+
+Block: TypeAlias = Table | Figure | Row | Facts | Note
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a study's report: one function from the tracked study to blocks. No blocks: the section is left out."""
+
+    key: str
+    """Unique in the report: letters, digits and `-`."""
+    title: str
+    build: Callable[[StudyData], Sequence[Block]]

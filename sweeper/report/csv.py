@@ -1,0 +1,25 @@
+"""Tables and the data of figures as CSV."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from sweeper.report.blocks import Figure, Table
+
+__all__ = ["render_csv"]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(list(value)) if isinstance(value, list | tuple) else value
+
+
+def render_csv(block: Table | Figure) -> str:
+    """The whole frame, numbers in full precision; lists as JSON, missing values empty."""
+    frame: pd.DataFrame = block.frame if isinstance(block, Table) else block.data
+    frame = pd.DataFrame({column: [_cell(v) for v in frame[column]] for column in frame.columns}, dtype=object)
+    return frame.to_csv(index=False, lineterminator="\n")

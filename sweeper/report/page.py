@@ -1,0 +1,93 @@
+"""A report as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from sweeper.report.blocks import Figure, Row, Table
+from sweeper.report.document import Document
+from sweeper.report.format import as_float
+from sweeper.report.theme import THEMES
+
+__all__ = ["render_page"]
+
+
+def _json(value: Any) -> Markup:
+    """JSON for a script element: `<` is escaped, so that no text in it ends the element or opens a comment."""
+    dumped = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    # U+2028 and U+2029 end a line in old JavaScript, not in JSON.
+    return Markup(dumped.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
+
+
+def _figure_json(figure: Figure) -> dict[str, Any]:
+    plotted = figure.figure.to_plotly_json()
+    layout = {key: value for key, value in plotted["layout"].items() if key != "template"}
+    return {"data": plotted["data"], "layout": layout | {"height": figure.height}}
+
+
+def _rows(table: Table) -> list[list[dict[str, Any]]]:
+    """Cells by row: text, sort value (numbers as numbers, to sort by), column."""
+    columns = []
+    for column in table.columns:
+        values = table.frame[column.key].tolist()
+        columns.append(
+            [{"text": column.show(v), "sort": as_float(v) if column.numeric else None, "column": column} for v in values]
+        )
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _digest(script: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() + "'"
+
+
+def _figures(document: Document) -> dict[str, dict[str, Any]]:
+    found = {}
+    for part in document.parts:
+        for section in part.sections:
+            for block in section.blocks:
+                for figure in block.figures if isinstance(block, Row) else (block,):
+                    if isinstance(figure, Figure):
+                        found[f"{part.key}-{section.key}-{figure.key}"] = _figure_json(figure)
+    return found
+
+
+def render_page(document: Document) -> str:
+    """The page: styles, scripts, Plotly and all data inside, ids fixed, nothing fetched.
+
+    Its content security policy admits the report's own scripts by their hashes and no connection at all.
+    """
+    environment = Environment(
+        loader=PackageLoader("sweeper.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates = files("sweeper.report") / "templates"
+    plotly, script = get_plotlyjs(), (templates / "page.js").read_text(encoding="utf-8")
+    figures = _figures(document)
+    scripts = [plotly, script] if figures else [script]
+    return environment.get_template("page.html.j2").render(
+        document=document,
+        figures=_json(figures),
+        themes=_json(THEMES),
+        # Both are files of this package or of Plotly's, not input.
+        scripts=[Markup(s) for s in scripts],  # noqa: S704
+        style=Markup((templates / "page.css").read_text(encoding="utf-8")),  # noqa: S704
+        script_hashes=Markup(" ".join(map(_digest, scripts))),  # noqa: S704
+        rows=_rows,
+        links={
+            f"{part.key}-{section.key}-{item.key}": f"{part.folder}/{name}"
+            for part in document.parts
+            for section in part.sections
+            for name, item in section.files()
+        },
+    )

@@ -1,0 +1,27 @@
+"""The sections of a study's report, in their order."""
+
+from __future__ import annotations
+
+from sweeper.report.blocks import Section
+from sweeper.report.sections.classes import build_classes
+from sweeper.report.sections.confusion import build_confusion
+from sweeper.report.sections.curves import build_curves
+from sweeper.report.sections.gap import build_gap
+from sweeper.report.sections.head import build_head
+from sweeper.report.sections.layers import build_layers
+from sweeper.report.sections.search import build_search
+from sweeper.report.sections.trials import build_all_trials, build_best_trials
+
+__all__ = ["SECTIONS"]
+
+SECTIONS: tuple[Section, ...] = (
+    Section(key="study", title="Study", build=build_head),
+    Section(key="best", title="Best trials", build=build_best_trials),
+    Section(key="curves", title="Learning curves", build=build_curves),
+    Section(key="overfitting", title="Over-fitting", build=build_gap),
+    Section(key="classes", title="Classes", build=build_classes),
+    Section(key="confusion", title="Confusion", build=build_confusion),
+    Section(key="search", title="Search", build=build_search),
+    Section(key="layers", title="Layers", build=build_layers),
+    Section(key="trials", title="All trials", build=build_all_trials),
+)

@@ -1,0 +1,77 @@
+"""Loss and accuracy of the best trial against epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from sweeper.report.blocks import Block, Figure, Note, Row
+from sweeper.report.format import as_float, plural
+from sweeper.report.sections.trials import no_best_words
+from sweeper.report.study_data import StudyData
+from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, blank_figure, plotted
+
+__all__ = ["build_curves", "draw_curves", "gather_curves"]
+
+
+def gather_curves(data: StudyData, quantity: str) -> pd.DataFrame:
+    """A quantity (`loss` or `accuracy`) of the best trial against epoch: columns epoch, train, val.
+
+    Epochs without either are left out; so is a part that was never recorded.
+    """
+    if data.best is None or data.n_epochs[data.best.run_id] == 0:
+        return pd.DataFrame(columns=["epoch"])
+    histories = data.epochs.loc[data.best.run_id]
+    curves = pd.DataFrame({part: histories[f"{part}/{quantity}"] for part in ("train", "val")})
+    return curves.dropna(axis="columns", how="all").dropna(axis="index", how="all").reset_index()
+
+
+def draw_curves(data: StudyData, quantity: str, curves: pd.DataFrame) -> Figure:
+    """Training and validation against epoch, with the epoch that the trial is judged by."""
+    assert data.best is not None
+    is_accuracy = quantity == "accuracy"
+    figure = blank_figure(x="epoch", y=quantity, percent_y=is_accuracy, legend=True)
+    for part in (p for p in ("train", "val") if p in curves.columns):
+        figure.add_trace(
+            go.Scatter(
+                x=curves["epoch"].tolist(),
+                y=plotted(curves[part]),
+                name=PART_LABELS[part],
+                mode="lines+markers" if len(curves) < 3 else "lines",
+                line={"color": PART_COLOURS[part], "width": 2, "dash": "solid" if part == "val" else "dash"},
+                hovertemplate="epoch %{x}: " + ("%{y:.2~%}" if is_accuracy else "%{y:.4g}"),
+            )
+        )
+    epoch = data.epoch_of[data.best.run_id]
+    if epoch is not None and len(curves) > 1:
+        figure.add_vline(x=epoch, line={"color": MUTED, "width": 1, "dash": "dot"})
+    values = [v for part in curves.columns if part != "epoch" for v in plotted(curves[part]) if v is not None]
+    if not is_accuracy and values and min(values) > 0.0 and max(values) > 100.0 * min(values):
+        figure.update_yaxes(type="log")
+    last = curves.iloc[-1]
+    ends = [
+        f"{PART_LABELS[part]} {data.accuracy_text(v) + ' %' if is_accuracy else f'{v:.4g}'}"
+        for part in ("train", "val")
+        if part in curves.columns and (v := as_float(float(last[part]))) is not None
+    ]
+    return Figure(
+        key=quantity,
+        title=f"{quantity.capitalize()} against epoch, trial {data.best.number}",
+        description=f"Lines over {plural(len(curves), 'epoch')}, ending at {' and '.join(ends) or 'no value'}.",
+        figure=figure,
+        data=curves,
+        note="" if epoch is None or len(curves) < 2 else f"Dotted: epoch {epoch}, by which the trial is judged.",
+    )
+
+
+def build_curves(data: StudyData) -> Sequence[Block]:
+    """Loss and accuracy side by side."""
+    if data.best is None:
+        return [Note(text=no_best_words(data))]
+    curves = {quantity: gather_curves(data, quantity) for quantity in ("loss", "accuracy")}
+    figures = [draw_curves(data, q, frame) for q, frame in curves.items() if len(frame.columns) > 1 and len(frame)]
+    if not figures:
+        return [Note(text=f"No epoch of trial {data.best.number} was recorded.")]
+    return [Row(figures=figures)]

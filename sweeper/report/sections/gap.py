@@ -1,0 +1,130 @@
+"""Over-fitting: how far training lies above validation in the best trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from sweeper.report.blocks import Block, Column, Note, Table
+from sweeper.report.format import as_float, count, number, percent
+from sweeper.report.sections.trials import no_best_words
+from sweeper.report.statistics import wilson_interval
+from sweeper.report.study_data import StudyData
+
+__all__ = ["build_gap", "describe_gap", "draw_gaps", "gather_gaps"]
+
+_LOSS_RISE = 0.05
+"""A rise of validation loss after its lowest epoch is mentioned from this share on; less is noise between epochs."""
+
+
+def gather_gaps(data: StudyData) -> pd.DataFrame:
+    """Training and validation of the best trials at the epoch that each is judged by.
+
+    Columns: trial, epoch, train_accuracy, val_accuracy, gap (training minus validation, a fraction), low, high (95 %
+    interval of the gap from Wilson's interval of the validation accuracy; missing where the number of pictures is),
+    overfit (True where the whole interval is above 0; None where there is no interval), val_loss_lowest_epoch,
+    val_loss_rise (from its lowest epoch to the last, as a share of the lowest).
+    """
+    n = data.n_pictures("val")
+    rows: list[dict[str, Any]] = []
+    for run in data.best_runs:
+        train, val = data.at_epoch(run, "train/accuracy"), data.at_epoch(run, "val/accuracy")
+        row: dict[str, Any] = {
+            "trial": run.number,
+            "epoch": data.epoch_of[run.run_id],
+            "train_accuracy": train,
+            "val_accuracy": val,
+        }
+        if train is not None and val is not None:
+            row["gap"] = train - val
+            if n is not None and 0.0 <= val <= 1.0:
+                interval = wilson_interval(val, n)
+                row |= {"low": train - interval.high, "high": train - interval.low, "overfit": train > interval.high}
+        if data.n_epochs[run.run_id]:
+            losses = data.epochs.loc[run.run_id]["val/loss"].dropna()
+            lowest = as_float(float(losses.min())) if not losses.empty else None
+            last = as_float(float(losses.iloc[-1])) if not losses.empty else None
+            if lowest and last is not None and lowest > 0.0:
+                row |= {"val_loss_lowest_epoch": int(losses.idxmin()), "val_loss_rise": last / lowest - 1.0}
+        rows.append(row)
+    columns = ["trial", "epoch", "train_accuracy", "val_accuracy", "gap", "low", "high", "overfit"]
+    columns += ["val_loss_lowest_epoch", "val_loss_rise"]
+    frame = pd.DataFrame(rows, columns=columns, dtype=object)
+    return frame.where(frame.notna(), None)
+
+
+def describe_gap(data: StudyData, gap: pd.Series) -> tuple[str, bool]:
+    """The gap of a trial in sentences, and whether it is over-fitted beyond what chance explains."""
+    text, overfit = "", gap["overfit"] is True
+    train, val = (data.accuracy_text(gap[f"{part}_accuracy"]) for part in ("train", "val"))
+    if gap["gap"] is not None:
+        size = percent(abs(gap["gap"]), data.decimals)
+        side = "above" if gap["gap"] >= 0 else "below"
+        text = f"Trial {gap['trial']}: training accuracy {train} % lies {size} points {side} validation accuracy {val} %"
+    if gap["low"] is not None:
+        low, high = percent(gap["low"], data.decimals), percent(gap["high"], data.decimals)
+        text += f" (95 % interval of the gap {low} to {high} points, from {count(data.n_pictures('val'))} pictures). "
+        if overfit:
+            text += "The model is over-fitted: more than the chance of the validation sample explains."
+        elif gap["high"] < 0:
+            text += "It is not over-fitted; dropout and augmentation, which act in training only, may explain the sign."
+        else:
+            text += "Over-fitting is not distinguishable from chance on so many pictures."
+    elif text:
+        text += ". The number of validation pictures is not known, so that no interval can be given."
+    if gap["val_loss_rise"] is not None and gap["val_loss_rise"] >= _LOSS_RISE:
+        rise = f"{100 * gap['val_loss_rise']:.0f} %"
+        text += f" Validation loss was lowest at epoch {gap['val_loss_lowest_epoch']} and rose by {rise} until the last."
+    return text.strip(), overfit
+
+
+def _points(value: Any) -> str:
+    x = as_float(value)
+    return "–" if x is None else f"{100 * x:+.1f}"
+
+
+def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
+    """One row a trial."""
+    verdicts = {True: "over-fitted", False: "not distinguishable", None: "–"}
+    shown = frame.assign(
+        interval=[
+            "–" if low is None else f"{_points(low)} to {_points(high)}"
+            for low, high in zip(frame["low"], frame["high"], strict=True)
+        ],
+        verdict=[
+            "training below validation" if high is not None and high < 0 else verdicts[flag]
+            for flag, high in zip(frame["overfit"], frame["high"], strict=True)
+        ],
+    )
+    columns = [
+        Column(key="trial", label="trial", numeric=True, header=True),
+        Column(key="epoch", label="epoch", show=count, numeric=True),
+        Column(key="train_accuracy", label="training accuracy (%)", show=data.accuracy_text, numeric=True),
+        Column(key="val_accuracy", label="validation accuracy (%)", show=data.accuracy_text, numeric=True),
+        Column(key="gap", label="gap (points)", title="training minus validation", show=_points, numeric=True),
+        Column(key="interval", label="95 % interval", numeric=True),
+        Column(key="verdict", label="over-fitting"),
+        Column(key="val_loss_lowest_epoch", label="lowest validation loss at epoch", show=count, numeric=True),
+        Column(
+            key="val_loss_rise",
+            label="rise since (%)",
+            title="of validation loss from its lowest epoch to the last",
+            show=lambda rise: number(100 * rise, 3) if as_float(rise) is not None else "–",
+            numeric=True,
+        ),
+    ]
+    return Table(key="gap", title="Training against validation", frame=shown, columns=columns)
+
+
+def build_gap(data: StudyData) -> Sequence[Block]:
+    """What the best trial's gap says, then the table."""
+    if data.best is None:
+        return [Note(text=no_best_words(data))]
+    frame = gather_gaps(data)
+    if frame["gap"].isna().all():
+        return [Note(text="Training and validation accuracy were not both recorded, so that no gap can be given.")]
+    words, overfit = describe_gap(data, frame.iloc[0])
+    notes = [Note(text=words, level="warning" if overfit else "text")] if words else []
+    return [*notes, draw_gaps(data, frame)]

@@ -1,0 +1,190 @@
+"""What was searched, over what data, with what budget, where and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from sweeper.report.blocks import Block, Column, Facts, Note, Table
+from sweeper.report.format import count, duration, hide_paths, metric_label, param_text, plural, timestamp
+from sweeper.report.parameters import describe
+from sweeper.report.study_data import StudyData
+from sweeper.study.config import Config
+from sweeper.tracking.records import RunRecord
+
+__all__ = [
+    "build_head",
+    "gather_classes",
+    "gather_facts",
+    "gather_failures",
+    "gather_space",
+    "run_seconds",
+    "state_words",
+]
+
+_STATE_WORDS = {
+    "COMPLETE": "complete",
+    "PRUNED": "pruned",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+    "FAIL": "failed",
+}
+_VERSIONS = ("sweeper", "python", "torch", "torchvision", "numpy", "optuna", "mlflow", "cuda")
+_PARTS = {"train": "training", "val": "validation", "test": "test"}
+_N_REASONS = 200
+
+
+def state_words(state: str) -> str:
+    """Optuna's name of a state as a word of a sentence."""
+    return _STATE_WORDS.get(state, state.lower())
+
+
+def run_seconds(run: RunRecord) -> float | None:
+    """Seconds from a run's start to its end; None while it runs."""
+    if run.start_time is None or run.end_time is None:
+        return None
+    return (run.end_time - run.start_time).total_seconds()
+
+
+def failure_reason(run: RunRecord) -> str:
+    """Why a run failed: the first line of what was recorded."""
+    lines = run.tags.get("sweeper.reason", "").strip().splitlines()
+    return hide_paths(lines[0])[:_N_REASONS] if lines else "not recorded"
+
+
+def gather_space(data: StudyData) -> pd.DataFrame:
+    """The search space: columns parameter, distribution."""
+    rows = [(name, describe(distribution)) for name, distribution in data.study.trial.distributions.items()]
+    return pd.DataFrame(rows, columns=["parameter", "distribution"])
+
+
+def gather_classes(data: StudyData) -> pd.DataFrame:
+    """Pictures of each class in each part: columns class, then those of train, val and test that are known."""
+    info = data.data
+    if info is None:
+        return pd.DataFrame(columns=["class"])
+    counts = {part: list(values) for part, values in info.counts.items() if len(values) == len(info.class_names)}
+    return pd.DataFrame({"class": list(info.class_names), **counts})
+
+
+def gather_failures(data: StudyData) -> pd.DataFrame:
+    """Failed trials by reason: columns reason, n_trials, trials; the most frequent first."""
+    trials: dict[str, list[int]] = {}
+    for run in data.by_state.get("FAIL", []):
+        trials.setdefault(failure_reason(run), []).append(run.number)
+    rows = sorted(((reason, len(n), ", ".join(map(str, n))) for reason, n in trials.items()), key=lambda r: (-r[1], r[0]))
+    return pd.DataFrame(rows, columns=["reason", "n_trials", "trials"])
+
+
+def _settings(config: Config) -> str:
+    """`tpe (seed 7)`: what the study file says of a sampler or pruner."""
+    given = {k: v for k, v in config.model_dump(exclude_unset=True).items() if k != "name" and v is not None}
+    words = ", ".join(f"{key} {param_text(v['name'] if isinstance(v, dict) else v)}" for key, v in given.items())
+    name: str = config.name  # type: ignore[attr-defined]  # every sampler and pruner has one
+    return f"{name} ({words})" if words else name
+
+
+def _distinct(data: StudyData, tag: str) -> list[str]:
+    """Values of a tag over all runs, and over the study where no run has it; sorted."""
+    values = {run.tags[tag] for run in data.runs if run.tags.get(tag)}
+    return sorted(values) or ([data.record.tags[tag]] if data.record.tags.get(tag) else [])
+
+
+def _commits(data: StudyData) -> list[str]:
+    sources: Sequence[Any] = [*data.runs, data.record]
+    pairs = {(s.tags["sweeper.commit"], s.tags.get("sweeper.dirty", "")) for s in sources if s.tags.get("sweeper.commit")}
+    dirty = ("true", "True", "1", "yes")
+    return sorted({commit[:12] + (" with uncommitted changes" if d in dirty else "") for commit, d in pairs})
+
+
+def _trial_counts(data: StudyData) -> str:
+    states = [f"{len(runs):,} {state_words(state)}" for state, runs in data.by_state.items()]
+    budget = plural(data.study.n_trials, "trial")
+    return f"{len(data.runs):,} of a budget of {budget}" + (f": {', '.join(states)}" if states else "")
+
+
+def _compute(data: StudyData) -> str:
+    seconds = [s for run in data.runs if (s := run_seconds(run)) is not None]
+    words = f"{duration(sum(seconds))} over {plural(len(seconds), 'ended run')}" if seconds else "no run has ended"
+    n_epochs = sum(data.n_epochs.values())
+    return f"{words}, {plural(n_epochs, 'epoch')}" if n_epochs else words
+
+
+def _when(data: StudyData) -> str:
+    starts = [run.start_time for run in data.runs if run.start_time is not None]
+    ends = [run.end_time for run in data.runs if run.end_time is not None]
+    if not starts:
+        return "not started"
+    if any(run.state in ("RUNNING", "WAITING") for run in data.runs) or not ends:
+        return f"since {timestamp(min(starts))}, not ended"
+    elapsed = (max(ends) - min(starts)).total_seconds()
+    return f"{timestamp(min(starts))} to {timestamp(max(ends))} ({duration(elapsed)})"
+
+
+def _data_words(data: StudyData) -> str:
+    info = data.data
+    if info is None:
+        return "not recorded"
+    words = [info.name, plural(len(info.class_names), "class", "classes")]
+    if len(info.input_shape) == 3:
+        channels, height, width = info.input_shape
+        words.append(f"{height}×{width} pixels, {plural(channels, 'channel')}")
+    words += [f"{count(info.n_pictures(part))} {_PARTS[part]}" for part in info.counts]
+    if info.split_seed is not None:
+        words.append(f"split seed {info.split_seed}")
+    return ", ".join(word for word in words if word)
+
+
+def gather_facts(data: StudyData) -> list[tuple[str, list[str]]]:
+    """Terms about the study, each with its values. Terms without a value are left out."""
+    objective = data.objective
+    direction = "maximize" if objective.maximize else "minimize"
+    epoch = "best" if objective.at == "best" else "last"
+    fingerprints = _distinct(data, "sweeper.data_fingerprint") or ([data.data.fingerprint] if data.data else [])
+    versions = [f"{name} {', '.join(v)}" for name in _VERSIONS if (v := _distinct(data, f"sweeper.{name}"))]
+    facts = [
+        ("Objective", [f"{direction} {metric_label(objective.metric)} at a trial's {epoch} epoch"]),
+        ("Data", [_data_words(data)]),
+        ("Data fingerprint", [f[:16] for f in fingerprints if f]),
+        ("Sampler", [_settings(data.study.sampler)]),
+        ("Pruner", [_settings(data.study.pruner)]),
+        ("Trials", [_trial_counts(data)]),
+        ("Compute", [_compute(data)]),
+        ("When", [_when(data)]),
+        ("Hosts", _distinct(data, "sweeper.host")),
+        ("Devices", _distinct(data, "sweeper.device")),
+        ("Commit", _commits(data)),
+        ("Versions", [", ".join(versions)] if versions else []),
+    ]
+    return [(term, values) for term, values in facts if values]
+
+
+def build_head(data: StudyData) -> Sequence[Block]:
+    """Facts, search space, class counts and reasons of failure."""
+    blocks: list[Block] = []
+    if data.study.description:
+        blocks.append(Note(text=hide_paths(data.study.description)))
+    blocks.append(Facts(key="facts", items=gather_facts(data)))
+    space = gather_space(data)
+    if space.empty:
+        blocks.append(Note(text="Nothing was searched: every value of the study is fixed."))
+    else:
+        columns = [Column(key="parameter", label="parameter", header=True), Column(key="distribution", label="drawn from")]
+        blocks.append(Table(key="space", title="Search space", frame=space, columns=columns))
+    classes = gather_classes(data)
+    parts = [part for part in classes.columns if part != "class"]
+    if parts:
+        columns = [Column(key="class", label="class", header=True)]
+        columns += [Column(key=part, label=_PARTS[part], show=count, numeric=True) for part in parts]
+        blocks.append(Table(key="classes", title="Pictures of each class", frame=classes, columns=columns))
+    failures = gather_failures(data)
+    if not failures.empty:
+        columns = [
+            Column(key="reason", label="reason", header=True),
+            Column(key="n_trials", label="trials", show=count, numeric=True),
+            Column(key="trials", label="numbers"),
+        ]
+        blocks.append(Table(key="failures", title="Why trials failed", frame=failures, columns=columns))
+    return blocks

@@ -1,0 +1,184 @@
+"""How the search went: value against trial number, and against each parameter that varied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from sweeper.report.blocks import Block, Figure, Note, Row
+from sweeper.report.format import as_float, param_text, plural, short_names
+from sweeper.report.parameters import expand_lists, tree_order, varied_params
+from sweeper.report.sections.head import state_words
+from sweeper.report.study_data import StudyData
+from sweeper.report.theme import MUTED, blank_figure, plain, plotted, series_style
+
+__all__ = ["build_search", "draw_optimization", "draw_slice", "gather_optimization", "gather_slices"]
+
+_VALUED_STATES = ("COMPLETE", "PRUNED")
+_SMALL_RANGE = 8
+
+
+def gather_optimization(data: StudyData) -> pd.DataFrame:
+    """Value against trial number: columns trial, state, value, best (of the complete trials so far).
+
+    Complete and pruned trials with a finite value, by number.
+    """
+    rows: list[tuple[Any, ...]] = []
+    best: float | None = None
+    for run in data.runs:
+        value = as_float(run.value)
+        if run.state not in _VALUED_STATES or value is None:
+            continue
+        if run.state == "COMPLETE" and data.objective.is_better(value, best):
+            best = value
+        rows.append((run.number, run.state, value, best))
+    return pd.DataFrame(rows, columns=["trial", "state", "value", "best"])
+
+
+def _value_axis(data: StudyData, figure: go.Figure, values: Sequence[float]) -> None:
+    # Losses of a few bad trials would flatten all others against the axis.
+    if not data.value_is_percent and values and min(values) > 0.0 and max(values) > 100.0 * min(values):
+        figure.update_yaxes(type="log")
+
+
+def _value_format(data: StudyData) -> str:
+    return "%{y:.2~%}" if data.value_is_percent else "%{y:.4g}"
+
+
+def _axis_label(data: StudyData) -> str:
+    return data.value_label.removesuffix(" (%)")
+
+
+def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
+    """Points for trials (hollow where pruned) and a step line for the best so far."""
+    figure = blank_figure(x="trial", y=_axis_label(data), percent_y=data.value_is_percent, legend=True)
+    for state, symbol in (("COMPLETE", "circle"), ("PRUNED", "circle-open")):
+        points = frame[frame["state"] == state]
+        if not points.empty:
+            figure.add_trace(
+                go.Scatter(
+                    x=points["trial"].tolist(),
+                    y=points["value"].tolist(),
+                    mode="markers",
+                    name=state_words(state),
+                    marker={"symbol": symbol, "size": 8, "color": series_style(0)[0] if state == "COMPLETE" else MUTED},
+                    hovertemplate="trial %{x}: " + _value_format(data),
+                )
+            )
+    running = frame.dropna(subset="best")
+    figure.add_trace(
+        go.Scatter(
+            x=running["trial"].tolist(),
+            y=running["best"].tolist(),
+            mode="lines",
+            name="best so far",
+            line={"shape": "hv", "color": series_style(1)[0], "width": 2},
+            hovertemplate="best up to trial %{x}: " + _value_format(data),
+        )
+    )
+    _value_axis(data, figure, frame["value"].tolist())
+    improved = running[running["best"] != running["best"].shift()]
+    words = f"{plural(len(frame), 'trial')} with a value"
+    if not improved.empty:
+        last = improved.iloc[-1]
+        unit = " %" if data.value_is_percent else ""
+        words += f"; the best, {data.value_text(float(last['best']))}{unit}, was found by trial {int(last['trial'])}"
+    return Figure(
+        key="optimization",
+        title="Value against trial",
+        description=f"{words}.",
+        figure=figure,
+        data=frame,
+        note="Hollow: pruned trials, at the value they were stopped with." if (frame["state"] == "PRUNED").any() else "",
+    )
+
+
+def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
+    """Value against each parameter that varied, by its path: columns trial, state, value, x, branch.
+
+    `x` is the parameter's value; `branch` names the branch of a choice that it belongs to, where there is one. Lists are
+    taken apart into their items and length. Trials that do not have a parameter are left out of its frame.
+    """
+    runs = [run for run in data.runs if run.state in _VALUED_STATES and as_float(run.value) is not None]
+    params = [expand_lists({p: v for p, v in data.params[r.run_id].items() if p in data.varied}) for r in runs]
+    slices = {}
+    for path in sorted(varied_params(params), key=tree_order):
+        searched = data.searched.get(path)
+        branch = searched.branch if searched else None
+        rows = [
+            (run.number, run.state, run.value, p[path], data.params[run.run_id].get(branch) if branch else None)
+            for run, p in zip(runs, params, strict=True)
+            if path in p
+        ]
+        slices[path] = pd.DataFrame(rows, columns=["trial", "state", "value", "x", "branch"], dtype=object)
+    return slices
+
+
+def _is_numeric(values: Sequence[Any]) -> bool:
+    return all(as_float(value) is not None for value in values)
+
+
+def draw_slice(data: StudyData, path: str, label: str, frame: pd.DataFrame) -> Figure:
+    """Value against one parameter; colour and symbol tell branches apart, hollow points were pruned."""
+    searched = data.searched.get(path)
+    xs = frame["x"].tolist()
+    numeric = _is_numeric(xs) and not (searched is not None and searched.choice)
+    branches = [b for b in dict.fromkeys(frame["branch"]) if b is not None]
+    order = list(searched.order) if searched else []
+    branch_param = data.searched.get(searched.branch) if searched and searched.branch else None
+    branch_order = list(branch_param.order) if branch_param else []
+    branches.sort(key=lambda b: (branch_order.index(str(b)) if str(b) in branch_order else len(branch_order), str(b)))
+    figure = blank_figure(x=label, y=_axis_label(data), percent_y=data.value_is_percent, legend=len(branches) > 1)
+    for index, branch in enumerate(branches or [None]):
+        points = frame if branch is None else frame[frame["branch"] == branch]
+        colour, _, symbol = series_style(index)
+        symbols = [symbol if state == "COMPLETE" else f"{symbol}-open" for state in points["state"]]
+        figure.add_trace(
+            go.Scatter(
+                x=plotted(points["x"]) if numeric else [plain(param_text(x)) for x in points["x"]],
+                y=plotted(points["value"]),
+                customdata=points["trial"].tolist(),
+                mode="markers",
+                name=plain(param_text(branch)) if branch is not None else "",
+                marker={"symbol": symbols, "size": 8, "color": colour, "opacity": 0.85},
+                hovertemplate=f"trial %{{customdata}}<br>{plain(label)} %{{x}}<br>{_value_format(data)}<extra></extra>",
+            )
+        )
+    if not numeric:
+        texts = {param_text(x): x for x in xs}
+        known = [t for t in order if t in texts]
+        rest = [t for t in texts if t not in known]
+        rest.sort(key=lambda t: (as_float(texts[t]) is None, as_float(texts[t]) or 0.0, t))
+        figure.update_xaxes(type="category", categoryorder="array", categoryarray=[plain(t) for t in known + rest])
+    elif searched is not None and searched.log:
+        figure.update_xaxes(type="log", exponentformat="power", dtick="D1" if max(xs) < 30 * min(xs) else 1)
+    elif all(isinstance(x, int) for x in xs) and max(xs) - min(xs) < _SMALL_RANGE:
+        figure.update_xaxes(dtick=1)
+    _value_axis(data, figure, [float(v) for v in frame["value"]])
+    return Figure(
+        key=f"slice-{path.replace('.', '-')}",
+        title=f"Value against {label}",
+        description=f"{plural(len(frame), 'trial')} as points, {_axis_label(data)} against {path}.",
+        figure=figure,
+        data=frame,
+        height=280,
+    )
+
+
+def build_search(data: StudyData) -> Sequence[Block]:
+    """Optimization history, then one slice a parameter."""
+    frame = gather_optimization(data)
+    if frame.empty:
+        return [Note(text="No trial has a value yet, so that there is nothing to draw.")]
+    blocks: list[Block] = [Row(figures=[draw_optimization(data, frame)])]
+    slices = gather_slices(data)
+    if not slices:
+        return [*blocks, Note(text="No parameter varied between the trials that have a value.")]
+    labels = short_names(slices)
+    figures = [draw_slice(data, path, labels[path], points) for path, points in slices.items()]
+    note = "One point a trial. A trend here is no cause: the sampler looks more often where values were good"
+    note += ", and all other parameters change too."
+    return [*blocks, Note(text=note), Row(figures=figures, columns=3)]

@@ -1,0 +1,258 @@
+"""One tracked study, read once and ready to compute from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from sweeper.errors import InputError
+from sweeper.report.format import as_float, metric_label, number, percent, percent_decimals, short_names
+from sweeper.report.parameters import Parameter, parameters_of_space, run_params, varied_params
+from sweeper.study.study import Objective, Study
+from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
+
+__all__ = ["DataInfo", "StudyData"]
+
+_STATE_ORDER = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 2, "WAITING": 3, "FAIL": 4}
+_SUMMARY_METRICS = ("train/accuracy", "train/loss", "val/accuracy", "val/loss")
+_PERCENT_QUANTITIES = ("accuracy", "balanced_accuracy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInfo:
+    """What a study was trained on, from the artifact `data.json` of one of its runs."""
+
+    name: str
+    class_names: tuple[str, ...]
+    counts: Mapping[str, Sequence[int]]
+    """Pictures of each class in `train`, `val` and `test`, in the order of the classes."""
+    fingerprint: str
+    input_shape: tuple[int, ...]
+    """(C, H, W)."""
+    split_seed: int | None
+
+    def n_pictures(self, part: str) -> int | None:
+        """Pictures in a part; None where it is not known or empty."""
+        return sum(self.counts.get(part, ())) or None
+
+
+class StudyData:
+    """A tracked study with what the sections compute from. Everything is read on first use, histories in bulk.
+
+    Args:
+        record: The study and its runs, in any order.
+        reader: Where histories and artifacts come from.
+        top: How many of the best trials are shown in detail, at least 1.
+
+    Raises:
+        InputError: The definition stored with the study cannot be read.
+    """
+
+    def __init__(self, record: StudyRecord, reader: RunReader, *, top: int = 5) -> None:
+        if top < 1:
+            raise InputError(f"a report shows at least 1 of the best trials, not {top}")
+        self.record = record
+        self.reader = reader
+        self.top = top
+        try:
+            self.study = Study.model_validate(dict(record.study))
+        except ValidationError as error:
+            raise InputError(
+                f"study {record.name!r}: the definition stored with it cannot be read by this version of sweeper: {error}"
+            ) from error
+        self.runs: tuple[RunRecord, ...] = tuple(sorted(record.runs, key=lambda run: (run.number, run.run_id)))
+
+    # --- the objective ------------------------------------------------------------------------------------------
+
+    @property
+    def objective(self) -> Objective:
+        return self.study.objective
+
+    @property
+    def value_is_percent(self) -> bool:
+        """Whether the objective is an accuracy, a fraction that is shown in percent."""
+        return is_percent(self.objective.metric)
+
+    @property
+    def value_label(self) -> str:
+        return metric_label(self.objective.metric) + (" (%)" if self.value_is_percent else "")
+
+    def value_text(self, value: Any) -> str:
+        """The objective's value as text, without a percent sign."""
+        return percent(value, self.decimals) if self.value_is_percent else number(value)
+
+    @cached_property
+    def decimals(self) -> int:
+        """Decimals of accuracies in percent, after the number of validation pictures."""
+        return percent_decimals(self.n_pictures("val"))
+
+    def accuracy_text(self, value: Any) -> str:
+        """An accuracy as percent, without the sign."""
+        return percent(value, self.decimals)
+
+    # --- trials -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def by_state(self) -> dict[str, list[RunRecord]]:
+        """Runs by state, in the order of `STATES`; states that do not occur are left out."""
+        states = sorted({run.state for run in self.runs}, key=lambda s: (_STATE_ORDER.get(s, 9), s))
+        return {state: [run for run in self.runs if run.state == state] for state in states}
+
+    @cached_property
+    def ranked(self) -> list[RunRecord]:
+        """Every run: complete ones best first, then pruned, running, waiting and failed ones."""
+        sign = -1.0 if self.objective.maximize else 1.0
+
+        def key(run: RunRecord) -> tuple[Any, ...]:
+            value = as_float(run.value)
+            return (_STATE_ORDER.get(run.state, 9), value is None, sign * (value or 0.0), run.number, run.run_id)
+
+        return sorted(self.runs, key=key)
+
+    @cached_property
+    def complete(self) -> list[RunRecord]:
+        """Complete runs with a finite value, best first. Only these can be best."""
+        return [run for run in self.ranked if run.state == "COMPLETE" and as_float(run.value) is not None]
+
+    @property
+    def best(self) -> RunRecord | None:
+        return self.complete[0] if self.complete else None
+
+    @property
+    def best_runs(self) -> list[RunRecord]:
+        """The best `top` complete runs, best first."""
+        return self.complete[: self.top]
+
+    # --- parameters ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def params(self) -> dict[str, dict[str, Any]]:
+        """Parameters by run id, lengths of lists included."""
+        return {run.run_id: run_params(run) for run in self.runs}
+
+    @cached_property
+    def varied(self) -> list[str]:
+        """Paths of the parameters that varied."""
+        return varied_params([self.params[run.run_id] for run in self.runs])
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Short names of the parameters that varied."""
+        return short_names(self.varied)
+
+    @cached_property
+    def searched(self) -> dict[str, Parameter]:
+        return parameters_of_space(self.study.trial)
+
+    # --- epochs -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """Objective, losses and accuracies of all runs: index (run_id, epoch), one column a metric."""
+        metrics = sorted({self.objective.metric, *_SUMMARY_METRICS})
+        return _wide(self.reader.read_histories([run.run_id for run in self.runs], metrics), metrics)
+
+    @cached_property
+    def best_histories(self) -> pd.DataFrame:
+        """All metrics of the best runs: index (run_id, epoch), one column a metric."""
+        return _wide(self.reader.read_histories([run.run_id for run in self.best_runs], None), ())
+
+    @cached_property
+    def n_epochs(self) -> dict[str, int]:
+        """Last epoch recorded by run id; 0 for runs without any."""
+        last = self.epochs.reset_index().groupby("run_id", observed=True)["epoch"].max()
+        return {run.run_id: int(last.get(run.run_id, 0)) for run in self.runs}
+
+    @cached_property
+    def epoch_of(self) -> dict[str, int | None]:
+        """The epoch that a run is judged by: its best one, or its last one for `at: last`. None without any."""
+        return {run.run_id: self._epoch_of(run) for run in self.runs}
+
+    def _epoch_of(self, run: RunRecord) -> int | None:
+        n_epochs = self.n_epochs[run.run_id]
+        tag = run.tags.get("sweeper.best_epoch", "")
+        if self.objective.at == "best" and tag.isdecimal():
+            return int(tag)
+        if n_epochs == 0:
+            return None
+        if self.objective.at == "last":
+            return n_epochs
+        values = self.epochs.loc[run.run_id][self.objective.metric].dropna()
+        values = values[values.map(math.isfinite)]
+        if values.empty:
+            return None
+        return int(values.idxmax() if self.objective.maximize else values.idxmin())
+
+    def at_epoch(self, run: RunRecord, metric: str) -> float | None:
+        """A metric of a run at the epoch that the run is judged by; None where it was not recorded."""
+        histories = self.best_histories if metric not in self.epochs.columns else self.epochs
+        epoch = self.epoch_of[run.run_id]
+        if epoch is None or metric not in histories.columns or (run.run_id, epoch) not in histories.index:
+            return None
+        return as_float(float(histories.at[(run.run_id, epoch), metric]))
+
+    # --- data ---------------------------------------------------------------------------------------------------
+
+    def artifact(self, run: RunRecord, path: str) -> Any:
+        """A JSON artifact of a run; None where the run has none that can be read."""
+        content = self.reader.read_artifact(run, path)
+        if content is None:
+            return None
+        try:
+            return json.loads(content)
+        except ValueError:
+            return None
+
+    @cached_property
+    def data(self) -> DataInfo | None:
+        """What was trained on. Read from the best run that says so; from five runs at most, since each is a request."""
+        for run in self.ranked[:5]:
+            info = _data_info(self.artifact(run, "data.json"))
+            if info is not None:
+                return info
+        return None
+
+    def n_pictures(self, part: str) -> int | None:
+        """Pictures in `train`, `val` or `test`; None where it is not known."""
+        return None if self.data is None else self.data.n_pictures(part)
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the data's order; where that is not known, those with an accuracy, sorted."""
+        if self.data is not None:
+            return self.data.class_names
+        prefix = "val/accuracy/"
+        return tuple(sorted({m.removeprefix(prefix) for run in self.runs for m in run.metrics if m.startswith(prefix)}))
+
+
+def is_percent(metric: str) -> bool:
+    """Whether a metric is an accuracy, a fraction that is shown in percent."""
+    return metric.partition("/")[2].partition("/")[0] in _PERCENT_QUANTITIES
+
+
+def _wide(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    # The last of two rows of one epoch is the later attempt's; `sort=True` makes the order independent of the reader's.
+    rows = rows.drop_duplicates(["run_id", "metric", "epoch"], keep="last")
+    wide = rows.pivot(index=["run_id", "epoch"], columns="metric", values="value").sort_index()
+    return wide.reindex(columns=sorted({*wide.columns, *metrics}))
+
+
+def _data_info(raw: Any) -> DataInfo | None:
+    if not isinstance(raw, dict) or not isinstance(raw.get("class_names"), list):
+        return None
+    counts = raw.get("counts") or {}
+    return DataInfo(
+        name=str(raw.get("name", "")),
+        class_names=tuple(str(name) for name in raw["class_names"]),
+        counts={part: [int(n) for n in counts[part]] for part in ("train", "val", "test") if counts.get(part)},
+        fingerprint=str(raw.get("fingerprint", "")),
+        input_shape=tuple(int(n) for n in raw.get("input_shape") or ()),
+        split_seed=raw.get("split_seed"),
+    )

@@ -1,0 +1,172 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const figures = read("sweeper-figures");
+  const themes = read("sweeper-themes");
+  const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
+
+  // --- figures: drawn when they come near the window, the rest when the browser is idle, all of them before printing
+
+  const drawn = new Set();
+  let printing = false;
+  const isDark = () => !printing && (root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches);
+
+  function draw(id) {
+    const { data, layout } = figures[id];
+    const template = themes[isDark() ? "dark" : "light"];
+    // Plotly writes into what it is given: a fresh copy each time keeps the figure as it was computed.
+    Plotly.react(id, structuredClone(data), { ...structuredClone(layout), template, autosize: true }, {
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
+      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+      toImageButtonOptions: { format: "svg", filename: id },
+    });
+    drawn.add(id);
+  }
+
+  const drawMissing = (id) => drawn.has(id) || draw(id);
+  const redraw = () => drawn.forEach(draw);
+  const idle = window.requestIdleCallback || ((callback) => setTimeout(callback, 50));
+
+  function drawInIdleTime(ids) {
+    const next = ids.find((id) => !drawn.has(id));
+    if (next === undefined) {
+      root.dataset.drawn = "all";
+      return;
+    }
+    idle(() => {
+      drawMissing(next);
+      drawInIdleTime(ids);
+    });
+  }
+
+  const near = new IntersectionObserver(
+    (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => drawMissing(entry.target.id)),
+    { rootMargin: "400px" },
+  );
+  Object.keys(figures).forEach((id) => near.observe(document.getElementById(id)));
+  window.addEventListener("load", () => drawInIdleTime(Object.keys(figures)));
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    Object.keys(figures).forEach(draw);
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    redraw();
+  });
+
+  // --- theme
+
+  const switcher = document.getElementById("theme");
+  switcher.hidden = false;
+
+  function setTheme(theme) {
+    if (theme === "auto") delete root.dataset.theme;
+    else root.dataset.theme = theme;
+    redraw();
+  }
+
+  function stored(theme) {
+    try {
+      if (theme === undefined) return localStorage.getItem("sweeper-theme");
+      localStorage.setItem("sweeper-theme", theme);
+    } catch {
+      // A browser may refuse storage to a file; the choice then lasts as long as the page.
+    }
+    return null;
+  }
+
+  switcher.addEventListener("change", (event) => {
+    setTheme(event.target.value);
+    stored(event.target.value);
+  });
+  prefersDark.addEventListener("change", redraw);
+  const remembered = switcher.querySelector(`input[value="${stored() === "dark" ? "dark" : stored() === "light" ? "light" : "auto"}"]`);
+  remembered.checked = true;
+  setTheme(remembered.value);
+
+  // --- tables
+
+  const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+  const keyOf = (cell) => (cell.dataset.sort !== undefined ? Number(cell.dataset.sort) : cell.textContent.trim());
+  const isMissing = (key) => key === "" || key === "–";
+
+  function compare(a, b) {
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    return collator.compare(a, b);
+  }
+
+  function sort(table, column, descending) {
+    const body = table.tBodies[0];
+    const rows = Array.from(body.rows, (row) => ({ row, key: keyOf(row.cells[column]) }));
+    // Missing values come last in either direction.
+    rows.sort((a, b) => isMissing(a.key) - isMissing(b.key) || (descending ? -1 : 1) * compare(a.key, b.key));
+    body.append(...rows.map(({ row }) => row));
+    Array.from(table.tHead.rows[0].cells, (header, i) => {
+      if (i === column) header.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      else header.removeAttribute("aria-sort");
+    });
+  }
+
+  function matcher(term, names) {
+    const parsed = /^(.*?[^<>=])(<=|>=|<|>|=)(.+)$/.exec(term);
+    if (parsed) {
+      const [, name, operator, given] = parsed;
+      const column = names.findIndex((known) => known.some((text) => text === name || text.endsWith("." + name)));
+      const bound = Number(given);
+      if (column >= 0) {
+        return (row) => {
+          const cell = row.cells[column];
+          if (operator === "=" && (cell.dataset.sort === undefined || Number.isNaN(bound))) {
+            return cell.textContent.trim().toLowerCase() === given;
+          }
+          if (cell.dataset.sort === undefined) return false;
+          const value = Number(cell.dataset.sort);
+          return { "<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound, "=": value === bound }[operator];
+        };
+      }
+    }
+    return (row) => Array.from(row.cells).some((cell) => cell.textContent.toLowerCase().includes(term));
+  }
+
+  document.querySelectorAll(".interactive").forEach((container) => {
+    const table = container.querySelector("table");
+    const headers = Array.from(table.tHead.rows[0].cells);
+    headers.forEach((header, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...header.childNodes);
+      button.addEventListener("click", () => sort(table, column, header.getAttribute("aria-sort") === "ascending"));
+      header.append(button);
+    });
+
+    const names = headers.map((header) => [header.textContent, header.title].map((text) => text.trim().toLowerCase()));
+    const filter = container.querySelector(".filter");
+    const input = filter.querySelector("input");
+    const output = filter.querySelector("output");
+    const rows = Array.from(table.tBodies[0].rows);
+    function apply() {
+      const matchers = input.value.toLowerCase().split(/\s+/).filter(Boolean).map((term) => matcher(term, names));
+      rows.forEach((row) => { row.hidden = !matchers.every((matches) => matches(row)); });
+      const shown = rows.filter((row) => !row.hidden).length;
+      output.textContent = `${shown} of ${rows.length} rows`;
+    }
+    input.addEventListener("input", apply);
+    filter.hidden = false;
+    apply();
+  });
+
+  // --- contents: mark the section that is being read
+
+  const links = new Map(Array.from(document.querySelectorAll("nav li a"), (link) => [link.hash.slice(1), link]));
+  const reading = new IntersectionObserver((entries) => {
+    entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
+      links.forEach((link) => link.removeAttribute("aria-current"));
+      links.get(entry.target.id)?.setAttribute("aria-current", "true");
+    });
+  }, { rootMargin: "-10% 0px -80% 0px" });
+  links.forEach((_, id) => reading.observe(document.getElementById(id)));
+})();

@@ -1,0 +1,94 @@
+"""Colours and layout of all figures, for light and for dark pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+from unicodedata import bidirectional
+
+import plotly.graph_objects as go
+
+from sweeper.report.format import as_float
+
+__all__ = ["MUTED", "PART_COLOURS", "PART_LABELS", "THEMES", "blank_figure", "plain", "plotted", "series_style"]
+
+# Okabe and Ito's colours (2008). Yellow, orange and sky blue are darkened and black is grey, so that each has a contrast
+# of at least 3:1 on the white and on the dark page (WCAG 1.4.11).
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#C46A9B", "#A87900", "#3A95CF", "#7F7F7F")
+_DASHES: tuple[Literal["solid", "dash", "dot", "dashdot"], ...] = ("solid", "dash", "dot", "dashdot")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
+
+PART_COLOURS = {"train": "#D55E00", "val": "#0072B2"}
+PART_LABELS = {"train": "training", "val": "validation", "test": "test"}
+MUTED = "#8A8F98"
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
+
+
+def _theme(*, ink: str, quiet: str, grid: str, paper: str, scale: list[str]) -> dict[str, Any]:
+    axis = {
+        "gridcolor": grid,
+        "linecolor": quiet,
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "outside",
+        "tickcolor": quiet,
+        "ticklen": 4,
+        "showline": True,
+        "title": {"standoff": 8},
+    }
+    return {
+        "layout": {
+            "font": {"family": _FONT, "size": 12, "color": ink},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "colorway": list(_COLOURS),
+            "coloraxis": {"colorscale": [[0.0, scale[0]], [0.5, scale[1]], [1.0, scale[2]]]},
+            "hoverlabel": {"bgcolor": paper, "bordercolor": quiet, "font": {"color": ink, "family": _FONT}},
+            "xaxis": axis,
+            "yaxis": axis,
+            "legend": {"bgcolor": "rgba(0,0,0,0)"},
+        }
+    }
+
+
+THEMES: dict[str, dict[str, Any]] = {
+    "light": _theme(ink="#1f2328", quiet="#8c959f", grid="#e4e7eb", paper="#ffffff", scale=["#ffffff", "#7fb4d6", "#08457a"]),
+    "dark": _theme(ink="#e6e8eb", quiet="#6e7681", grid="#2c323a", paper="#1c2128", scale=["#171b21", "#1f5d8c", "#a6d8ff"]),
+}
+"""Plotly templates. Figures carry none of their own; the page sets the one that fits."""
+
+
+def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = False) -> go.Figure:
+    """A figure with axis titles; a legend stands above the plot, never on the curves."""
+    figure = go.Figure()
+    figure.update_layout(
+        template="none",
+        margin={"l": 8, "r": 12, "t": 8, "b": 8},
+        showlegend=legend,
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+        xaxis={"title": {"text": plain(x)}},
+        yaxis={"title": {"text": plain(y)}},
+        hovermode="closest",
+    )
+    if percent_y:
+        figure.update_yaxes(tickformat=".2~%")
+    return figure
+
+
+def series_style(index: int) -> tuple[str, str, str]:
+    """Colour, dash and marker symbol of the series with this index: fixed, so that a class looks alike everywhere."""
+    n = len(_COLOURS)
+    return _COLOURS[index % n], _DASHES[index // n % len(_DASHES)], _SYMBOLS[index % len(_SYMBOLS)]
+
+
+def plain(text: str) -> str:
+    """Text for Plotly, which reads tags and entities in it: these are escaped, and other directions isolated."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # SVG text has no <bdi>; first-strong isolates (U+2068, U+2069) do the same.
+    return f"\u2068{escaped}\u2069" if any(bidirectional(c) in ("R", "AL") for c in text) else escaped
+
+
+def plotted(values: Iterable[Any]) -> list[float | None]:
+    """Numbers for Plotly: what is missing or not finite as None, which leaves a gap."""
+    return [as_float(getattr(v, "item", lambda v=v: v)()) for v in values]

@@ -1,0 +1,122 @@
+"""The way in: tracked studies to a folder with a page, Markdown and CSV files."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from sweeper.errors import InputError
+from sweeper.report.blocks import Section
+from sweeper.report.csv import render_csv
+from sweeper.report.document import build_document
+from sweeper.report.markdown import render_markdown
+from sweeper.report.page import render_page
+from sweeper.report.sections import SECTIONS
+from sweeper.tracking.records import RunReader, StudyRecord
+
+__all__ = ["ReportFiles", "write_report"]
+
+_MANIFEST = ".sweeper-report.json"
+"""Names the files of a report, so that the next one into the same folder removes those it no longer has."""
+_SUFFIXES = (".html", ".md", ".csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """What was written."""
+
+    page: Path
+    """`index.html`: the whole report in one file."""
+    markdown: Path
+    """`report.md`."""
+    data: tuple[Path, ...]
+    """One CSV file for each table and figure."""
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        # mkstemp creates files for the owner alone; a report is for others too.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _earlier_files(out: Path) -> set[str]:
+    """Files of an earlier report in this folder, relative to it; none that lies elsewhere or has another suffix."""
+    try:
+        listed = json.loads((out / _MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    paths = [PurePosixPath(name) for name in listed if isinstance(name, str)]
+    return {str(p) for p in paths if not p.is_absolute() and ".." not in p.parts and p.suffix in _SUFFIXES}
+
+
+def _remove(out: Path, names: set[str]) -> None:
+    for name in sorted(names):
+        path = out / name
+        path.unlink(missing_ok=True)
+        while path.parent != out and path.parent.is_dir() and not any(path.parent.iterdir()):
+            path = path.parent
+            path.rmdir()
+
+
+def write_report(
+    records: Sequence[StudyRecord],
+    reader: RunReader,
+    out: Path,
+    *,
+    top: int = 5,
+    sections: Sequence[Section] = SECTIONS,
+) -> ReportFiles:
+    """Write the report of one or several studies: `index.html`, `report.md` and `data/*.csv`.
+
+    The same runs give the same bytes, in whatever order they come. Files of an earlier report in `out` are replaced, and
+    removed where the new report does not have them; other files stay.
+
+    Args:
+        records: The studies, at least one.
+        reader: Where their histories and artifacts are read from.
+        out: Folder of the report; created with its parents.
+        top: How many of the best trials are shown in detail, at least 1.
+        sections: What is shown of each study, in this order.
+
+    Raises:
+        InputError: No study was given, a study's definition cannot be read, or the folder cannot be written.
+        TrackingError: The tracker is out of reach.
+    """
+    if not records:
+        raise InputError("a report needs at least one study; none was given")
+    document = build_document(records, reader, top=top, sections=sections)
+    texts = {"index.html": render_page(document), "report.md": render_markdown(document)}
+    for part in document.parts:
+        for section in part.sections:
+            texts |= {f"{part.folder}/{name}": render_csv(item) for name, item in section.files()}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        earlier = _earlier_files(out)
+        # Listed before they are written: a report that is cut short leaves no file that the next one does not know.
+        _write(out / _MANIFEST, json.dumps({"files": sorted(earlier | set(texts))}, indent=1) + "\n")
+        for name, text in texts.items():
+            _write(out / name, text)
+        _remove(out, earlier - set(texts))
+        _write(out / _MANIFEST, json.dumps({"files": sorted(texts)}, indent=1) + "\n")
+    except OSError as error:
+        raise InputError(
+            f"the report cannot be written to {out}: {error.strerror or error}; give another folder"
+        ) from error
+    return ReportFiles(
+        page=out / "index.html",
+        markdown=out / "report.md",
+        data=tuple(out / name for name in sorted(texts) if name.endswith(".csv")),
+    )
