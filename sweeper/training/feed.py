@@ -1,63 +1,49 @@
-"""Batches on the device from the memory-mapped pictures of a data set."""
+"""The training batches of one epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import torch
 
-from sweeper.data.dataset import Dataset, Split
+from sweeper.data.augmentation import Augmentation
+from sweeper.data.batches import DeviceSplit, batches
 
-__all__ = ["EvaluationBatches", "TrainBatches"]
+__all__ = ["Batch", "n_steps", "train_batches"]
 
-
-class TrainBatches:
-    """The training pictures in a new order each epoch. A last batch of one picture joins the one before it, since batch
-    norm needs two."""
-
-    def __init__(self, dataset: Dataset, *, batch_size: int, device: torch.device) -> None:
-        self._pictures = _Pictures(dataset, dataset.train, device)
-        self._batch_size = batch_size
-        n = len(dataset.train)
-        self._starts = list(range(0, n, batch_size))
-        if len(self._starts) > 1 and n - self._starts[-1] == 1:
-            self._starts.pop()
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def epoch(self, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """float32 (B, C, H, W) and int64 (B,) batches in the order drawn from `seed`."""
-        n = len(self._pictures)
-        order_N = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-        ends = [*self._starts[1:], n]
-        for start, end in zip(self._starts, ends, strict=True):
-            yield self._pictures.take(order_N[start:end])
+Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+"""Normalized pictures, float32 (B, C, H, W), and their labels, int64 (B,)."""
 
 
-class EvaluationBatches:
-    """All pictures of one part, in order, in big batches."""
-
-    def __init__(self, dataset: Dataset, split: Split, *, device: torch.device, batch_size: int = 1024) -> None:
-        self._pictures = _Pictures(dataset, split, device)
-        self._batch_size = batch_size
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for places_B in torch.split(torch.arange(len(self._pictures)), self._batch_size):
-            yield self._pictures.take(places_B)
+def n_steps(n_pictures: int, batch_size: int) -> int:
+    """Number of batches that `train_batches` gives."""
+    return -(-n_pictures // batch_size) - _leaves_one(n_pictures, batch_size)
 
 
-class _Pictures:
-    def __init__(self, dataset: Dataset, split: Split, device: torch.device) -> None:
-        self._split = split
-        self._device = device
-        self._labels_M = split.labels_N[split.indices_M].to(device)
-        self._shift_C11 = (dataset.mean_C * 255.0)[:, None, None].to(device)
-        self._scale_C11 = (1.0 / (dataset.deviation_C * 255.0))[:, None, None].to(device)
+def train_batches(
+    split: DeviceSplit, batch_size: int, *, seed: int, augmentation: Augmentation | None
+) -> Iterator[Batch]:
+    """All pictures of a part in an order, and with augmentations, drawn from `seed`.
 
-    def __len__(self) -> int:
-        return len(self._split)
+    The last batch may be smaller; one of a single picture joins the batch before it, since batch norm needs two.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = batches(split, batch_size, generator=generator, augmentation=augmentation)
+    return _join_last_two(drawn) if _leaves_one(len(split), batch_size) else drawn
 
-    def take(self, places_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        images_BCHW = self._split.images_NCHW[self._split.indices_M[places_B]].to(self._device, torch.float32)
-        return images_BCHW.sub_(self._shift_C11).mul_(self._scale_C11), self._labels_M[places_B.to(self._device)]
+
+def _leaves_one(n_pictures: int, batch_size: int) -> bool:
+    return n_pictures > batch_size > 1 and n_pictures % batch_size == 1
+
+
+def _join_last_two(drawn: Iterator[Batch]) -> Iterator[Batch]:
+    images_BCHW, labels_B = next(drawn)
+    for next_images_BCHW, next_labels_B in drawn:
+        if len(next_labels_B) == 1:
+            images_BCHW = torch.cat((images_BCHW, next_images_BCHW))
+            labels_B = torch.cat((labels_B, next_labels_B))
+            continue
+        yield images_BCHW, labels_B
+        images_BCHW, labels_B = next_images_BCHW, next_labels_B
+    yield images_BCHW, labels_B

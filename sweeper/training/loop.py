@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from sweeper.data.augmentation import build_augmentation
+from sweeper.data.batches import batches, build_normalization, place_split
 from sweeper.data.dataset import Dataset
 from sweeper.errors import DivergedError, InputError
 from sweeper.models.check import model_fault
@@ -17,7 +19,7 @@ from sweeper.models.networks import build_model, n_parameters
 from sweeper.study.config import TrialConfig
 from sweeper.training.devices import synchronize
 from sweeper.training.early_stopping import EarlyStopping
-from sweeper.training.feed import EvaluationBatches, TrainBatches
+from sweeper.training.feed import n_steps, train_batches
 from sweeper.training.losses import build_loss, needs_log_probabilities
 from sweeper.training.metrics import Predictions, accuracies, confusion_matrix, macro_auc
 from sweeper.training.optimizers import build_optimizer
@@ -26,6 +28,7 @@ from sweeper.training.seeding import derive_seed, seeded
 
 __all__ = ["Confusion", "EpochMetrics", "Interrupted", "Training"]
 
+_EVALUATION_BATCH_SIZE = 1024
 _STEPS_BETWEEN_LOSS_CHECKS = 100
 
 
@@ -119,13 +122,16 @@ class Training:
             class_counts=dataset.train.class_counts(dataset.n_classes),
             device=device,
         )
-        self._train_batches = TrainBatches(dataset, batch_size=training.batch_size, device=device)
-        self._validation_batches = EvaluationBatches(dataset, dataset.validation, device=device)
+        normalization = build_normalization(dataset, normalize=config.data.normalize)
+        self._train_split = place_split(dataset.train, normalization, device)
+        self._validation_split = place_split(dataset.validation, normalization, device)
+        self._augmentation = build_augmentation(config.data.augment)
+        self._steps_per_epoch = n_steps(len(dataset.train), training.batch_size)
         self._schedule = build_schedule(
             training.schedule,
             lr=training.optimizer.lr,
             epochs=training.epochs,
-            steps_per_epoch=len(self._train_batches),
+            steps_per_epoch=self._steps_per_epoch,
         )
         self._early_stopping = None if training.early_stopping is None else EarlyStopping(training.early_stopping)
         self._train_predictions = Predictions(n_pictures=len(dataset.train), n_classes=dataset.n_classes, device=device)
@@ -176,9 +182,14 @@ class Training:
         self.model.train()
         self._train_predictions.clear()
         lr = math.nan
-        first_step = (epoch - 1) * len(self._train_batches)
-        shuffle_seed = derive_seed(self.config.seed, epoch, 1)
-        for step, (images_BCHW, labels_B) in enumerate(self._train_batches.epoch(shuffle_seed), start=first_step):
+        first_step = (epoch - 1) * self._steps_per_epoch
+        drawn = train_batches(
+            self._train_split,
+            self.config.training.batch_size,
+            seed=derive_seed(self.config.seed, epoch, 1),
+            augmentation=self._augmentation,
+        )
+        for step, (images_BCHW, labels_B) in enumerate(drawn, start=first_step):
             self._check_stop()
             lr = self._schedule(step)
             for group in self._optimizer.param_groups:
@@ -197,7 +208,7 @@ class Training:
     def _evaluate(self) -> None:
         self.model.eval()
         self._validation_predictions.clear()
-        for images_BCHW, labels_B in self._validation_batches:
+        for images_BCHW, labels_B in batches(self._validation_split, _EVALUATION_BATCH_SIZE):
             self._check_stop()
             self._validation_predictions.add(self.model(images_BCHW), labels_B)
 

@@ -53,13 +53,13 @@ def _one_cycle(config: OneCycleScheduleConfig, lr: float, n_steps: int) -> Sched
     """Smith and Topin 2019, as torch's OneCycleLR with its two half cosines; momentum stays as it is."""
     initial = lr * config.initial
     final = initial * config.final
-    peak = config.warmup * n_steps - 1
     last = n_steps - 1
+    peak = max(config.warmup * n_steps - 1, 0.0)  # a step, not always a whole one
 
     def rate(step: int) -> float:
-        if step <= peak:
-            return _half_cosine(initial, lr, step / peak if peak > 0 else 1.0)
-        return _half_cosine(lr, final, (step - max(peak, 0.0)) / (last - max(peak, 0.0)) if last > peak else 1.0)
+        if step < peak:
+            return _half_cosine(initial, lr, step / peak)
+        return _half_cosine(lr, final, (step - peak) / ((last - peak) or 1.0))
 
     return rate
 
