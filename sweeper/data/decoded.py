@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -77,11 +78,11 @@ def write_store(folder: Path, pictures: Pictures, on_progress: OnProgress | None
         shape = (len(pictures.labels_N), *pictures.shape)
         header = {"class_names": pictures.class_names, "n_test": pictures.n_test, "shape": shape}
         digest = hashlib.sha256(json.dumps(header).encode())
-        with (partial / "images.npy").open("wb") as file:
+        with closing(_decode(pictures)) as blocks, (partial / "images.npy").open("wb") as file:
             # Written front to back, not through a memory map, where a full disk would kill the process with SIGBUS.
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
             done = 0
-            for block_BCHW in _decode(pictures):
+            for block_BCHW in blocks:
                 file.write(block_BCHW.data)
                 digest.update(block_BCHW.data)
                 done += len(block_BCHW)
@@ -105,7 +106,7 @@ def write_store(folder: Path, pictures: Pictures, on_progress: OnProgress | None
     return store
 
 
-def _decode(pictures: Pictures) -> Iterator[npt.NDArray[np.uint8]]:
+def _decode(pictures: Pictures) -> Generator[npt.NDArray[np.uint8], None, None]:
     """Decode all pictures in order, in blocks of (B, C, H, W), on all cores, with few blocks waiting to be written."""
     n_pictures = len(pictures.labels_N)
     n_threads = min(32, os.cpu_count() or 1)

@@ -11,9 +11,7 @@ from sweeper.errors import DataError
 
 __all__ = ["PICTURE_SUFFIXES", "PictureFolder", "folder_class_names", "list_pictures", "resolve_folder"]
 
-PICTURE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +36,27 @@ def resolve_folder(path: str, data_dir: Path | None) -> Path:
 
 
 def folder_class_names(root: Path) -> tuple[str, ...] | None:
-    """Names of the class folders of `root`, sorted; None where there are none."""
-    if not root.is_dir():
+    """Names of the class folders of `root`, sorted; None where there are none to be seen."""
+    try:
+        return tuple(_subfolders(_train_root(root))) or None
+    except OSError:
         return None
-    return tuple(_subfolders(_train_root(root))) or None
 
 
 def list_pictures(root: Path) -> PictureFolder:
     """List the pictures of `root`, which holds `<class>/*` or `train/<class>/*` and, optionally, `test/<class>/*`.
 
     Hidden files and files that are no pictures by their suffix are ignored; so is whatever lies beside `train/` and
-    `test/`. Raises DataError where the folder is missing, has fewer than two classes, or a class without pictures.
+    `test/`. Raises DataError where the folder is missing or unreadable, has fewer than two classes, or a class without
+    pictures.
     """
+    try:
+        return _list_pictures(root)
+    except OSError as error:  # no permission, or a file that vanished meanwhile
+        raise DataError(f"folder of pictures cannot be read: {root} ({error})") from error
+
+
+def _list_pictures(root: Path) -> PictureFolder:
     if not root.is_dir():
         raise DataError(
             f"folder of pictures not found: {root}. A relative data.path is looked up in SWEEPER_DATA if that is set, "
@@ -69,7 +76,7 @@ def list_pictures(root: Path) -> PictureFolder:
         if not found_here:
             raise DataError(
                 f"class folder without pictures: {train_root / class_name}. Pictures lie directly in it and end in "
-                f"{', '.join(sorted(PICTURE_SUFFIXES))}"
+                f"{', '.join(PICTURE_SUFFIXES)}"
             )
         paths += found_here
         labels += [label] * len(found_here)
@@ -115,9 +122,7 @@ def _pictures(folder: Path, root: Path, digest: hashlib._Hash) -> list[str]:
         found = sorted(
             (entry.name, entry.path, entry.stat())
             for entry in entries
-            if "." + entry.name.rpartition(".")[2].lower() in PICTURE_SUFFIXES
-            and not entry.name.startswith(".")
-            and entry.is_file()
+            if entry.name.lower().endswith(PICTURE_SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
         )
     lines = [f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, _, stat in found]
     digest.update("\0".join([str(folder.relative_to(root)), *lines, ""]).encode(errors="surrogateescape"))
