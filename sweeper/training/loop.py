@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,14 +12,16 @@ import torch
 from sweeper.data.augmentation import build_augmentation
 from sweeper.data.batches import batches, build_normalization, place_split
 from sweeper.data.dataset import Dataset
-from sweeper.errors import DivergedError, InputError
+from sweeper.errors import DataError, DivergedError, InputError
 from sweeper.models.check import model_fault
 from sweeper.models.networks import build_model, n_parameters
 from sweeper.study.config import TrialConfig
 from sweeper.training.devices import synchronize
 from sweeper.training.early_stopping import EarlyStopping
+from sweeper.training.epoch import Confusion, EpochMetrics
 from sweeper.training.feed import n_steps, train_batches
 from sweeper.training.losses import build_loss, needs_log_probabilities
+from sweeper.training.memory import GradientAccumulation, out_of_memory_is_infeasible
 from sweeper.training.metrics import Predictions, accuracies, confusion_matrix, macro_auc
 from sweeper.training.optimizers import build_optimizer
 from sweeper.training.schedules import build_schedule
@@ -28,33 +29,12 @@ from sweeper.training.seeding import derive_seed, seeded
 
 __all__ = ["Confusion", "EpochMetrics", "Interrupted", "Training"]
 
-_EVALUATION_BATCH_SIZE = 1024
+_EVALUATION_BATCH_SIZE = 256
 _STEPS_BETWEEN_LOSS_CHECKS = 100
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: the caller asked for it
     """`should_stop` became true in the middle of an epoch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochMetrics:
-    """What was measured in one epoch."""
-
-    epoch: int
-    """Counted from 1."""
-    values: dict[str, float]
-    """By name. `train/` and `val/`, each with `loss`, `accuracy`, `accuracy/<class>` (not for a class without pictures
-    in that part), `balanced_accuracy` and `auc` (not where fewer than two classes have pictures), all but the loss from
-    0 to 1; `lr`, the learning rate of the epoch's last step; `seconds`, the duration of the epoch with its evaluation;
-    `pictures_per_second`, training pictures by the seconds spent on training steps."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Confusion:
-    """Confusion matrices of one epoch: int64, (K, K), on the CPU; rows are the truth, columns what was predicted."""
-
-    train: torch.Tensor
-    validation: torch.Tensor
 
 
 class Training:
@@ -78,7 +58,8 @@ class Training:
 
     Raises:
         InputError: The model cannot be built for these pictures, or the class weights do not fit the classes.
-        DataError: Balanced class weights for a class without training pictures.
+        DataError: A part without pictures, or balanced class weights for a class without training pictures.
+        InfeasibleError: The model does not fit into the memory of the device.
     """
 
     def __init__(
@@ -93,6 +74,9 @@ class Training:
         fault = model_fault(config.model, dataset.input_shape, batch_size=training.batch_size)
         if fault is not None:
             raise InputError(f"model {config.model.name} cannot be trained on {dataset.name}: {fault}")
+        for part, split in (("training", dataset.train), ("validation", dataset.validation)):
+            if len(split) == 0:
+                raise DataError(f"the {part} part of {dataset.name} has no pictures; give it some under `data`")
         self.config = config
         self.dataset = dataset
         self.device = device
@@ -113,7 +97,8 @@ class Training:
                 n_classes=dataset.n_classes,
                 log_probabilities=needs_log_probabilities(training.loss),
             )
-        self.model = model.to(device)
+        with out_of_memory_is_infeasible():
+            self.model = model.to(device)
         self.n_parameters = n_parameters(model)
         self._optimizer = build_optimizer(training.optimizer, self.model.parameters())
         self._loss = build_loss(
@@ -122,6 +107,7 @@ class Training:
             class_counts=dataset.train.class_counts(dataset.n_classes),
             device=device,
         )
+        self._accumulation = GradientAccumulation(self.model, self._loss)
         normalization = build_normalization(dataset, normalize=config.data.normalize)
         self._train_split = place_split(dataset.train, normalization, device)
         self._validation_split = place_split(dataset.validation, normalization, device)
@@ -134,10 +120,6 @@ class Training:
             steps_per_epoch=self._steps_per_epoch,
         )
         self._early_stopping = None if training.early_stopping is None else EarlyStopping(training.early_stopping)
-        self._train_predictions = Predictions(n_pictures=len(dataset.train), n_classes=dataset.n_classes, device=device)
-        self._validation_predictions = Predictions(
-            n_pictures=len(dataset.validation), n_classes=dataset.n_classes, device=device
-        )
         self._last_stop_check = -math.inf
         self._is_at_epoch_boundary = True
 
@@ -146,11 +128,12 @@ class Training:
 
         Raises:
             DivergedError: A loss became NaN or infinite.
+            InfeasibleError: The device ran out of memory, even with the smallest pieces of a batch.
             Interrupted: `should_stop` became true in the middle of an epoch.
         """
         while self.epoch < self.config.training.epochs and not self.stopped_early:
             self._is_at_epoch_boundary = False
-            with seeded(derive_seed(self.config.seed, self.epoch + 1), self.device):
+            with seeded(derive_seed(self.config.seed, self.epoch + 1), self.device), out_of_memory_is_infeasible():
                 metrics = self._run_epoch(self.epoch + 1)
             self.epoch += 1
             if self._early_stopping is not None:
@@ -161,12 +144,11 @@ class Training:
     def _run_epoch(self, epoch: int) -> EpochMetrics:
         self._last_stop_check = -math.inf
         started = time.perf_counter()
-        lr = self._train(epoch)
+        train_predictions, lr = self._train(epoch)
         synchronize(self.device)
         trained = time.perf_counter()
-        train_values, train_confusion = self._measure("train", self._train_predictions, epoch)
-        self._evaluate()
-        validation_values, validation_confusion = self._measure("val", self._validation_predictions, epoch)
+        train_values, train_confusion = self._measure("train", train_predictions, epoch)
+        validation_values, validation_confusion = self._measure("val", self._evaluate(), epoch)
         self.confusion = Confusion(train=train_confusion, validation=validation_confusion)
         values = {
             **train_values,
@@ -177,10 +159,10 @@ class Training:
         }
         return EpochMetrics(epoch=epoch, values=values)
 
-    def _train(self, epoch: int) -> float:
-        """All training steps of one epoch; the learning rate of the last."""
+    def _train(self, epoch: int) -> tuple[Predictions, float]:
+        """All training steps of one epoch: what they predicted, and the learning rate of the last."""
         self.model.train()
-        self._train_predictions.clear()
+        predictions = Predictions()
         lr = math.nan
         first_step = (epoch - 1) * self._steps_per_epoch
         drawn = train_batches(
@@ -195,22 +177,21 @@ class Training:
             for group in self._optimizer.param_groups:
                 group["lr"] = lr
             self._optimizer.zero_grad(set_to_none=True)
-            outputs_BK = self.model(images_BCHW)
-            loss = self._loss(outputs_BK, labels_B)
-            loss.backward()  # type: ignore[no-untyped-call]
+            outputs_BK, loss = self._accumulation.backward(images_BCHW, labels_B)
             self._optimizer.step()
-            self._train_predictions.add(outputs_BK, labels_B)
+            predictions.add(outputs_BK, labels_B)
             if step % _STEPS_BETWEEN_LOSS_CHECKS == 0:
                 self._check_finite(loss.item(), "train/loss", f"epoch {epoch}, step {step - first_step + 1}")
-        return lr
+        return predictions, lr
 
     @torch.inference_mode()
-    def _evaluate(self) -> None:
+    def _evaluate(self) -> Predictions:
         self.model.eval()
-        self._validation_predictions.clear()
+        predictions = Predictions()
         for images_BCHW, labels_B in batches(self._validation_split, _EVALUATION_BATCH_SIZE):
             self._check_stop()
-            self._validation_predictions.add(self.model(images_BCHW), labels_B)
+            predictions.add(self.model(images_BCHW), labels_B)
+        return predictions
 
     @torch.inference_mode()
     def _measure(self, part: str, predictions: Predictions, epoch: int) -> tuple[dict[str, float], torch.Tensor]:
@@ -250,6 +231,7 @@ class Training:
             "optimizer": self._optimizer.state_dict(),
             "early_stopping": None if self._early_stopping is None else self._early_stopping.state_dict(),
             "stopped_early": self.stopped_early,
+            "max_pictures": self._accumulation.max_pictures,
             "confusion": None
             if self.confusion is None
             else {"train": self.confusion.train, "validation": self.confusion.validation},
@@ -263,5 +245,6 @@ class Training:
         if self._early_stopping is not None:
             self._early_stopping.load_state_dict(state["early_stopping"])
         self.stopped_early = state["stopped_early"]
+        self._accumulation.max_pictures = state["max_pictures"]
         self.confusion = None if state["confusion"] is None else Confusion(**state["confusion"])
         self._is_at_epoch_boundary = True

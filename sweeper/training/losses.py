@@ -25,19 +25,30 @@ class Loss:
     weights_K: torch.Tensor | None
     """float32, (K,): weight of each class, at least 0."""
 
-    def __call__(self, outputs_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-        """The loss of one step, a scalar that can be differentiated. 0 where every picture's weight is 0."""
-        reduction = "mean" if self.weights_K is None else "sum"
+    def __call__(
+        self, outputs_BK: torch.Tensor, labels_B: torch.Tensor, *, scale: torch.Tensor | float | None = None
+    ) -> torch.Tensor:
+        """The loss of one step, a scalar that can be differentiated.
+
+        With `scale`, from the `scale` method for a whole batch, the part of a piece in the loss of that batch.
+        """
+        if scale is None and self.weights_K is not None:
+            scale = self.scale(labels_B)
+        reduction = "mean" if scale is None else "sum"
         if self.log_probabilities:
             loss = functional.nll_loss(outputs_BK, labels_B, weight=self.weights_K, reduction=reduction)
         else:
             loss = functional.cross_entropy(
                 outputs_BK, labels_B, weight=self.weights_K, reduction=reduction, label_smoothing=self.label_smoothing
             )
+        return loss if scale is None else loss * scale
+
+    def scale(self, labels_B: torch.Tensor) -> torch.Tensor | float:
+        """1 by the weight of all pictures of a batch; 0 if that is 0, where torch's own weighted mean is NaN."""
         if self.weights_K is None:
-            return loss
-        # torch's own weighted mean is 0/0 for a batch in which every weight is 0.
-        return loss / self.weights_K[labels_B].sum().clamp_min(torch.finfo(loss.dtype).tiny)
+            return 1.0 / len(labels_B)
+        total = self.weights_K[labels_B].sum()
+        return torch.where(total > 0.0, total.reciprocal(), 0.0)
 
     def over(self, log_probabilities_NK: torch.Tensor, labels_N: torch.Tensor, *, smoothing: bool) -> float:
         """The loss over many pictures at once, summed in double precision.

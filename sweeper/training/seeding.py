@@ -27,5 +27,10 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     else:
         fork = torch.random.fork_rng(devices=[device.index or 0], device_type=device.type)
     with fork:
-        torch.manual_seed(seed)
+        # Not torch.manual_seed, which seeds the generators of all devices.
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield

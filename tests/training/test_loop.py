@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sweeper.data.dataset import Dataset, Split
-from sweeper.errors import DivergedError, InputError
+from sweeper.errors import DataError, DivergedError, InputError
 from sweeper.study.config import TrialConfig
 from sweeper.training.loop import EpochMetrics, Interrupted, Training
 
@@ -252,6 +252,9 @@ def test_what_cannot_be_trained_is_refused(digits: Dataset, make_config: MakeCon
 
     refuse("block 1: a 8×8 picture", model={"name": "cnn", "blocks": [{"channels": 2, "kernel": 9}]})
     refuse("batch size of 1", model={"name": "mlp", "hidden": [8], "batch_norm": True}, batch_size=1)
+    empty = replace(digits, validation=replace(digits.validation, indices_M=digits.validation.indices_M[:0]))
+    with pytest.raises(DataError, match="the validation part of digits has no pictures"):
+        Training(config=make_config(), dataset=empty, device=CPU)
     refuse("3 values for 10 classes", loss={"name": "cross_entropy", "class_weights": [1.0, 2.0, 3.0]})
 
 

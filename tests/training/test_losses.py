@@ -52,8 +52,9 @@ def test_cross_entropy_by_hand(weights: list[float] | None, smoothing: float) ->
     assert loss.over(log_probabilities_BK, LABELS_B, smoothing=False) == pytest.approx(unsmoothed, rel=1e-6)
 
 
-def test_a_batch_of_classes_without_weight_has_no_loss_and_no_gradient() -> None:
-    loss = build({"name": "nll", "class_weights": [0.0, 1.0, 1.0]})
+@pytest.mark.parametrize("raw", [{"name": "nll"}, {"name": "cross_entropy", "label_smoothing": 0.1}])
+def test_a_batch_of_classes_without_weight_has_no_loss_and_no_gradient(raw: dict[str, Any]) -> None:
+    loss = build(raw | {"class_weights": [0.0, 1.0, 1.0]})
     outputs_BK = LOGITS_BK.log_softmax(1).requires_grad_()
     value = loss(outputs_BK[:2], LABELS_B[:2])
     value.backward()

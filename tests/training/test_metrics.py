@@ -80,12 +80,10 @@ def test_auc_reads_no_more_than_the_order_of_scores() -> None:
 
 def test_predictions_of_steps_become_those_of_the_part() -> None:
     logits_NK, labels_N = torch.randn(10, 3), torch.randint(0, 3, (10,))
-    predictions = Predictions(n_pictures=12, n_classes=3, device=torch.device("cpu"))
-    for _ in range(2):
-        predictions.clear()
-        for step in range(0, 10, 4):
-            predictions.add(logits_NK[step : step + 4].requires_grad_(), labels_N[step : step + 4])
-        log_probabilities_NK, read_labels_N = predictions.read()
-        assert not log_probabilities_NK.requires_grad
-        torch.testing.assert_close(log_probabilities_NK, logits_NK.log_softmax(1).detach())
-        assert torch.equal(read_labels_N, labels_N)
+    predictions = Predictions()
+    for step in range(0, 10, 4):
+        predictions.add(logits_NK[step : step + 4].requires_grad_(), labels_N[step : step + 4])
+    log_probabilities_NK, read_labels_N = predictions.read()
+    assert not log_probabilities_NK.requires_grad
+    torch.testing.assert_close(log_probabilities_NK, logits_NK.log_softmax(1).detach())
+    assert torch.equal(read_labels_N, labels_N)

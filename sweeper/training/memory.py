@@ -1,0 +1,90 @@
+"""Batches that do not fit into the memory of the device: gradients summed over pieces, then giving up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from sweeper.errors import InfeasibleError
+from sweeper.training.losses import Loss
+
+__all__ = ["GradientAccumulation", "out_of_memory_is_infeasible"]
+
+
+@contextmanager
+def out_of_memory_is_infeasible() -> Iterator[None]:
+    """Turn torch's error in the block into ours.
+
+    Raises:
+        InfeasibleError: The device ran out of memory.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InfeasibleError(
+            "out of memory, even with the smallest pieces of a batch; choose a smaller model or a device with more "
+            f"memory ({str(error).splitlines()[0]})"
+        ) from error
+
+
+class GradientAccumulation:
+    """Computes the gradient of a batch: at once while that fits into memory, else in pieces of half the size, and so
+    on. The gradient is that of the whole batch, whatever the pieces; only batch norm sees each piece for itself. A size
+    once found is kept.
+    """
+
+    def __init__(self, model: nn.Module, loss: Loss) -> None:
+        self.max_pictures: int | None = None
+        """Most pictures in a piece; None while whole batches fit."""
+        self._model = model
+        self._loss = loss
+        has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules())
+        self._min_pictures = 2 if has_batch_norm else 1
+
+    def backward(self, images_BCHW: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put the gradient of the batch's loss into the parameters, whose `grad` must be None.
+
+        Returns:
+            The outputs, (B, K), and the loss, a scalar, both of the whole batch.
+
+        Raises:
+            torch.OutOfMemoryError: The smallest pieces do not fit.
+        """
+        if self.max_pictures is None or self.max_pictures >= len(labels_B):
+            pieces = [(images_BCHW, labels_B)]
+        else:
+            n_pieces = max(1, min(-(-len(labels_B) // self.max_pictures), len(labels_B) // self._min_pictures))
+            pieces = list(zip(images_BCHW.tensor_split(n_pieces), labels_B.tensor_split(n_pieces), strict=True))
+        try:
+            return self._backward_over(pieces, labels_B)
+        except torch.OutOfMemoryError:
+            largest = len(pieces[0][1])
+            if largest // 2 < self._min_pictures:
+                raise
+        # Below the handler, whose traceback would hold on to the tensors of the failed attempt.
+        self.max_pictures = largest // 2
+        self._model.zero_grad(set_to_none=True)
+        if images_BCHW.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self.backward(images_BCHW, labels_B)
+
+    def _backward_over(
+        self, pieces: list[tuple[torch.Tensor, torch.Tensor]], labels_B: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if len(pieces) == 1:
+            outputs_BK = self._model(pieces[0][0])
+            loss = self._loss(outputs_BK, labels_B)
+            loss.backward()  # type: ignore[no-untyped-call]
+            return outputs_BK.detach(), loss.detach()
+        scale = self._loss.scale(labels_B)
+        outputs, losses = [], []
+        for images_PCHW, labels_P in pieces:
+            outputs_PK = self._model(images_PCHW)
+            loss = self._loss(outputs_PK, labels_P, scale=scale)
+            loss.backward()  # type: ignore[no-untyped-call]
+            outputs.append(outputs_PK.detach())
+            losses.append(loss.detach())
+        return torch.cat(outputs), torch.stack(losses).sum()
