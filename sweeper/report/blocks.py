@@ -41,7 +41,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table: typed data and how to show it. The CSV file holds the whole frame, columns that are not shown included."""
+    """A table: typed data and how to show it. The CSV file holds the whole frame, with columns that are not shown."""
 
     kind: ClassVar[str] = "table"
     key: str
@@ -75,12 +75,12 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Figures side by side where there is room."""
+    """Figures, or small tables, side by side where there is room."""
 
     kind: ClassVar[str] = "row"
-    figures: Sequence[Figure]
+    items: Sequence[Figure] | Sequence[Table]
     columns: Literal[2, 3] = 2
-    """At most so many in a line."""
+    """At most so many figures in a line."""
 
 
 @dataclass(frozen=True, kw_only=True)

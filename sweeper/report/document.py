@@ -26,7 +26,7 @@ class BuiltSection:
     def files(self) -> Iterator[tuple[str, Table | Figure]]:
         """Tables and figures, each with the name of its CSV file."""
         for block in self.blocks:
-            for item in block.figures if isinstance(block, Row) else (block,):
+            for item in block.items if isinstance(block, Row) else (block,):
                 if isinstance(item, Table | Figure):
                     name = item.key if item.key.startswith(self.key) else f"{self.key}-{item.key}"
                     yield f"{name}.csv", item

@@ -23,7 +23,9 @@ __all__ = [
     "timestamp",
 ]
 
-_ABSOLUTE_PATH = re.compile(r"(?<![\w.:/\\~])(?:/(?:[^\s/'\"<>:,;()]+/)+|[A-Za-z]:\\(?:[^\s\\'\"<>:,;()]+\\)+)(?=[^\s/\\])")
+_ABSOLUTE_PATH = re.compile(
+    r"(?<![\w.:/\\~])(?:/(?:[^\s/'\"<>:,;()]+/)+|[A-Za-z]:\\(?:[^\s\\'\"<>:,;()]+\\)+)(?=[^\s/\\])"
+)
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
 _QUANTITIES = {"balanced_accuracy": "mean class accuracy", "auc": "macro AUC"}
 
@@ -132,11 +134,10 @@ def short_names(paths: Iterable[str]) -> dict[str, str]:
     parts = {path: path.removesuffix(".name").removesuffix(".repeat").split(".") for path in paths}
     short: dict[str, str] = {}
     for path in paths:
-        # An index alone says nothing: `blocks.0`, not `0`.
-        shortest = next(i for i in range(1, len(parts[path]) + 1) if not parts[path][-i].isdigit() or i == len(parts[path]))
-        for length in range(shortest, len(parts[path]) + 1):
+        for length in range(1, len(parts[path]) + 1):
             ending = parts[path][-length:]
-            if sum(other[-length:] == ending for other in parts.values()) == 1:
+            # An index says nothing without what it counts: `blocks.0.channels`, not `0.channels`.
+            if not ending[0].isdigit() and sum(other[-length:] == ending for other in parts.values()) == 1:
                 short[path] = ".".join(ending)
                 break
         else:

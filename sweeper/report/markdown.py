@@ -48,11 +48,9 @@ def _block(block: Block, links: dict[str, str]) -> Iterator[str]:
     elif isinstance(block, Facts):
         yield from (f"- {_escape(term)}: {'; '.join(map(_escape, values))}" for term, values in block.items)
         yield ""
-    elif isinstance(block, Table):
-        yield from _table(block, links[block.key])
     else:
-        for figure in block.figures if isinstance(block, Row) else (block,):
-            yield from _figure(figure, links[figure.key])
+        for item in block.items if isinstance(block, Row) else (block,):
+            yield from _table(item, links[item.key]) if isinstance(item, Table) else _figure(item, links[item.key])
 
 
 def render_markdown(document: Document) -> str:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from sweeper.report.blocks import Block, Column, Figure, Note, Table
 from sweeper.report.format import as_float, count, duration, percent
 from sweeper.report.sections.head import run_seconds
-from sweeper.report.statistics import wilson_interval
+from sweeper.report.statistics import accuracy_interval
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import blank_figure, plain, series_style
 
@@ -44,8 +44,8 @@ def rank_studies(studies: Sequence[StudyData]) -> list[StudyData]:
 def gather_overview(studies: Sequence[StudyData]) -> pd.DataFrame:
     """One row a study in the given order.
 
-    Columns: study, metric, value, val_accuracy, low, high (Wilson's 95 % interval of it), train_accuracy, gap (fractions),
-    n_parameters, best_seconds (training time of the best trial), n_trials, n_complete, total_seconds.
+    Columns: study, metric, value, val_accuracy, low, high (Wilson's 95 % interval of it), train_accuracy, gap
+    (fractions), n_parameters, best_seconds (training time of the best trial), n_trials, n_complete, total_seconds.
     """
     rows: list[dict[str, Any]] = []
     for data in studies:
@@ -68,8 +68,8 @@ def gather_overview(studies: Sequence[StudyData]) -> pd.DataFrame:
                 "n_parameters": int(n_parameters) if n_parameters.isdecimal() else None,
                 "best_seconds": run_seconds(data.best),
             }
-            if val is not None and n is not None and 0.0 <= val <= 1.0:
-                interval = wilson_interval(val, n)
+            interval = accuracy_interval(val, n)
+            if interval is not None:
                 row |= {"low": interval.low, "high": interval.high}
         rows.append(row)
     columns = ["study", "metric", "value", "val_accuracy", "low", "high", "train_accuracy", "gap", "n_parameters"]
@@ -108,7 +108,11 @@ def draw_overview(frame: pd.DataFrame) -> Figure | None:
     )
     figure.update_xaxes(tickformat=".2~%")
     figure.update_yaxes(
-        tickmode="array", tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False
+        tickmode="array",
+        tickvals=list(range(len(names))),
+        ticktext=names,
+        range=[len(names) - 0.5, -0.5],
+        showgrid=False,
     )
     return Figure(
         key="accuracy",
@@ -134,7 +138,7 @@ def build_overview(studies: Sequence[StudyData]) -> Sequence[Block]:
         words = "The studies did not use the same data and split: differences between them are not due to models alone."
         blocks.append(Note(text=words, level="warning"))
     shown = frame.assign(
-        rank=[i if n else None for i, n in enumerate(frame["n_complete"], start=1)],
+        rank=pd.Series([i if n else None for i, n in enumerate(frame["n_complete"], start=1)], dtype=object),
         value_text=[data.value_text(v) for data, v in zip(studies, frame["value"], strict=True)],
         interval=[
             "–" if low is None else f"{percent(low)}–{percent(high)}"

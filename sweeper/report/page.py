@@ -39,7 +39,10 @@ def _rows(table: Table) -> list[list[dict[str, Any]]]:
     for column in table.columns:
         values = table.frame[column.key].tolist()
         columns.append(
-            [{"text": column.show(v), "sort": as_float(v) if column.numeric else None, "column": column} for v in values]
+            [
+                {"text": column.show(v), "sort": as_float(v) if column.numeric else None, "column": column}
+                for v in values
+            ]
         )
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -53,7 +56,7 @@ def _figures(document: Document) -> dict[str, dict[str, Any]]:
     for part in document.parts:
         for section in part.sections:
             for block in section.blocks:
-                for figure in block.figures if isinstance(block, Row) else (block,):
+                for figure in block.items if isinstance(block, Row) else (block,):
                     if isinstance(figure, Figure):
                         found[f"{part.key}-{section.key}-{figure.key}"] = _figure_json(figure)
     return found

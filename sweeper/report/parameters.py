@@ -46,7 +46,7 @@ class Parameter:
     order: tuple[str, ...]
     """The options of a choice in the study's order, as text."""
     branch: str | None
-    """Path of the name of the branch that it belongs to, such as `training.optimizer.name`; None outside of a choice."""
+    """Path of the name of its branch, such as `training.optimizer.name`; None outside of a choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +60,10 @@ class Constant:
 
 
 def tree_order(path: str) -> tuple[Any, ...]:
-    """Sort key: model before training before data, names before their settings, items by their index."""
+    """Sort key: model before training before data, lengths and names before the rest, items by their index."""
     keys = path.split(".")
-    rest = tuple((0, int(k), "") if k.isdigit() else (1, 0, "") if k == "name" else (2, 0, k) for k in keys[1:])
+    first = {"repeat": 0, "name": 2}
+    rest = tuple((1, int(k), "") if k.isdigit() else (first.get(k, 3), 0, k) for k in keys[1:])
     return (_TOP_LEVEL.get(keys[0], 4), keys[0], rest)
 
 
@@ -142,16 +143,16 @@ def parameters_of_space(space: Space) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for name, distribution in space.distributions.items():
         path = _BRANCH.sub("", name)
-        is_choice = isinstance(distribution, ChoiceDistribution)
-        if isinstance(distribution, ChoiceDistribution) and any(isinstance(o, dict) for o in distribution.options):
+        options = distribution.options if isinstance(distribution, ChoiceDistribution) else ()
+        if any(isinstance(option, dict) for option in options):
             path += ".name"
         known = found.get(path)
-        order = tuple(param_text(label) for label in distribution.labels) if is_choice else ()
+        order = tuple(map(param_text, distribution.labels)) if isinstance(distribution, ChoiceDistribution) else ()
         brackets = [m.start() for m in _BRANCH.finditer(name)]
         found[path] = Parameter(
             path=path,
             log=getattr(distribution, "log", False) or (known is not None and known.log),
-            choice=is_choice or (known is not None and known.choice),
+            choice=bool(options) or (known is not None and known.choice),
             order=(known.order if known else ()) + tuple(o for o in order if known is None or o not in known.order),
             branch=f"{_BRANCH.sub('', name[: brackets[-1]])}.name" if brackets else None,
         )

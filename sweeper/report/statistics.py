@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Interval", "wilson_interval"]
+__all__ = ["Interval", "accuracy_interval", "wilson_interval"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +35,10 @@ def wilson_interval(accuracy: float, n: int, confidence: float = 0.95) -> Interv
         raise ValueError(f"an interval needs at least one picture, not {n}")
     interval = binomtest(round(accuracy * n), n).proportion_ci(confidence_level=confidence, method="wilson")
     return Interval(low=float(interval.low), high=float(interval.high))
+
+
+def accuracy_interval(accuracy: float | None, n: int | None) -> Interval | None:
+    """Wilson's 95 % interval of an accuracy; None where either is not known, or it is no share."""
+    if accuracy is None or not n or not 0.0 <= accuracy <= 1.0:
+        return None
+    return wilson_interval(accuracy, n)

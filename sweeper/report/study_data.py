@@ -65,7 +65,7 @@ class StudyData:
             self.study = Study.model_validate(dict(record.study))
         except ValidationError as error:
             raise InputError(
-                f"study {record.name!r}: the definition stored with it cannot be read by this version of sweeper: {error}"
+                f"study {record.name!r}: this version of sweeper cannot read the definition stored with it: {error}"
             ) from error
         self.runs: tuple[RunRecord, ...] = tuple(sorted(record.runs, key=lambda run: (run.number, run.run_id)))
 
@@ -188,7 +188,8 @@ class StudyData:
         values = values[values.map(math.isfinite)]
         if values.empty:
             return None
-        return int(values.idxmax() if self.objective.maximize else values.idxmin())
+        place = int(values.argmax() if self.objective.maximize else values.argmin())
+        return int(values.index.tolist()[place])
 
     def at_epoch(self, run: RunRecord, metric: str) -> float | None:
         """A metric of a run at the epoch that the run is judged by; None where it was not recorded."""
@@ -196,7 +197,7 @@ class StudyData:
         epoch = self.epoch_of[run.run_id]
         if epoch is None or metric not in histories.columns or (run.run_id, epoch) not in histories.index:
             return None
-        return as_float(float(histories.at[(run.run_id, epoch), metric]))
+        return as_float(histories[metric].loc[(run.run_id, epoch)].item())
 
     # --- data ---------------------------------------------------------------------------------------------------
 

@@ -12,13 +12,13 @@ from sweeper.report.format import as_float
 
 __all__ = ["MUTED", "PART_COLOURS", "PART_LABELS", "THEMES", "blank_figure", "plain", "plotted", "series_style"]
 
-# Okabe and Ito's colours (2008). Yellow, orange and sky blue are darkened and black is grey, so that each has a contrast
-# of at least 3:1 on the white and on the dark page (WCAG 1.4.11).
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#C46A9B", "#A87900", "#3A95CF", "#7F7F7F")
+# After Okabe and Ito (2008), without their light colours: each has a contrast of at least 3:1 on the white and on the
+# dark page (WCAG 1.4.11). Beyond six series, dashes tell them apart.
+_COLOURS = ("#1F7FC4", "#D55E00", "#009E73", "#C46A9B", "#A87900", "#7F7F7F")
 _DASHES: tuple[Literal["solid", "dash", "dot", "dashdot"], ...] = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 
-PART_COLOURS = {"train": "#D55E00", "val": "#0072B2"}
+PART_COLOURS = {"train": "#D55E00", "val": "#1F7FC4"}
 PART_LABELS = {"train": "training", "val": "validation", "test": "test"}
 MUTED = "#8A8F98"
 
@@ -48,13 +48,18 @@ def _theme(*, ink: str, quiet: str, grid: str, paper: str, scale: list[str]) -> 
             "xaxis": axis,
             "yaxis": axis,
             "legend": {"bgcolor": "rgba(0,0,0,0)"},
-        }
+        },
+        "data": {"heatmap": [{"textfont": {"color": ink}}]},
     }
 
 
 THEMES: dict[str, dict[str, Any]] = {
-    "light": _theme(ink="#1f2328", quiet="#8c959f", grid="#e4e7eb", paper="#ffffff", scale=["#ffffff", "#7fb4d6", "#08457a"]),
-    "dark": _theme(ink="#e6e8eb", quiet="#6e7681", grid="#2c323a", paper="#1c2128", scale=["#171b21", "#1f5d8c", "#a6d8ff"]),
+    "light": _theme(
+        ink="#1f2328", quiet="#8c959f", grid="#e4e7eb", paper="#ffffff", scale=["#ffffff", "#9ccbee", "#4b9bd8"]
+    ),
+    "dark": _theme(
+        ink="#e6e8eb", quiet="#6e7681", grid="#2c323a", paper="#1c2128", scale=["#171b21", "#1d4566", "#24649c"]
+    ),
 }
 """Plotly templates. Figures carry none of their own; the page sets the one that fits."""
 

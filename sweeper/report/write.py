@@ -81,8 +81,8 @@ def write_report(
 ) -> ReportFiles:
     """Write the report of one or several studies: `index.html`, `report.md` and `data/*.csv`.
 
-    The same runs give the same bytes, in whatever order they come. Files of an earlier report in `out` are replaced, and
-    removed where the new report does not have them; other files stay.
+    The same runs give the same bytes, in whatever order they come. Files of an earlier report in `out` are replaced,
+    and removed where the new report does not have them; other files stay.
 
     Args:
         records: The studies, at least one.

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from sweeper.report.blocks import Block, Column, Figure, Note, Row, Table
 from sweeper.report.format import count, param_text
 from sweeper.report.sections.trials import no_best_words
-from sweeper.report.statistics import wilson_interval
+from sweeper.report.statistics import accuracy_interval
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS, blank_figure, plain, series_style
 
@@ -28,30 +28,30 @@ _N_LINES = 12
 _N_COLUMNS = 14
 """With more classes than this, classes become the rows of the table."""
 _N_LABEL_PARAMS = 3
+"""With more parameters that varied than this, they are told apart by number; the table of the best trials has them."""
 
 
 def gather_class_accuracies(data: StudyData, part: str) -> pd.DataFrame:
     """Accuracies of the best trials in a part (`train` or `val`), at the epoch that each is judged by, as fractions.
 
-    Columns: trial, configuration, overall, low, high (Wilson's 95 % interval of overall), avg (mean of the classes), then
-    one a class as `class:<name>`. The interval is missing where the number of pictures is not known, and on `train`,
+    Columns: trial, configuration, overall, low, high (Wilson's 95 % interval of overall), avg (mean of the classes),
+    then one a class as `class:<name>`. The interval is missing where the number of pictures is not known, and on `train`
     where the pictures were fitted.
     """
-    shown = [path for path in data.varied if any(data.params[r.run_id].get(path) is not None for r in data.best_runs)]
     rows: list[dict[str, Any]] = []
     for run in data.best_runs:
         overall = data.at_epoch(run, f"{part}/accuracy")
         classes = {name: data.at_epoch(run, f"{part}/accuracy/{name}") for name in data.class_names}
         known = [value for value in classes.values() if value is not None]
-        n = data.n_pictures(part) if part == "val" else None
-        has_interval = overall is not None and n is not None and 0.0 <= overall <= 1.0
-        interval = wilson_interval(overall, n) if has_interval and overall is not None and n is not None else None
-        values = [data.params[run.run_id].get(path) for path in shown[:_N_LABEL_PARAMS]]
+        interval = accuracy_interval(overall, data.n_pictures(part)) if part == "val" else None
+        values = [data.params[run.run_id].get(path) for path in data.varied]
         rows.append(
             {
                 "trial": run.number,
                 "configuration": ", ".join(
-                    f"{data.labels[path]} {param_text(v)}" for path, v in zip(shown, values, strict=False) if v is not None
+                    f"{data.labels[path]} {param_text(v)}"
+                    for path, v in zip(data.varied, values, strict=True)
+                    if v is not None
                 ),
                 "overall": overall,
                 "low": None if interval is None else interval.low,
@@ -80,10 +80,16 @@ def draw_class_table(data: StudyData, part: str, frame: pd.DataFrame) -> Table:
         note = f"95 % interval: Wilson's, of the overall accuracy on {count(data.n_pictures(part))} pictures."
     class_keys = [f"class:{name}" for name in data.class_names]
     measures = ["overall", *(["interval"] if has_interval else []), "avg"]
-    words = {"overall": "overall", "interval": "95 % interval", "avg": "avg", **dict(zip(class_keys, data.class_names))}
+    words = {
+        "overall": "overall",
+        "interval": "95 % interval",
+        "avg": "avg",
+        **dict(zip(class_keys, data.class_names, strict=True)),
+    }
     if len(class_keys) <= _N_COLUMNS:
         columns = [Column(key="trial", label="trial", numeric=True, header=True)]
-        columns.append(Column(key="configuration", label="configuration"))
+        if 0 < len(data.varied) <= _N_LABEL_PARAMS:
+            columns.append(Column(key="configuration", label="configuration"))
         for key in (*measures, *class_keys):
             show = str if key == "interval" else data.accuracy_text
             title_text = "mean of the classes" if key == "avg" else ""
@@ -145,7 +151,9 @@ def draw_class_curves(data: StudyData, part: str, curves: pd.DataFrame) -> Figur
         )
     note = ""
     if len(names) < len(data.class_names):
-        note = f"Of {len(data.class_names)} classes, the {_N_LINES // 2} lowest and the {_N_LINES // 2} highest are drawn."
+        note = (
+            f"Of {len(data.class_names)} classes, the {_N_LINES // 2} lowest and the {_N_LINES // 2} highest are drawn."
+        )
     return Figure(
         key=f"curves-{part}",
         title=f"Accuracy of each class against epoch, {PART_LABELS[part]}, trial {data.best.number}",
@@ -166,10 +174,8 @@ def build_classes(data: StudyData) -> Sequence[Block]:
         frame = gather_class_accuracies(data, part)
         if frame[[c for c in frame.columns if c.startswith("class:")]].notna().any(axis=None):
             blocks.append(draw_class_table(data, part, frame))
-    if not blocks:
-        return [Note(text="No accuracies of single classes were recorded.")]
     curves = {part: gather_class_curves(data, part) for part in ("val", "train")}
     figures = [draw_class_curves(data, part, frame) for part, frame in curves.items() if not frame.empty]
     if figures:
-        blocks.append(Row(figures=figures))
-    return blocks
+        blocks.append(Row(items=figures))
+    return blocks or [Note(text="No accuracies of single classes were recorded.")]

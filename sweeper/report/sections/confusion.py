@@ -95,7 +95,7 @@ def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int |
     axis = {"tickmode": "array", "tickvals": shown, "ticktext": [labels[i] for i in shown], "showgrid": False}
     figure.update_layout(
         coloraxis={"cmin": 0, "cmax": 1, "showscale": False},
-        xaxis=axis | {"side": "top", "showline": False, "ticks": ""},
+        xaxis=axis | {"side": "top", "tickangle": 0 if n <= 4 else -45, "showline": False, "ticks": ""},
         yaxis=axis | {"autorange": "reversed", "showline": False, "ticks": ""},
     )
     at = f", epoch {epoch}" if epoch is not None else ""
@@ -122,4 +122,4 @@ def build_confusion(data: StudyData) -> Sequence[Block]:
     words = [describe_confusions(frame, part) for part in parts]
     figures = [draw_confusion(data, part, frame, epoch) for part in parts]
     notes = [Note(text=" ".join(filter(None, words)))] if any(words) else []
-    return [*notes, Row(figures=figures)]
+    return [*notes, Row(items=figures)]

@@ -74,4 +74,4 @@ def build_curves(data: StudyData) -> Sequence[Block]:
     figures = [draw_curves(data, q, frame) for q, frame in curves.items() if len(frame.columns) > 1 and len(frame)]
     if not figures:
         return [Note(text=f"No epoch of trial {data.best.number} was recorded.")]
-    return [Row(figures=figures)]
+    return [Row(items=figures)]

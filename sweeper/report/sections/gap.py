@@ -10,7 +10,7 @@ import pandas as pd
 from sweeper.report.blocks import Block, Column, Note, Table
 from sweeper.report.format import as_float, count, number, percent
 from sweeper.report.sections.trials import no_best_words
-from sweeper.report.statistics import wilson_interval
+from sweeper.report.statistics import accuracy_interval
 from sweeper.report.study_data import StudyData
 
 __all__ = ["build_gap", "describe_gap", "draw_gaps", "gather_gaps"]
@@ -39,15 +39,18 @@ def gather_gaps(data: StudyData) -> pd.DataFrame:
         }
         if train is not None and val is not None:
             row["gap"] = train - val
-            if n is not None and 0.0 <= val <= 1.0:
-                interval = wilson_interval(val, n)
+            interval = accuracy_interval(val, n)
+            if interval is not None:
                 row |= {"low": train - interval.high, "high": train - interval.low, "overfit": train > interval.high}
         if data.n_epochs[run.run_id]:
             losses = data.epochs.loc[run.run_id]["val/loss"].dropna()
             lowest = as_float(float(losses.min())) if not losses.empty else None
             last = as_float(float(losses.iloc[-1])) if not losses.empty else None
             if lowest and last is not None and lowest > 0.0:
-                row |= {"val_loss_lowest_epoch": int(losses.idxmin()), "val_loss_rise": last / lowest - 1.0}
+                row |= {
+                    "val_loss_lowest_epoch": losses.index.tolist()[int(losses.argmin())],
+                    "val_loss_rise": last / lowest - 1.0,
+                }
         rows.append(row)
     columns = ["trial", "epoch", "train_accuracy", "val_accuracy", "gap", "low", "high", "overfit"]
     columns += ["val_loss_lowest_epoch", "val_loss_rise"]
@@ -62,7 +65,9 @@ def describe_gap(data: StudyData, gap: pd.Series) -> tuple[str, bool]:
     if gap["gap"] is not None:
         size = percent(abs(gap["gap"]), data.decimals)
         side = "above" if gap["gap"] >= 0 else "below"
-        text = f"Trial {gap['trial']}: training accuracy {train} % lies {size} points {side} validation accuracy {val} %"
+        text = (
+            f"Trial {gap['trial']}: training accuracy {train} % lies {size} points {side} validation accuracy {val} %"
+        )
     if gap["low"] is not None:
         low, high = percent(gap["low"], data.decimals), percent(gap["high"], data.decimals)
         text += f" (95 % interval of the gap {low} to {high} points, from {count(data.n_pictures('val'))} pictures). "
@@ -76,7 +81,9 @@ def describe_gap(data: StudyData, gap: pd.Series) -> tuple[str, bool]:
         text += ". The number of validation pictures is not known, so that no interval can be given."
     if gap["val_loss_rise"] is not None and gap["val_loss_rise"] >= _LOSS_RISE:
         rise = f"{100 * gap['val_loss_rise']:.0f} %"
-        text += f" Validation loss was lowest at epoch {gap['val_loss_lowest_epoch']} and rose by {rise} until the last."
+        text += (
+            f" Validation loss was lowest at epoch {gap['val_loss_lowest_epoch']} and rose by {rise} until the last."
+        )
     return text.strip(), overfit
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from sweeper.report.blocks import Block, Column, Facts, Note, Table
+from sweeper.report.blocks import Block, Column, Facts, Note, Row, Table
 from sweeper.report.format import count, duration, hide_paths, metric_label, param_text, plural, timestamp
 from sweeper.report.parameters import describe
 from sweeper.report.study_data import StudyData
@@ -33,7 +34,8 @@ _STATE_WORDS = {
 }
 _VERSIONS = ("sweeper", "python", "torch", "torchvision", "numpy", "optuna", "mlflow", "cuda")
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
-_N_REASONS = 200
+_ITEM = re.compile(r"\.(\d+)(?=\.|$)")
+_REASON_LENGTH = 200
 
 
 def state_words(state: str) -> str:
@@ -51,13 +53,25 @@ def run_seconds(run: RunRecord) -> float | None:
 def failure_reason(run: RunRecord) -> str:
     """Why a run failed: the first line of what was recorded."""
     lines = run.tags.get("sweeper.reason", "").strip().splitlines()
-    return hide_paths(lines[0])[:_N_REASONS] if lines else "not recorded"
+    return hide_paths(lines[0])[:_REASON_LENGTH] if lines else "not recorded"
 
 
 def gather_space(data: StudyData) -> pd.DataFrame:
-    """The search space: columns parameter, distribution."""
-    rows = [(name, describe(distribution)) for name, distribution in data.study.trial.distributions.items()]
-    return pd.DataFrame(rows, columns=["parameter", "distribution"])
+    """The search space: columns parameter, distribution. Items of a repeat that are drawn alike share a row."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name, distribution in data.study.trial.distributions.items():
+        rows.setdefault((_ITEM.sub(".*", name), describe(distribution)), []).append(name)
+    return pd.DataFrame(
+        [(_merged(names), words) for (_, words), names in rows.items()], columns=["parameter", "distribution"]
+    )
+
+
+def _merged(names: Sequence[str]) -> str:
+    """`model.blocks.0–2.channels` for items of a repeat that are drawn alike; else all names."""
+    indices = [_ITEM.findall(name) for name in names]
+    if len(names) > 1 and all(len(i) == 1 for i in indices):
+        return _ITEM.sub(f".{indices[0][0]}–{indices[-1][0]}", names[0])
+    return ", ".join(names)
 
 
 def gather_classes(data: StudyData) -> pd.DataFrame:
@@ -74,7 +88,9 @@ def gather_failures(data: StudyData) -> pd.DataFrame:
     trials: dict[str, list[int]] = {}
     for run in data.by_state.get("FAIL", []):
         trials.setdefault(failure_reason(run), []).append(run.number)
-    rows = sorted(((reason, len(n), ", ".join(map(str, n))) for reason, n in trials.items()), key=lambda r: (-r[1], r[0]))
+    rows = sorted(
+        ((reason, len(n), ", ".join(map(str, n))) for reason, n in trials.items()), key=lambda r: (-r[1], r[0])
+    )
     return pd.DataFrame(rows, columns=["reason", "n_trials", "trials"])
 
 
@@ -94,7 +110,9 @@ def _distinct(data: StudyData, tag: str) -> list[str]:
 
 def _commits(data: StudyData) -> list[str]:
     sources: Sequence[Any] = [*data.runs, data.record]
-    pairs = {(s.tags["sweeper.commit"], s.tags.get("sweeper.dirty", "")) for s in sources if s.tags.get("sweeper.commit")}
+    pairs = {
+        (s.tags["sweeper.commit"], s.tags.get("sweeper.dirty", "")) for s in sources if s.tags.get("sweeper.commit")
+    }
     dirty = ("true", "True", "1", "yes")
     return sorted({commit[:12] + (" with uncommitted changes" if d in dirty else "") for commit, d in pairs})
 
@@ -167,18 +185,22 @@ def build_head(data: StudyData) -> Sequence[Block]:
     if data.study.description:
         blocks.append(Note(text=hide_paths(data.study.description)))
     blocks.append(Facts(key="facts", items=gather_facts(data)))
+    tables: list[Table] = []
     space = gather_space(data)
     if space.empty:
         blocks.append(Note(text="Nothing was searched: every value of the study is fixed."))
     else:
-        columns = [Column(key="parameter", label="parameter", header=True), Column(key="distribution", label="drawn from")]
-        blocks.append(Table(key="space", title="Search space", frame=space, columns=columns))
+        columns = [
+            Column(key="parameter", label="parameter", header=True),
+            Column(key="distribution", label="drawn from"),
+        ]
+        tables.append(Table(key="space", title="Search space", frame=space, columns=columns))
     classes = gather_classes(data)
     parts = [part for part in classes.columns if part != "class"]
     if parts:
         columns = [Column(key="class", label="class", header=True)]
         columns += [Column(key=part, label=_PARTS[part], show=count, numeric=True) for part in parts]
-        blocks.append(Table(key="classes", title="Pictures of each class", frame=classes, columns=columns))
+        tables.append(Table(key="classes", title="Pictures of each class", frame=classes, columns=columns))
     failures = gather_failures(data)
     if not failures.empty:
         columns = [
@@ -186,5 +208,5 @@ def build_head(data: StudyData) -> Sequence[Block]:
             Column(key="n_trials", label="trials", show=count, numeric=True),
             Column(key="trials", label="numbers"),
         ]
-        blocks.append(Table(key="failures", title="Why trials failed", frame=failures, columns=columns))
-    return blocks
+        tables.append(Table(key="failures", title="Why trials failed", frame=failures, columns=columns))
+    return [*blocks, Row(items=tables)] if tables else blocks

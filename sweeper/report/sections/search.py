@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,15 +93,17 @@ def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
         description=f"{words}.",
         figure=figure,
         data=frame,
-        note="Hollow: pruned trials, at the value they were stopped with." if (frame["state"] == "PRUNED").any() else "",
+        note="Hollow: pruned trials, at the value they were stopped with."
+        if (frame["state"] == "PRUNED").any()
+        else "",
     )
 
 
 def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
     """Value against each parameter that varied, by its path: columns trial, state, value, x, branch.
 
-    `x` is the parameter's value; `branch` names the branch of a choice that it belongs to, where there is one. Lists are
-    taken apart into their items and length. Trials that do not have a parameter are left out of its frame.
+    `x` is the parameter's value; `branch` names the branch of a choice that it belongs to, where there is one.
+    Lists are taken apart into their items and length. Trials that do not have a parameter are left out of its frame.
     """
     runs = [run for run in data.runs if run.state in _VALUED_STATES and as_float(run.value) is not None]
     params = [expand_lists({p: v for p, v in data.params[r.run_id].items() if p in data.varied}) for r in runs]
@@ -115,6 +118,15 @@ def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
         ]
         slices[path] = pd.DataFrame(rows, columns=["trial", "state", "value", "x", "branch"], dtype=object)
     return slices
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: 1, 2 and 5 times powers of ten; over more than two decades powers of ten alone."""
+    decades = math.log10(high / low)
+    every = max(1, math.ceil(decades / 6))
+    factors = (1, 2, 5) if decades <= 2 else (1,)
+    first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
+    return [f * 10.0**e for e in range(first, last + 1) for f in factors if e % every == 0]
 
 
 def _is_numeric(values: Sequence[Any]) -> bool:
@@ -154,7 +166,8 @@ def draw_slice(data: StudyData, path: str, label: str, frame: pd.DataFrame) -> F
         rest.sort(key=lambda t: (as_float(texts[t]) is None, as_float(texts[t]) or 0.0, t))
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=[plain(t) for t in known + rest])
     elif searched is not None and searched.log:
-        figure.update_xaxes(type="log", exponentformat="power", dtick="D1" if max(xs) < 30 * min(xs) else 1)
+        ticks = log_ticks(min(xs), max(xs))
+        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(tick) for tick in ticks])
     elif all(isinstance(x, int) for x in xs) and max(xs) - min(xs) < _SMALL_RANGE:
         figure.update_xaxes(dtick=1)
     _value_axis(data, figure, [float(v) for v in frame["value"]])
@@ -173,7 +186,7 @@ def build_search(data: StudyData) -> Sequence[Block]:
     frame = gather_optimization(data)
     if frame.empty:
         return [Note(text="No trial has a value yet, so that there is nothing to draw.")]
-    blocks: list[Block] = [Row(figures=[draw_optimization(data, frame)])]
+    blocks: list[Block] = [Row(items=[draw_optimization(data, frame)])]
     slices = gather_slices(data)
     if not slices:
         return [*blocks, Note(text="No parameter varied between the trials that have a value.")]
@@ -181,4 +194,4 @@ def build_search(data: StudyData) -> Sequence[Block]:
     figures = [draw_slice(data, path, labels[path], points) for path, points in slices.items()]
     note = "One point a trial. A trend here is no cause: the sampler looks more often where values were good"
     note += ", and all other parameters change too."
-    return [*blocks, Note(text=note), Row(figures=figures, columns=3)]
+    return [*blocks, Note(text=note), Row(items=figures, columns=3)]

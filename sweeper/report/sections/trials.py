@@ -11,7 +11,7 @@ from sweeper.report.blocks import Block, Column, Note, Table
 from sweeper.report.format import count, duration, param_text, plural
 from sweeper.report.parameters import constant_params
 from sweeper.report.sections.head import failure_reason, run_seconds, state_words
-from sweeper.report.statistics import Interval, wilson_interval
+from sweeper.report.statistics import Interval, accuracy_interval
 from sweeper.report.study_data import StudyData
 
 __all__ = [
@@ -114,9 +114,7 @@ def draw_trials(data: StudyData, frame: pd.DataFrame) -> Table:
     ]
     if (frame["reason"] != "").any():
         columns.append(Column(key="reason", label="reason of failure", show=lambda reason: str(reason)))
-    return Table(
-        key="trials", title="All trials", frame=frame, columns=columns, interactive=True, sorted_by="rank"
-    )
+    return Table(key="trials", title="All trials", frame=frame, columns=columns, interactive=True, sorted_by="rank")
 
 
 def draw_best_trials(data: StudyData, frame: pd.DataFrame) -> Table:
@@ -134,11 +132,9 @@ def draw_best_trials(data: StudyData, frame: pd.DataFrame) -> Table:
 def best_interval(data: StudyData) -> Interval | None:
     """Wilson's 95 % interval of the best value, where that is an accuracy over a known number of pictures."""
     part, _, quantity = data.objective.metric.partition("/")
-    n = data.n_pictures(part)
-    value = None if data.best is None else data.best.value
-    if quantity != "accuracy" or n is None or value is None or not 0.0 <= value <= 1.0:
+    if quantity != "accuracy" or data.best is None:
         return None
-    return wilson_interval(value, n)
+    return accuracy_interval(data.best.value, data.n_pictures(part))
 
 
 def describe_best(data: StudyData) -> str:
@@ -156,7 +152,11 @@ def describe_best(data: StudyData) -> str:
             f" On {count(data.n_pictures(part))} pictures the 95 % interval (Wilson) of one accuracy is "
             f"{data.accuracy_text(interval.low)} to {data.accuracy_text(interval.high)} %"
         )
-        text += f"; {plural(inside, 'other complete trial lies', 'other complete trials lie')} within it." if inside else "."
+        text += (
+            f"; {plural(inside, 'other complete trial lies', 'other complete trials lie')} within it."
+            if inside
+            else "."
+        )
     if len(data.complete) > 1 and data.objective.metric.startswith("val/"):
         text += (
             f" It was chosen from {len(data.complete)} on the very pictures it is measured on, so that its value is "

@@ -1,0 +1,174 @@
+"""The page in a real browser: nothing is fetched, nothing fails, tables and theme answer."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.report.write import write_report
+from sweeper.tracking.records import StudyRecord
+
+from .synthetic import MemoryReader
+
+CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is neither at /usr/bin/chromium nor on PATH"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def address(sweep: tuple[StudyRecord, MemoryReader], tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_report([sweep[0]], sweep[1], tmp_path_factory.mktemp("report")).page.as_uri()
+
+
+@pytest.fixture
+def opened(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The page with all figures drawn. At the end: no error and no request beyond the file itself."""
+    context = browser.new_context(**getattr(request, "param", {"viewport": {"width": 1280, "height": 900}}))
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda r: problems.append(r.url) if r.url != address and not r.url.startswith("data:") else None)
+    page.goto(address)
+    page.wait_for_selector("html[data-drawn=all]", state="attached", timeout=60_000)
+    yield page
+    context.close()
+    assert problems == []
+
+
+def numbers(page: Any, column: int) -> list[str]:
+    """Texts of a column of the table of all trials, rows that are shown."""
+    cells = page.locator(f"#s1-trials-trials tbody tr:not([hidden]) > :nth-child({column})")
+    return [text.strip() for text in cells.all_inner_texts()]
+
+
+def column_of(page: Any, label: str) -> int:
+    labels = [t.split("\n")[0].strip() for t in page.locator("#s1-trials-trials thead th").all_inner_texts()]
+    return labels.index(label) + 1
+
+
+def test_figures_are_drawn_and_named(opened: Any) -> None:
+    plots = opened.locator(".plotly[role=img]")
+    assert plots.count() == opened.locator(".plotly[role=img] .main-svg").count() / 3
+    assert all(label.strip() for label in plots.evaluate_all("all => all.map((e) => e.getAttribute('aria-label'))"))
+
+
+def test_sorting_by_mouse_and_keyboard(opened: Any) -> None:
+    column = column_of(opened, "lr")
+    header = opened.locator(f"#s1-trials-trials thead th:nth-child({column})")
+    button = header.get_by_role("button")
+    assert opened.locator("#s1-trials-trials th[aria-sort=ascending]").inner_text().startswith("rank")
+    button.click()
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert opened.locator("#s1-trials-trials th[aria-sort]").count() == 1
+    values = [float(text) for text in numbers(opened, column)]
+    assert values == sorted(values)
+    button.focus()
+    opened.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") == "descending"
+    assert [float(text) for text in numbers(opened, column)] == sorted(values, reverse=True)
+
+
+def test_missing_values_come_last_in_either_direction(opened: Any) -> None:
+    column = column_of(opened, "momentum")
+    button = opened.locator(f"#s1-trials-trials thead th:nth-child({column}) button")
+    for _ in range(2):
+        button.click()
+        texts = numbers(opened, column)
+        first_missing = texts.index("–")
+        assert set(texts[first_missing:]) == {"–"}
+        assert first_missing > 5
+
+
+def test_filtering_by_words_and_comparisons(opened: Any) -> None:
+    filter_box = opened.get_by_label("Filter")
+    filter_box.fill("failed")
+    assert opened.locator("#s1-trials output, .filter output").inner_text() == "3 of 40 rows"
+    assert set(numbers(opened, column_of(opened, "state"))) == {"failed"}
+    filter_box.fill("adam lr<1e-3 complete")
+    values = [float(text) for text in numbers(opened, column_of(opened, "lr"))]
+    assert values
+    assert all(value < 1e-3 for value in values)
+    assert set(numbers(opened, column_of(opened, "optimizer"))) == {"adam"}
+    filter_box.fill("optimizer=sgd")
+    assert set(numbers(opened, column_of(opened, "optimizer"))) == {"sgd"}
+    filter_box.fill("no such row")
+    assert numbers(opened, 1) == []
+    filter_box.fill("")
+    assert len(numbers(opened, 1)) == 40
+
+
+def background(page: Any) -> str:
+    return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def ink(page: Any) -> str:
+    return str(page.locator("#s1-curves-loss .xtick text").first.evaluate("e => getComputedStyle(e).fill"))
+
+
+def test_theme_switch_repaints_page_and_figures(opened: Any) -> None:
+    light, light_ink = background(opened), ink(opened)
+    opened.get_by_text("Dark", exact=True).click()
+    assert background(opened) != light
+    assert ink(opened) != light_ink
+    opened.reload()
+    opened.wait_for_selector("html[data-drawn=all]", state="attached", timeout=60_000)
+    assert background(opened) != light
+    opened.get_by_text("Auto", exact=True).click()
+    assert (background(opened), ink(opened)) == (light, light_ink)
+
+
+@pytest.mark.parametrize(
+    "opened", [{"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"}], indirect=True
+)
+def test_theme_follows_the_system(opened: Any) -> None:
+    assert background(opened) == "rgb(20, 23, 28)"
+    assert ink(opened) == "rgb(230, 232, 235)"
+    opened.emulate_media(color_scheme="light")
+    assert background(opened) == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize(
+    "opened", [{"viewport": {"width": w, "height": 844}} for w in (390, 768, 1280, 1920)], indirect=True
+)
+def test_only_tables_scroll_sideways(opened: Any) -> None:
+    assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    overflowing = opened.evaluate(
+        """() => [...document.querySelectorAll('main *')].filter((e) => !e.closest('.scroll, svg, .plotly'))
+            .filter((e) => e.getBoundingClientRect().right > window.innerWidth + 1).map((e) => e.outerHTML.slice(0, 80))"""
+    )
+    assert overflowing == []
+
+
+def test_printing_draws_light_figures(opened: Any) -> None:
+    opened.get_by_text("Dark", exact=True).click()
+    dark = ink(opened)
+    opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert ink(opened) != dark
+    opened.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert ink(opened) == dark
+    assert len(opened.pdf()) > 50_000
+
+
+def test_contents_lead_to_their_sections(opened: Any) -> None:
+    opened.get_by_role("navigation", name="Contents").get_by_text("All trials").click()
+    assert opened.evaluate("document.getElementById('s1-trials').getBoundingClientRect().top < window.innerHeight")

@@ -1,0 +1,50 @@
+"""Wilson's interval against its formula and against simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sweeper.report.statistics import accuracy_interval, wilson_interval
+
+Z = 1.959963984540054
+
+
+def formula(k: int, n: int) -> tuple[float, float]:
+    """Wilson (1927), equation 7, as statsmodels' `proportion_confint(method="wilson")` has it."""
+    p = k / n
+    centre = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    return centre - half, centre + half
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 10), (10, 10), (1, 1), (465, 750), (89, 100), (7499, 7500)])
+def test_interval_follows_the_formula(k: int, n: int) -> None:
+    interval = wilson_interval(k / n, n)
+    assert (interval.low, interval.high) == pytest.approx(formula(k, n), abs=1e-9)
+
+
+def test_published_value() -> None:
+    # Newcombe (1998), table I: 81 of 263, score method.
+    interval = wilson_interval(81 / 263, 263)
+    assert (round(interval.low, 4), round(interval.high, 4)) == (0.2553, 0.3662)
+
+
+def test_coverage_is_nominal() -> None:
+    rng = np.random.default_rng(0)
+    draws = rng.binomial(200, 0.8, size=1000)
+    known = {int(k): wilson_interval(int(k) / 200, 200) for k in np.unique(draws)}
+    covered = np.mean([known[int(k)].low <= 0.8 <= known[int(k)].high for k in draws])
+    assert abs(covered - 0.95) <= 0.02
+
+
+def test_what_has_no_interval() -> None:
+    assert accuracy_interval(None, 100) is None
+    assert accuracy_interval(0.5, None) is None
+    assert accuracy_interval(1.5, 100) is None
+    with pytest.raises(ValueError, match="at least one picture"):
+        wilson_interval(0.5, 0)
+    with pytest.raises(ValueError, match="not within 0 to 1"):
+        wilson_interval(-0.1, 10)
