@@ -92,7 +92,7 @@ def batches(
         rows_M = rows_M[order_M.to(rows_M.device)]
         labels_M = labels_M[order_M.to(labels_M.device)]
     scale_C11, shift_C11 = split.normalization.scale_C11, split.normalization.shift_C11
-    # An epoch of 51,000 MNIST pictures on one Xeon core, best of 12, batches of 32 / 64 / 512:
+    # An epoch of 51,000 MNIST pictures on one AMD EPYC core, best of 12, batches of 32 / 64 / 512:
     #   this                                           52 / 36 / 22 ms
     #   images[rows] instead of index_select          101 / 78 / 60 ms
     #   addcmul in one pass                             65 / 49 / 36 ms

@@ -170,16 +170,10 @@ def test_writing_into_the_pictures_changes_neither_the_file_nor_others(opener: O
     assert opener().train.images_NCHW[0, 0, 0, 0] == value
 
 
-@pytest.mark.filterwarnings("error")
-def test_opens_without_warnings(opener: Opener) -> None:
-    opener()
-    opener()
-
-
 def _open_together(root: Path, barrier: Barrier, results: Any) -> None:
     torch.set_num_threads(1)
     opener = Opener(root)
-    barrier.wait(timeout=120)
+    barrier.wait(timeout=60)
     dataset = opener()
     results.put((opener.n_decoded, dataset.fingerprint, int(dataset.train.images_NCHW.sum())))
 
@@ -193,7 +187,7 @@ def test_processes_that_open_it_at_once_decode_once(make_folder: MakeFolder, tmp
     for process in processes:
         process.start()
     try:
-        seen = [results.get(timeout=150) for _ in processes]
+        seen = [results.get(timeout=60) for _ in processes]
     except Empty:
         pytest.fail(f"exit codes of the processes: {[process.exitcode for process in processes]}")
     finally:
