@@ -60,7 +60,7 @@ def _flip(probability: float, *, dim: int) -> Augmentation:
 
 
 def _rotation(degrees: float) -> Augmentation:
-    # Not kornia.geometry.transform.rotate, which costs small batches more. On one AMD EPYC core, best of 15, kornia 0.9.0
+    # Not kornia.geometry.transform.rotate, which is slow on small batches. On one AMD EPYC core, best of 15, kornia
     # against this: 1.1 and 0.5 ms for 32 x 1 x 28 x 28; 4.1 and 3.1 ms for 32 x 3 x 64 x 64; 12.5 and 13.9 ms for
     # 128 x 3 x 64 x 64.
     def rotate(images_NCHW: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
