@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+TORCH ?= torch==2.14.1 torchvision==0.29.1
 
 .PHONY: install demo test check lock clean
 
@@ -30,8 +31,12 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: install
-	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --extra dev --output-file requirements.lock pyproject.toml
+# Resolved anew in an environment of its own. torch and torchvision are named, since they must match.
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet $(TORCH) ".[dev]"
+	( echo "# Resolved on Linux x86_64, Python 3.11, by: make lock"; \
+	  build/lock/bin/python -m pip freeze --exclude sweeper ) > requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info sweeper.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

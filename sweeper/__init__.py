@@ -1,3 +1,41 @@
-"""sweeper: hyperparameter sweeps of image classifiers, every trial accounted for."""
+"""sweeper: hyperparameter sweeps of image classifiers, every trial accounted for.
+
+    import sweeper
+
+    sweeper.start("studies/digits/mlp.yaml", workers=2)
+    frame = sweeper.runs("digits-mlp")                  # a pandas DataFrame, typed
+    best = sweeper.best_runs("digits-mlp", k=1)[0]
+    best.history(), best.per_class(), best.confusion(), best.load_model()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeper.errors import SweeperError
+    from sweeper.study.study import Study
+    from sweeper.sweep.api import start
+    from sweeper.tracking.runs import TrackedRun, best_runs, runs
 
 __version__ = "0.1.0"
+
+__all__ = ["Study", "SweeperError", "TrackedRun", "__version__", "best_runs", "runs", "start"]
+
+_HOMES = {
+    "Study": "sweeper.study.study",
+    "SweeperError": "sweeper.errors",
+    "TrackedRun": "sweeper.tracking.runs",
+    "best_runs": "sweeper.tracking.runs",
+    "runs": "sweeper.tracking.runs",
+    "start": "sweeper.sweep.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first used: the command line prints its help without pandas or Optuna.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sweeper' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

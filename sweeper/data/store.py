@@ -19,9 +19,10 @@ from sweeper.data.dataset import Dataset, Split
 from sweeper.data.decoded import FORMAT_VERSION, DecodedStore, OnProgress, read_store, write_store
 from sweeper.data.sources import Source, find_source
 from sweeper.data.splits import Parts, split_pictures, statistics
+from sweeper.errors import DataError
 from sweeper.study.config import DataConfig
 
-__all__ = ["open_dataset"]
+__all__ = ["is_decoded", "open_dataset"]
 
 _DIGITS = 20
 """Length of keys and fingerprints: 80 bits."""
@@ -78,6 +79,15 @@ def open_dataset(
         deviation_C=torch.from_numpy(prepared.deviation_C),
         fingerprint=prepared.fingerprint,
     )
+
+
+def is_decoded(config: DataConfig, *, cache_dir: Path, data_dir: Path | None = None) -> bool:
+    """Whether a data set lies decoded in the cache, so that opening it writes at most its split."""
+    try:
+        source = find_source(config, cache_dir=cache_dir, data_dir=data_dir)
+    except DataError:
+        return False
+    return read_store(cache_dir / "decoded" / f"{config.name}-{_store_key(config, source)}") is not None
 
 
 def _store_key(config: DataConfig, source: Source) -> str:

@@ -61,7 +61,7 @@ def run_attempt(
             traceback=traceback.format_exc(),
         )
     finally:
-        gc.collect()
+        gc.collect()  # a few ms in a worker, which freezes what it imported; modules hold cycles of tensors
         if device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -87,7 +87,7 @@ class _Run:
         )
         self.best_value: float | None = None
         self.best_epoch = 0
-        self.best_confusion: Mapping[str, torch.Tensor] = {}
+        self.best_confusion: dict[str, torch.Tensor] = {}
         self.best_model: Mapping[str, torch.Tensor] | None = None  # not yet written
         checkpoint = load_checkpoint(self.files.checkpoint, self.files.previous_checkpoint)
         if checkpoint is not None:
@@ -133,7 +133,9 @@ class _Run:
         value = metrics.values[self.attempt.metric]
         if self._improves(value):
             self.best_value, self.best_epoch = value, metrics.epoch
-            self.best_confusion = self.training.confusion
+            confusion = self.training.confusion
+            assert confusion is not None
+            self.best_confusion = {"train": confusion.train, "val": confusion.validation}
             if self.attempt.keep_model:
                 self.best_model = self.training.model_state_dict()
         assert self.best_value is not None
@@ -163,7 +165,7 @@ class _Run:
                 "training": self.training.state_dict(),
                 "best_value": self.best_value,
                 "best_epoch": self.best_epoch,
-                "best_confusion": dict(self.best_confusion),
+                "best_confusion": self.best_confusion,
             },
         )
         self.outbox.release()

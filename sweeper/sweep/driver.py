@@ -15,13 +15,15 @@ from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, Wor
 from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.sweep.attempts import Attempts, RetryPolicy
 from sweeper.sweep.ledger import Ledger
-from sweeper.sweep.progress import Progress, TrialEnded, View, WorkerProgress
+from sweeper.sweep.progress import Progress, TrialEnded, View, WorkerProgress, write_progress
 from sweeper.tracking.recorder import Recorder
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json
 
 __all__ = ["Driver", "DriverOptions", "SweepResult"]
 
 POLL_SECONDS = 0.25
+MAX_FAILURES_AT_START = 5
+"""So many failed trials before any has completed or been pruned end the sweep: something is wrong with all of them."""
 MAX_DEATHS_OF_WORKER = 5
 
 
@@ -81,6 +83,8 @@ class Driver:
         self._idle: list[int] = []
         self._deaths: dict[int, int] = {}
         self._stop_request = ""
+        self._last_failure = ""
+        self._shown_at = 0.0
         self._fatal: SweeperError | None = None
         self.progress = Progress(
             name=optimizer.study.name,
@@ -125,7 +129,7 @@ class Driver:
                     break
                 for event in self._launcher.poll(POLL_SECONDS):
                     self._handle(event)
-                self._view.update(self.progress)
+                self._show()
         except BaseException:
             killed = True
             raise
@@ -135,10 +139,17 @@ class Driver:
                 self._put_back(running.proposal)
             for proposal in self._again:
                 self._put_back(proposal)
-            self._view.update(self.progress)
+            self._show()
         if self._fatal is not None:
             raise self._fatal
         return SweepResult(finished=self._optimizer.exhausted, reason=self.progress.stopping)
+
+    def _show(self) -> None:
+        self._view.update(self.progress)
+        now = time.monotonic()
+        if now - self._shown_at >= 1.0 or not self._running:
+            self._shown_at = now
+            write_progress(self._files.progress, self.progress)
 
     def _reason_to_stop(self, deadline: float) -> str:
         request = self._stop_request or self._read_stop_file()
@@ -269,6 +280,7 @@ class Driver:
             self._view.message(f"trial {proposal.number}: {reason}; trying again")
             self._again.append(proposal)
             return
+        self._last_failure = reason
         outcome = self._ledger.fail(proposal.number, verdict, details, attempts)
         self._finish(proposal, outcome, 0.0)
 
@@ -281,14 +293,20 @@ class Driver:
         """Optuna first: what it was told is final, and the rest follows from it."""
         number, state, value, reason = proposal.number, outcome["state"], outcome["value"], outcome["reason"]
         self._optimizer.tell(number, state, value, reason or None)
-        changed = self._ledger.end(number, outcome)
+        self._ledger.end(number, outcome)
         self._recorder.note(number, urgent=True)
-        for other in changed:
-            self._recorder.note(other)
         progress = self.progress
         progress.n_by_state[state] += 1
         if seconds:
-            progress.seconds_of_ended.append(seconds)
+            progress.seconds_of_ended += seconds
+            progress.n_timed += 1
+        by_state = progress.n_by_state
+        if state == "FAIL" and reason != "diverged" and not by_state["COMPLETE"] + by_state["PRUNED"]:
+            if by_state["FAIL"] >= MAX_FAILURES_AT_START:
+                self._fatal = SweeperError(
+                    f"the first {by_state['FAIL']} trials all failed, and the rest would too; the last one: "
+                    f"{self._last_failure or reason}"
+                )
         is_best = state == "COMPLETE" and self._objective.is_better(value, progress.best_value)
         if is_best:
             progress.best_number, progress.best_value = number, value

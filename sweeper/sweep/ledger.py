@@ -84,8 +84,8 @@ class Ledger:
         write_json(files.outcome, outcome)
         return outcome
 
-    def end(self, number: int, outcome: Mapping[str, Any]) -> list[int]:
-        """A trial has ended, and Optuna knows. Returns other trials whose files this changes."""
+    def end(self, number: int, outcome: Mapping[str, Any]) -> None:
+        """A trial has ended, and Optuna knows."""
         files = self._files.trial(number)
         value = outcome["value"]
         tags = dict(outcome["tags"])
@@ -96,10 +96,9 @@ class Ledger:
         files.previous_checkpoint.unlink(missing_ok=True)
         if outcome["state"] != "COMPLETE":
             files.model.unlink(missing_ok=True)
-            return []
+            return
         self._kept[number] = value
         self._drop_models()
-        return []
 
     def _drop_models(self) -> None:
         """Only the best k trials keep their models."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["Progress", "TrialEnded", "View", "WorkerProgress"]
+from sweeper.tracking.workspace import read_json, write_json
+
+__all__ = ["Progress", "TrialEnded", "View", "WorkerProgress", "read_progress", "write_progress"]
 
 
 @dataclass
@@ -47,11 +49,12 @@ class Progress:
     maximize: bool
     n_trials: int
     workers: list[WorkerProgress]
-    started: float = field(default_factory=time.monotonic)
     n_by_state: dict[str, int] = field(default_factory=lambda: {"COMPLETE": 0, "PRUNED": 0, "FAIL": 0})
     best_number: int | None = None
     best_value: float | None = None
-    seconds_of_ended: list[float] = field(default_factory=list)
+    seconds_of_ended: float = 0.0
+    """Sum over the trials that ended since the driver started, which are `n_timed`."""
+    n_timed: int = 0
     stopping: str = ""
     """Why the sweep is ending before its budget is spent, if it is."""
     tracking_problem: str | None = None
@@ -65,10 +68,9 @@ class Progress:
     def seconds_left(self) -> float | None:
         """Estimate from the mean length of the trials so far; None before the first has ended."""
         n_workers = sum(worker.state != "lost" for worker in self.workers)
-        if not self.seconds_of_ended or not n_workers:
+        if not self.n_timed or not n_workers:
             return None
-        mean = sum(self.seconds_of_ended) / len(self.seconds_of_ended)
-        return mean * (self.n_trials - self.n_ended) / n_workers
+        return self.seconds_of_ended / self.n_timed * (self.n_trials - self.n_ended) / n_workers
 
 
 class View(Protocol):
@@ -82,3 +84,17 @@ class View(Protocol):
 
     def message(self, text: str) -> None:
         """Something that the user should know."""
+
+
+def write_progress(path: Path, progress: Progress) -> None:
+    """Let other processes see the progress."""
+    write_json(path, asdict(progress), durable=False)
+
+
+def read_progress(path: Path) -> Progress | None:
+    """The progress that a driver wrote; None before it has."""
+    data = read_json(path)
+    if data is None:
+        return None
+    workers = [WorkerProgress(**worker) for worker in data.pop("workers")]
+    return Progress(workers=workers, **data)

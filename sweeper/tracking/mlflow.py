@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import posixpath
 import re
@@ -26,7 +27,10 @@ from sweeper.study.flatten import encode
 from sweeper.tracking.outbox import Row
 from sweeper.tracking.tracker import RunInfo
 
-__all__ = ["KEY_TAG", "MlflowTracker", "metric_name"]
+logging.getLogger("mlflow").setLevel(logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+__all__ = ["KEY_TAG", "MlflowTracker", "metric_name", "translated"]
 
 KEY_TAG = "sweeper.trial"
 MAX_METRICS = 1000
@@ -44,7 +48,7 @@ def metric_name(name: str) -> str:
     return allowed if posixpath.normpath(allowed) == allowed else re.sub(r"[./]{2,}|/$|\.$", "_", allowed)
 
 
-def _translated(call: Callable[P, R]) -> Callable[P, R]:
+def translated(call: Callable[P, R]) -> Callable[P, R]:
     """Raise what goes wrong inside MLflow as `TrackingError`."""
 
     @functools.wraps(call)
@@ -60,7 +64,7 @@ def _translated(call: Callable[P, R]) -> Callable[P, R]:
 class MlflowTracker:
     """Implements `Tracker` on MLflow."""
 
-    @_translated
+    @translated
     def __init__(self, uri: str, *, artifact_root: Path | None = None) -> None:
         """Connect; a database gets its tables where they are missing.
 
@@ -72,7 +76,7 @@ class MlflowTracker:
         self._artifact_root = artifact_root
         self._client.search_experiments(max_results=1)
 
-    @_translated
+    @translated
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
@@ -94,7 +98,7 @@ class MlflowTracker:
                 self._client.set_experiment_tag(experiment.experiment_id, key, value)
         return str(experiment.experiment_id)
 
-    @_translated
+    @translated
     def find_runs(self, experiment_id: str, key: str) -> list[str]:
         runs = self._client.search_runs(
             [experiment_id],
@@ -104,7 +108,7 @@ class MlflowTracker:
         )
         return [run.info.run_id for run in runs]
 
-    @_translated
+    @translated
     def create_run(self, experiment_id: str, info: RunInfo, parent_run_id: str | None) -> str:
         tags = {**info.tags, KEY_TAG: info.key}
         if parent_run_id is not None:
@@ -114,13 +118,13 @@ class MlflowTracker:
         )
         return str(run.info.run_id)
 
-    @_translated
+    @translated
     def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         encoded = [Param(key, encode(value)[:MAX_PARAM_LENGTH]) for key, value in params.items()]
         for chunk in _chunks(encoded, MAX_PARAMS):
             self._client.log_batch(run_id, params=chunk)
 
-    @_translated
+    @translated
     def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
         metrics = [
             Metric(metric_name(name), value, row.timestamp_ms, row.epoch)
@@ -130,24 +134,24 @@ class MlflowTracker:
         for chunk in _chunks(metrics, MAX_METRICS):
             self._client.log_batch(run_id, metrics=chunk, synchronous=True)
 
-    @_translated
+    @translated
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         run_tags = [RunTag(key, value) for key, value in _shortened(tags).items()]
         for chunk in _chunks(run_tags, MAX_PARAMS):
             self._client.log_batch(run_id, tags=chunk, synchronous=True)
 
-    @_translated
+    @translated
     def log_artifact(self, run_id: str, path: Path, folder: str) -> None:
         self._client.log_artifact(run_id, str(path), folder or None)
 
-    @_translated
+    @translated
     def set_status(self, run_id: str, status: str, end_time_ms: int | None) -> None:
         if end_time_ms is None:
             self._client.update_run(run_id, status=status)
         else:
             self._client.set_terminated(run_id, status=status, end_time=end_time_ms)
 
-    @_translated
+    @translated
     def delete_run(self, run_id: str) -> None:
         self._client.delete_run(run_id)
 

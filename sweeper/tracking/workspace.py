@@ -5,6 +5,7 @@
       locks/                             one lock file a study, one a database
       <study>/
         driver.json  driver.log  stop    who owns the study, its log, a request to stop
+        progress.json                    what `sweeper watch` shows
         workers/<n>.log                  what each worker printed
         <uuid>/trials/<number>/          one trial: see TrialFiles
 """
@@ -23,14 +24,18 @@ import platformdirs
 __all__ = ["StudyFiles", "TrialFiles", "Workspace", "read_json", "write_json"]
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file whole: after a crash at any moment it holds the old contents or the new."""
+def write_json(path: Path, data: Any, *, durable: bool = True) -> None:
+    """Write a JSON file whole: after a crash at any moment it holds the old contents or the new.
+
+    With `durable`, that is so after a crash of the machine too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(data, file, ensure_ascii=False, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 
@@ -127,6 +132,11 @@ class StudyFiles:
     def stop(self) -> Path:
         """A request to the driver to stop: `drain` or `now`."""
         return self.folder / "stop"
+
+    @property
+    def progress(self) -> Path:
+        """What the driver shows of its sweep, each second."""
+        return self.folder / "progress.json"
 
     @property
     def tracked(self) -> Path:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from sweeper.errors import InputError
 
-__all__ = ["available_devices", "resolve_device", "set_threads", "synchronize"]
+__all__ = ["available_devices", "place_model", "resolve_device", "set_threads", "synchronize"]
 
 
 def available_devices() -> tuple[str, ...]:
@@ -33,6 +34,20 @@ def resolve_device(name: str, *, available: Sequence[str] | None = None) -> torc
     if full_name not in available:
         raise InputError(f"device {name!r} is not available; available: {', '.join(available)}")
     return torch.device(full_name)
+
+
+def place_model(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move `model` to `device`, with its weights in the memory layout that is fastest there."""
+    if device.type != "cpu":
+        return model.to(device)
+    # Convolutions on one thread of an AMD EPYC, torch 2.14, forward and backward, milliseconds a step, contiguous and
+    # channels last (pictures need no conversion: the layout follows the weights):
+    #   channels 12-12-42, 64×64, batch 32      40.0    32.0
+    #   channels 100-120-140, 64×64, batch 32    707     564
+    #   channels 16-32, 28×28, batch 32         10.6     6.9
+    #   channels 16-32, 28×28, batch 128        37.5    22.1
+    # Not measured on other devices, and so left as it is there.
+    return model.to(memory_format=torch.channels_last)
 
 
 def set_threads(n_threads: int) -> None:

@@ -16,7 +16,7 @@ from sweeper.errors import DataError, DivergedError, InputError
 from sweeper.models.check import model_fault
 from sweeper.models.networks import build_model, n_parameters
 from sweeper.study.config import TrialConfig
-from sweeper.training.devices import synchronize
+from sweeper.training.devices import place_model, synchronize
 from sweeper.training.early_stopping import EarlyStopping
 from sweeper.training.epoch import Confusion, EpochMetrics
 from sweeper.training.feed import n_steps, train_batches
@@ -98,7 +98,7 @@ class Training:
                 log_probabilities=needs_log_probabilities(training.loss),
             )
         with out_of_memory_is_infeasible():
-            self.model = model.to(device)
+            self.model = place_model(model, device)
         self.n_parameters = n_parameters(model)
         self._optimizer = build_optimizer(training.optimizer, self.model.parameters())
         self._loss = build_loss(

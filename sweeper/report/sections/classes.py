@@ -35,8 +35,8 @@ def gather_class_accuracies(data: StudyData, part: str) -> pd.DataFrame:
     """Accuracies of the best trials in a part (`train` or `val`), at the epoch that each is judged by, as fractions.
 
     Columns: trial, configuration, overall, low, high (Wilson's 95 % interval of overall), avg (mean of the classes),
-    then one a class as `class:<name>`. The interval is missing where the number of pictures is not known, and on `train`
-    where the pictures were fitted.
+    then one a class as `class:<name>`. The interval is missing where the number of pictures is not known, and on
+    `train`, where the pictures were fitted.
     """
     rows: list[dict[str, Any]] = []
     for run in data.best_runs:

@@ -1,0 +1,54 @@
+"""The `sweeper` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import sweeper
+from sweeper.cli import results, studies, sweeps, ui
+from sweeper.errors import SweeperError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sweeper",
+    help="Hyperparameter sweeps of image classifiers: chosen by Optuna, tracked in MLflow, every trial accounted for.",
+    epilog="Start here: sweeper start studies/digits/mlp.yaml",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sweeper {sweeper.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+for module in (studies, sweeps, results, ui):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command line. Errors raised on purpose become one message and an exit code; see docs/how-to/cli.md."""
+    try:
+        app()
+    except SweeperError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        sys.stderr.close()
+        sys.exit(0)

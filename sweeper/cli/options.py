@@ -1,0 +1,82 @@
+"""Options and arguments that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from sweeper.launch.launcher import WorkerSlot
+    from sweeper.tracking.workspace import Workspace
+
+__all__ = [
+    "CheckpointSeconds",
+    "Csv",
+    "Devices",
+    "Files",
+    "Json",
+    "Launcher",
+    "Name",
+    "Overrides",
+    "PerGpu",
+    "Workers",
+    "open_workspace",
+    "plan_workers",
+]
+
+
+def open_workspace() -> Workspace:
+    """The workspace of the current folder and environment."""
+    from sweeper.tracking.workspace import Workspace
+
+    return Workspace.from_environment()
+
+
+def complete_name(incomplete: str) -> list[str]:
+    """Names of stored studies, for shell completion."""
+    from sweeper.errors import SweeperError
+    from sweeper.sweep.start import open_store
+
+    try:
+        return [name for name in open_store(open_workspace()).names() if name.startswith(incomplete)]
+    except SweeperError:
+        return []
+
+
+def plan_workers(launcher: str, workers: int | None, devices: str | None, per_gpu: int) -> tuple[WorkerSlot, ...]:
+    """Places for workers from the options that say how many and where."""
+    from sweeper.errors import InputError
+    from sweeper.launch.devices import find_devices, plan_slots
+
+    found = find_devices()
+    if devices is None:
+        chosen = found
+    elif devices == "cpu":
+        chosen = ["cpu"]
+    else:
+        chosen = [f"cuda:{part.strip()}" for part in devices.split(",")]
+        unknown = [device for device in chosen if device not in found]
+        if unknown:
+            raise InputError(f"--devices: given {devices!r}; allowed: cpu, or numbers of the GPUs there are: {found}")
+    return tuple(plan_slots(chosen, n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu))
+
+
+Files: TypeAlias = Annotated[list[Path], typer.Argument(help="Study files.", metavar="FILE...")]
+Name: TypeAlias = Annotated[str, typer.Argument(help="Name of a study.", autocompletion=complete_name)]
+Overrides: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Override a field of the file: trial.training.epochs=3"),
+]
+Workers: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Number of workers. Default: one a GPU, else one a CPU, at most 4.")
+]
+Devices: TypeAlias = Annotated[str | None, typer.Option(help="GPUs to use, such as 0,2; or cpu. Default: all GPUs.")]
+PerGpu: TypeAlias = Annotated[int, typer.Option(min=1, help="Workers on each GPU.")]
+Launcher: TypeAlias = Annotated[str, typer.Option(help="Where trials run: local (processes) or inline (debugging).")]
+CheckpointSeconds: TypeAlias = Annotated[
+    float, typer.Option(min=0.0, help="Seconds between checkpoints of a trial; what a crash can cost.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Csv: TypeAlias = Annotated[bool, typer.Option("--csv", help="Print CSV, for scripts.")]

@@ -1,0 +1,120 @@
+"""Commands about what was tracked: runs, best, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeper.cli.options import Csv, Json, Name, open_workspace
+from sweeper.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sweeper.tracking.records import RunRecord, StudyRecord
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: sweeper runs digits-mlp --csv > runs.csv")(runs)
+    app.command(epilog="Example: sweeper best digits-mlp --top 5")(best)
+    app.command(epilog="Example: sweeper report digits-mlp --out reports/digits-mlp")(report)
+
+
+def runs(name: Name, as_json: Json = False, as_csv: Csv = False) -> None:
+    """List all tracked runs of a study with the parameters that varied."""
+    from sweeper.tracking.runs import read_study
+
+    record, _ = read_study(name, open_workspace())
+    _print_runs(record, record.runs, as_json=as_json, as_csv=as_csv)
+
+
+def best(
+    name: Name,
+    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many.")] = 10,
+    as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """List the best complete trials of a study, the best first."""
+    from sweeper.tracking.runs import best_of, read_study
+
+    record, _ = read_study(name, open_workspace())
+    chosen = best_of(record, top)
+    _print_runs(record, chosen, as_json=as_json, as_csv=as_csv)
+    if not chosen and not (as_json or as_csv):
+        typer.echo(f"no trial of {name} is complete yet")
+
+
+def _print_runs(record: StudyRecord, chosen: Sequence[RunRecord], *, as_json: bool, as_csv: bool) -> None:
+    if as_json:
+        print_json(
+            [
+                {
+                    "number": run.number,
+                    "state": run.state,
+                    "value": run.value,
+                    "run_id": run.run_id,
+                    "start": run.start_time,
+                    "end": run.end_time,
+                    "params": run.params,
+                    "metrics": run.metrics,
+                    "tags": run.tags,
+                }
+                for run in chosen
+            ]
+        )
+        return
+    if as_csv:
+        from dataclasses import replace
+
+        from sweeper.tracking.runs import frame_of
+
+        typer.echo(frame_of(replace(record, runs=chosen)).to_csv(index=False), nl=False)
+        return
+    if not chosen:
+        return
+    varied = [key for key in dict.fromkeys(k for run in record.runs for k in run.params) if _varies(record, key)]
+    metric = record.study.get("objective", {}).get("metric", "val/accuracy")
+    names = _short_names(varied)
+    rows: list[list[Any]] = [
+        [run.number, run.state, run.value, run.tags.get("sweeper.reason") or run.tags.get("sweeper.best_epoch", "")]
+        + [run.params.get(key, "") for key in varied]
+        for run in chosen
+    ]
+    print_table(["trial", "state", metric, "epoch", *(names[key] for key in varied)], rows)
+
+
+def _varies(record: StudyRecord, key: str) -> bool:
+    missing = object()
+    return len({repr(run.params.get(key, missing)) for run in record.runs}) > 1
+
+
+def _short_names(paths: Sequence[str]) -> dict[str, str]:
+    """The last parts of dotted paths that tell them apart: `optimizer.lr` may be `lr`."""
+    short: dict[str, str] = {}
+    for path in paths:
+        parts = path.split(".")
+        for n in range(1, len(parts) + 1):
+            tail = ".".join(parts[-n:])
+            if sum(other == tail or other.endswith(f".{tail}") for other in paths) == 1 and not tail.isdecimal():
+                break
+        short[path] = "optimizer" if tail == "optimizer.name" else tail
+    return short
+
+
+def report(
+    names: Annotated[list[str], typer.Argument(help="Names of studies.", metavar="NAME...")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder. Default: reports/NAME.")] = None,
+) -> None:
+    """Write a report, computed from the tracked runs alone: a page, Markdown, CSV of every table and figure."""
+    from sweeper.report.write import write_report
+    from sweeper.tracking.reading import open_reader
+
+    reader = open_reader(open_workspace().tracking_uri)
+    folder = out or Path("reports") / "+".join(names)
+    files = write_report([reader.read_study(name) for name in names], reader, folder)
+    typer.echo(f"report: {files.page}")

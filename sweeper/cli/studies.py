@@ -1,0 +1,95 @@
+"""Commands about study files: check, preview, schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sweeper.cli.options import Devices, Files, Json, Overrides, Workers, open_workspace, plan_workers
+from sweeper.cli.output import duration, number, print_json, print_table
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: sweeper check studies/**/*.yaml")(check)
+    app.command(epilog="Example: sweeper preview studies/mnist/mlp.yaml -n 8")(preview)
+    app.command(epilog="Example: sweeper schema > schema.json")(schema)
+
+
+def check(files: Files, overrides: Overrides = None) -> None:
+    """Check study files: every corner of the space, all faults at once. Trains nothing."""
+    from sweeper.errors import StudyFileError
+    from sweeper.sweep.check import check_study
+
+    faults = []
+    for file in files:
+        try:
+            checked = check_study(file, overrides or [])
+        except StudyFileError as error:
+            faults.extend(error.faults)
+            typer.echo(f"{error}", err=True)
+            continue
+        n_distributions = len(checked.study.trial.distributions)
+        corners = f"{checked.n_corners:,} corners" + ("" if checked.complete else " (of more: the space is large)")
+        typer.echo(f"{file}: ok: {checked.study.name}, {n_distributions} distributions, {corners} checked")
+    if faults:
+        typer.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}", err=True)
+        raise typer.Exit(2)
+
+
+def preview(
+    file: Annotated[Path, typer.Argument(help="A study file.", metavar="FILE")],
+    n: Annotated[int, typer.Option("-n", min=1, help="Configurations to draw.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    overrides: Overrides = None,
+    workers: Workers = None,
+    devices: Devices = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a study would try: configurations, model sizes, estimated time. Writes nothing."""
+    from sweeper.sweep.check import check_study
+    from sweeper.sweep.preview import preview_study
+
+    study = check_study(file, overrides or []).study
+    slots = plan_workers("local", workers, devices, 1)
+    trials = list(
+        preview_study(study, open_workspace(), n=n, seed=seed, device=slots[0].device, n_threads=slots[0].n_threads)
+    )
+    mean_seconds = sum(trial.seconds for trial in trials) / n
+    total_seconds = mean_seconds * study.n_trials / len(slots)
+    if as_json:
+        print_json(
+            {
+                "study": study.name,
+                "n_trials": study.n_trials,
+                "n_workers": len(slots),
+                "seconds_per_trial": mean_seconds,
+                "seconds_in_all": total_seconds,
+                "trials": [
+                    {"params": dict(t.params), "n_parameters": t.n_parameters, "seconds": t.seconds} for t in trials
+                ],
+            }
+        )
+        return
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    rows: list[list[Any]] = [
+        [name, *(number(trial.params[name]) if name in trial.params else "" for trial in trials)] for name in names
+    ]
+    rows.append(["model parameters", *(number(trial.n_parameters) for trial in trials)])
+    rows.append(["estimated time", *(duration(trial.seconds) for trial in trials)])
+    print_table([study.name, *(f"draw {i}" for i in range(1, n + 1))], rows)
+    typer.echo(
+        f"about {duration(mean_seconds)} a trial; {study.n_trials} trials on {len(slots)} "
+        f"worker{'s' if len(slots) > 1 else ''} ({slots[0].device}): about {duration(total_seconds)}, without pruning"
+    )
+
+
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    from sweeper.study.schema import study_schema
+
+    print_json(study_schema())

@@ -1,0 +1,33 @@
+"""The command that opens MLflow's UI and Optuna's dashboard."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.options import open_workspace
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: sweeper ui --port 5001")(ui)
+
+
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's UI.")] = 5000,
+    dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Optuna's dashboard.")] = 8080,
+) -> None:
+    """Serve MLflow's UI and Optuna's dashboard on this machine (127.0.0.1 only). Ctrl-C ends both."""
+    from sweeper.sweep.ui import serve
+
+    with serve(open_workspace(), port=port, dashboard_port=dashboard_port) as servers:
+        for title, address in servers.addresses:
+            typer.echo(f"{title:<17} {address}")
+        typer.echo("Ctrl-C ends both")
+        try:
+            servers.wait()
+        except KeyboardInterrupt:
+            typer.echo("")

@@ -1,0 +1,87 @@
+"""A trained model with the preprocessing that belongs to it, as loaded from a run."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+from torch import nn
+
+from sweeper.models.networks import build_model
+from sweeper.study.config import ModelConfig
+
+__all__ = ["TrainedModel", "load_trained"]
+
+
+class TrainedModel(nn.Module):
+    """A network that takes pictures as they are decoded: it scales and normalizes them itself.
+
+    Args:
+        network: Maps normalized pictures to logits or log-probabilities.
+        class_names: In the order of the outputs.
+        input_shape: (C, H, W) of a picture.
+        mean: One a channel, of values from 0 to 1.
+        deviation: One a channel, of values from 0 to 1.
+    """
+
+    mean_1C11: torch.Tensor
+    deviation_1C11: torch.Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        class_names: tuple[str, ...],
+        input_shape: tuple[int, int, int],
+        mean: tuple[float, ...],
+        deviation: tuple[float, ...],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.class_names = class_names
+        self.input_shape = input_shape
+        self.register_buffer("mean_1C11", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("deviation_1C11", torch.tensor(deviation).view(1, -1, 1, 1))
+
+    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """Outputs, float (N, K), for pictures, uint8 (N, C, H, W) from 0 to 255."""
+        if images_NCHW.dtype != torch.uint8:
+            raise TypeError(f"pictures must be uint8 from 0 to 255, not {images_NCHW.dtype}")
+        scaled_NCHW = images_NCHW.to(self.mean_1C11.dtype) / 255
+        outputs: torch.Tensor = self.network((scaled_NCHW - self.mean_1C11) / self.deviation_1C11)
+        return outputs
+
+    @torch.inference_mode()
+    def predict(self, images_NCHW: torch.Tensor) -> list[str]:
+        """The class of each picture, uint8 (N, C, H, W)."""
+        return [self.class_names[k] for k in self(images_NCHW).argmax(dim=1).tolist()]
+
+
+def load_trained(description: Mapping[str, Any], state: bytes) -> TrainedModel:
+    """The model of a run, in evaluation mode, on the CPU.
+
+    Args:
+        description: Contents of its `model.json`.
+        state: Contents of its `model.pt`: a state dict, loaded as data only.
+    """
+    channels, height, width = description["input_shape"]
+    class_names = tuple(description["class_names"])
+    network = build_model(
+        TypeAdapter(ModelConfig).validate_python(description["model"]),
+        input_shape=(channels, height, width),
+        n_classes=len(class_names),
+        log_probabilities=description["loss"] == "nll",
+    )
+    network.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
+    normalize = description["normalize"]
+    model = TrainedModel(
+        network,
+        class_names=class_names,
+        input_shape=(channels, height, width),
+        mean=tuple(description["mean"]) if normalize else (0.0,) * channels,
+        deviation=tuple(description["deviation"]) if normalize else (1.0,) * channels,
+    )
+    return model.eval()

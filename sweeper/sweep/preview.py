@@ -1,0 +1,92 @@
+"""What a study would do: configurations drawn at random, their sizes, and how long they would take."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sweeper.data.dataset import Dataset, Split
+from sweeper.data.store import is_decoded, open_dataset
+from sweeper.errors import DivergedError
+from sweeper.study.config import DataConfig, TrialConfig
+from sweeper.study.space import RandomSuggester
+from sweeper.study.study import Study
+from sweeper.tracking.workspace import Workspace
+from sweeper.training.loop import Training
+
+__all__ = ["PreviewedTrial", "preview_study"]
+
+N_STEPS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewedTrial:
+    """One configuration that the study may try."""
+
+    params: Mapping[str, Any]
+    n_parameters: int
+    """Of the model."""
+    seconds: float
+    """Estimate for all epochs, on one worker that has the device for itself."""
+
+
+def preview_study(
+    study: Study, workspace: Workspace, *, n: int, seed: int, device: str, n_threads: int
+) -> Iterator[PreviewedTrial]:
+    """Draw `n` configurations and time a few real steps of each.
+
+    Nothing of the workspace is written. Pictures that are not decoded yet are decoded into a temporary folder.
+    """
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with tempfile.TemporaryDirectory(prefix="sweeper-preview-") as folder:
+            for i in range(n):
+                draw = study.trial.draw(RandomSuggester(seed + i))
+                config = TrialConfig.model_validate(draw.tree)
+                dataset = _open(config.data, workspace, Path(folder))
+                n_parameters, seconds = _measure(config, dataset, torch.device(device))
+                yield PreviewedTrial(params=draw.params, n_parameters=n_parameters, seconds=seconds)
+    finally:
+        torch.set_num_threads(threads_before)
+
+
+def _open(config: DataConfig, workspace: Workspace, folder: Path) -> Dataset:
+    decoded = is_decoded(config, cache_dir=workspace.cache_dir, data_dir=workspace.data_dir)
+    return open_dataset(config, cache_dir=workspace.cache_dir if decoded else folder, data_dir=workspace.data_dir)
+
+
+def _measure(config: TrialConfig, dataset: Dataset, device: torch.device) -> tuple[int, float]:
+    """Parameters of the model, and seconds of all epochs: two short epochs on some of the pictures, the second timed."""
+    n_train = min(len(dataset.train), N_STEPS * config.training.batch_size)
+    n_validation = min(len(dataset.validation), 1024)
+    part = replace(
+        dataset,
+        train=_some(dataset.train, n_train),
+        validation=_some(dataset.validation, n_validation),
+    )
+    two_epochs = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 2})})
+    training = Training(config=two_epochs, dataset=part, device=device)
+    start = time.perf_counter()
+    last_seconds = train_seconds = 0.0
+    try:
+        for metrics in training.epochs():
+            train_seconds = n_train / metrics.values["pictures_per_second"]
+            last_seconds, start = time.perf_counter() - start, time.perf_counter()
+    except DivergedError:  # its steps took as long as those of others
+        last_seconds = train_seconds = time.perf_counter() - start
+    rest_seconds = last_seconds - train_seconds
+    epoch_seconds = train_seconds * len(dataset.train) / n_train + rest_seconds * len(dataset.validation) / n_validation
+    return training.n_parameters, epoch_seconds * config.training.epochs
+
+
+def _some(split: Split, n: int) -> Split:
+    # Spread over the part, which is sorted as the files are: all classes are in it.
+    picked = torch.linspace(0, len(split) - 1, n).long()
+    return replace(split, indices_M=split.indices_M[picked])

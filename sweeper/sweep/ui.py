@@ -1,0 +1,146 @@
+"""MLflow's UI and Optuna's dashboard as child processes on loopback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.errors import InputError, SweeperError
+from sweeper.tracking.workspace import Workspace
+
+__all__ = ["Servers", "serve"]
+
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    """Servers that run."""
+
+    processes: tuple[subprocess.Popen[bytes], ...]
+    addresses: tuple[tuple[str, str], ...]
+    """Pairs of title and address."""
+
+    def wait(self) -> None:
+        """Wait until one of them ends.
+
+        Raises:
+            SweeperError: One has ended by itself.
+        """
+        while True:
+            for process in self.processes:
+                if process.poll() is not None:
+                    raise SweeperError(f"{process.args} ended with exit code {process.returncode}")
+            time.sleep(0.2)
+
+
+@contextmanager
+def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[Servers]:
+    """Run both servers for the length of a block; it begins when they answer.
+
+    With a server in `MLFLOW_TRACKING_URI`, only its address is given and no second UI is started.
+
+    Raises:
+        InputError: A port is taken.
+        SweeperError: A server did not start.
+    """
+    commands: list[tuple[str, str, list[str], dict[str, str]]] = []
+    addresses: list[tuple[str, str]] = []
+    if workspace.tracking_uri.startswith(("http://", "https://")):
+        addresses.append(("MLflow UI", workspace.tracking_uri))
+    else:
+        _check_port(port, "--port")
+        commands.append(("MLflow UI", f"http://{HOST}:{port}", *_mlflow_command(workspace, port)))
+    _check_port(dashboard_port, "--dashboard-port")
+    commands.append(
+        ("Optuna dashboard", f"http://{HOST}:{dashboard_port}", *_dashboard_command(workspace, dashboard_port))
+    )
+    log_path = workspace.root / ".sweeper" / "ui.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        with log_path.open("wb") as log:
+            for _, _, command, environment in commands:
+                processes.append(
+                    subprocess.Popen(  # noqa: S603  # fixed programs
+                        command,
+                        cwd=workspace.root,
+                        env={**os.environ, **environment},
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        start_new_session=True,
+                    )
+                )
+            for process, (title, address, _, _) in zip(processes, commands, strict=True):
+                _wait_until_up(process, title, address, log_path)
+                addresses.append((title, address))
+            yield Servers(processes=tuple(processes), addresses=tuple(addresses))
+    finally:
+        for process in processes:
+            _end(process)
+
+
+def _mlflow_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str, str]]:
+    # The database's URL goes through the environment: it may hold a password, and arguments are public.
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
+    environment = {
+        "MLFLOW_BACKEND_STORE_URI": workspace.tracking_uri,
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"{HOST}:{port},localhost:{port}",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    if workspace.own_tracking:
+        environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = workspace.artifact_root.as_uri()
+    return command, environment
+
+
+def _dashboard_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str, str]]:
+    program = "import os, optuna_dashboard as d; d.run_server(os.environ['SWEEPER_STORAGE'], host='{}', port={})"
+    return [sys.executable, "-c", program.format(HOST, port)], {"SWEEPER_STORAGE": workspace.storage_url}
+
+
+def _check_port(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise InputError(f"{option}: port {port} is taken; give another, such as {option} {port + 1}") from None
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], title: str, address: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(address, timeout=5):  # noqa: S310  # our own loopback address
+                return
+        except urllib.error.HTTPError:
+            return  # it answers
+        except OSError:
+            time.sleep(0.1)
+    raise SweeperError(f"{title} did not start; its log is {log}:\n{log.read_text(errors='replace')[-1500:]}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a server with the workers that it started, which are in its process group."""
+    for signum in (15, 9):
+        try:
+            os.killpg(process.pid, signum)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            continue

@@ -1,0 +1,131 @@
+"""Reads tracked studies through MLflow's client, as from a server."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from requests.exceptions import RequestException
+
+from sweeper.errors import NotFoundError, TrackingError
+from sweeper.tracking.mlflow import translated
+from sweeper.tracking.reading import build_study, local_artifact
+from sweeper.tracking.records import RunRecord, StudyRecord
+from sweeper.tracking.sql_reader import history_frame
+
+__all__ = ["ClientRunReader", "download_artifact"]
+
+_PAGE = 1000
+_CONNECTIONS = 8
+
+
+class ClientRunReader:
+    """Implements `RunReader` through `MlflowClient`."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._client = MlflowClient(tracking_uri=uri)
+
+    @translated
+    def list_studies(self) -> list[str]:
+        return sorted(e.name for e in self._experiments() if "sweeper.study" in e.tags)
+
+    def _experiments(self) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self._client.search_experiments(max_results=_PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    @translated
+    def read_study(self, name: str) -> StudyRecord:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage != "active":
+            known = ", ".join(self.list_studies()) or "none"
+            raise NotFoundError(f"no tracked study {name!r} at {self._uri}; studies there: {known}")
+        runs = [_as_data(run) for run in self._runs(experiment.experiment_id)]
+        return build_study(name, str(experiment.experiment_id), runs, self._read_artifact_of)
+
+    def _runs(self, experiment_id: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs([experiment_id], max_results=_PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    @translated
+    def read_histories(self, run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
+        wanted: list[tuple[str, str]] = []
+        for run_id in run_ids:
+            names = self._client.get_run(run_id).data.metrics if metrics is None else metrics
+            wanted.extend((run_id, name) for name in names)
+        columns: dict[str, list[Any]] = defaultdict(list)
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            histories = pool.map(lambda pair: self._client.get_metric_history(*pair), wanted)
+            for (run_id, name), history in zip(wanted, histories, strict=True):
+                for metric in history:
+                    columns["run_id"].append(run_id)
+                    columns["metric"].append(name)
+                    columns["epoch"].append(metric.step)
+                    columns["value"].append(metric.value)
+        return history_frame(columns)
+
+    @translated
+    def read_artifact(self, run: RunRecord, path: str) -> bytes | None:
+        return self._read_artifact_of(run.artifact_uri, path)
+
+    def _read_artifact_of(self, artifact_uri: str, path: str) -> bytes | None:
+        file = local_artifact(artifact_uri, path)
+        if file is not None:
+            return file.read_bytes() if file.is_file() else None
+        return download_artifact(artifact_uri, path, self._uri)
+
+
+def _as_data(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "start_time": run.info.start_time,
+        "end_time": run.info.end_time,
+        "artifact_uri": run.info.artifact_uri,
+        "params": run.data.params,
+        "metrics": run.data.metrics,
+        "tags": run.data.tags,
+    }
+
+
+def download_artifact(artifact_uri: str, path: str, tracking_uri: str) -> bytes | None:
+    """An artifact from any store that MLflow knows; None where there is none of that path.
+
+    Raises:
+        TrackingError: The store cannot be reached.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            file = download_artifacts(
+                artifact_uri=f"{artifact_uri.rstrip('/')}/{path}", dst_path=folder, tracking_uri=tracking_uri
+            )
+            return Path(file).read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        except MlflowException as error:
+            if "404" in str(error) or "not exist" in str(error) or "No such" in str(error):
+                return None
+            raise TrackingError(f"MLflow: {str(error).splitlines()[0]}") from error
+        except RequestException as error:
+            if getattr(error.response, "status_code", None) == 404:
+                return None
+            raise TrackingError(f"MLflow: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,141 @@
+"""Reads MLflow's database with a few bulk queries. A test holds it against MLflow's client."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+
+from sweeper.errors import NotFoundError, TrackingError
+from sweeper.tracking.reading import build_study, local_artifact
+from sweeper.tracking.records import RunRecord, StudyRecord
+
+__all__ = ["SqlRunReader"]
+
+_RUNS_PER_QUERY = 500
+
+
+class SqlRunReader:
+    """Implements `RunReader` on MLflow's tables."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        database = make_url(url)
+        self._shown = database.render_as_string(hide_password=True)
+        if database.get_backend_name() == "sqlite" and database.database and not Path(database.database).exists():
+            raise NotFoundError(f"nothing is tracked yet: {self._shown} does not exist; start a study first")
+        self._engine: Engine = create_engine(database)
+
+    def list_studies(self) -> list[str]:
+        rows = self._query(
+            "SELECT e.name FROM experiments e JOIN experiment_tags t ON t.experiment_id = e.experiment_id "
+            "WHERE e.lifecycle_stage = 'active' AND t.key = 'sweeper.study' ORDER BY e.name"
+        )
+        return [name for (name,) in rows]
+
+    def read_study(self, name: str) -> StudyRecord:
+        experiments = self._query(
+            "SELECT experiment_id FROM experiments WHERE name = :name AND lifecycle_stage = 'active'", name=name
+        )
+        if not experiments:
+            known = ", ".join(self.list_studies()) or "none"
+            raise NotFoundError(f"no tracked study {name!r} in {self._shown}; studies there: {known}")
+        experiment_id = experiments[0][0]
+        runs: dict[str, dict[str, Any]] = {}
+        of_experiment = "FROM {} x JOIN runs r ON r.run_uuid = x.run_uuid WHERE r.experiment_id = :id AND r.lifecycle_stage = 'active'"
+        for run_id, run_name, start, end, artifact_uri in self._query(
+            "SELECT run_uuid, name, start_time, end_time, artifact_uri FROM runs "
+            "WHERE experiment_id = :id AND lifecycle_stage = 'active'",
+            id=experiment_id,
+        ):
+            runs[run_id] = {
+                "run_id": run_id,
+                "name": run_name,
+                "start_time": start,
+                "end_time": end,
+                "artifact_uri": artifact_uri,
+                "params": {},
+                "metrics": {},
+                "tags": {},
+            }
+        for table, field in (("params", "params"), ("tags", "tags")):
+            for run_id, key, value in self._query(
+                "SELECT x.run_uuid, x.key, x.value " + of_experiment.format(table), id=experiment_id
+            ):
+                if run_id in runs:
+                    runs[run_id][field][key] = value
+        for run_id, key, value, is_nan in self._query(
+            "SELECT x.run_uuid, x.key, x.value, x.is_nan " + of_experiment.format("latest_metrics"), id=experiment_id
+        ):
+            if run_id in runs:
+                runs[run_id]["metrics"][key] = math.nan if is_nan else value
+        return build_study(name, str(experiment_id), runs.values(), self._read_artifact_of)
+
+    def read_histories(self, run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
+        columns: dict[str, list[Any]] = defaultdict(list)
+        for start in range(0, len(run_ids), _RUNS_PER_QUERY):
+            chunk = run_ids[start : start + _RUNS_PER_QUERY]
+            names = {f"r{i}": run_id for i, run_id in enumerate(chunk)}
+            query = (
+                "SELECT run_uuid, key, step, value, is_nan FROM metrics WHERE run_uuid IN "
+                f"({', '.join(':' + name for name in names)})"
+            )
+            if metrics is not None:
+                keys = {f"m{i}": metric for i, metric in enumerate(metrics)}
+                query += f" AND key IN ({', '.join(':' + key for key in keys)})" if keys else " AND 1 = 0"
+                names |= keys
+            for run_id, metric, epoch, value, is_nan in self._query(query, **names):
+                columns["run_id"].append(run_id)
+                columns["metric"].append(metric)
+                columns["epoch"].append(epoch)
+                columns["value"].append(math.nan if is_nan else value)
+        return history_frame(columns)
+
+    def read_artifact(self, run: RunRecord, path: str) -> bytes | None:
+        return self._read_artifact_of(run.artifact_uri, path)
+
+    def _read_artifact_of(self, artifact_uri: str, path: str) -> bytes | None:
+        file = local_artifact(artifact_uri, path)
+        if file is None:
+            from sweeper.tracking.client_reader import download_artifact
+
+            return download_artifact(artifact_uri, path, self._url)
+        try:
+            return file.read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+
+    def _query(self, query: str, **values: Any) -> Sequence[Any]:
+        try:
+            with self._engine.connect() as connection:
+                return _fetch(connection, query, values)
+        except (OperationalError, ProgrammingError) as error:
+            if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
+                raise NotFoundError(f"nothing is tracked yet in {self._shown}; start a study first") from None
+            raise TrackingError(f"cannot read MLflow's database {self._shown}: {error.orig}") from None
+        except SQLAlchemyError as error:
+            raise TrackingError(f"cannot read MLflow's database {self._shown}: {type(error).__name__}") from None
+
+
+def _fetch(connection: Connection, query: str, values: dict[str, Any]) -> Sequence[Any]:
+    return connection.execute(text(query), values).fetchall()
+
+
+def history_frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    """Columns run_id, metric, epoch, value as a sorted data frame."""
+    frame = pd.DataFrame(
+        {
+            "run_id": pd.Series(columns.get("run_id", []), dtype="object"),
+            "metric": pd.Series(columns.get("metric", []), dtype="object"),
+            "epoch": pd.Series(columns.get("epoch", []), dtype="int64"),
+            "value": pd.Series(columns.get("value", []), dtype="float64"),
+        }
+    )
+    return frame.sort_values(["run_id", "metric", "epoch"], kind="stable", ignore_index=True)
