@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sweeper.errors import InputError
-from sweeper.training.devices import available_devices, resolve_device, set_threads, synchronize
+from sweeper.training.devices import available_devices, place_model, resolve_device, set_threads, synchronize
 
 FAKES = ("cpu", "cuda:0", "cuda:1", "mps")
 
@@ -34,3 +34,11 @@ def test_threads_are_set() -> None:
     set_threads(1)
     assert torch.get_num_threads() == 1
     set_threads(before)
+
+
+def test_a_model_placed_on_the_cpu_computes_the_same() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8 * 36, 2))
+    images_NCHW = torch.rand(4, 3, 8, 8)
+    expected = model(images_NCHW)
+    torch.testing.assert_close(place_model(model, torch.device("cpu"))(images_NCHW), expected)
