@@ -189,8 +189,8 @@ def test_the_best_is_described_by_what_its_numbers_support(three: StudyData) -> 
     interval = wilson_interval(0.7, 200)
     assert describe_best(three) == (
         "Trial 1 is best, with 70.0 % at epoch 2. On 200 pictures the 95 % interval (Wilson) of one accuracy is "
-        f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %. It was chosen from 2 on the very pictures it is measured "
-        "on, so that its value is an optimistic estimate for new ones."
+        f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %. It was chosen from 2 on the very pictures it is "
+        "measured on, so that its value is an optimistic estimate for new ones."
     )
 
 

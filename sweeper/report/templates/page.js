@@ -23,6 +23,8 @@
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
       toImageButtonOptions: { format: "svg", filename: id },
     });
+    // Loose tick labels say nothing to a screen reader: it has the figure's name, description and data instead.
+    document.querySelectorAll(`#${CSS.escape(id)} .main-svg`).forEach((svg) => svg.setAttribute("aria-hidden", "true"));
     drawn.add(id);
   }
 
