@@ -1,11 +1,11 @@
 """sweeper: hyperparameter sweeps of image classifiers, every trial accounted for.
 
-    import sweeper
+import sweeper
 
-    sweeper.start("studies/digits/mlp.yaml", workers=2)
-    frame = sweeper.runs("digits-mlp")                  # a pandas DataFrame, typed
-    best = sweeper.best_runs("digits-mlp", k=1)[0]
-    best.history(), best.per_class(), best.confusion(), best.load_model()
+sweeper.start("studies/digits/mlp.yaml", workers=2)
+frame = sweeper.runs("digits-mlp")                  # a pandas DataFrame, typed
+best = sweeper.best_runs("digits-mlp", k=1)[0]
+best.history(), best.per_class(), best.confusion(), best.load_model()
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """Every error that sweeper raises on purpose.
 
-    SweeperError                    anything a caller may want to catch; exit code 1
-    ├── InputError                  the user can mend it: bad file, option, name, environment; exit code 2
-    │   ├── StudyFileError          faults in a study file, each with file, line and field
-    │   ├── DataError               a data set that is missing or unreadable
-    │   ├── StudyExistsError        a changed study file under the name of a stored study
-    │   └── NotFoundError           no such study, trial or run
-    ├── OwnedError                  another driver owns the study; exit code 3
-    ├── TrackingError               the tracker (MLflow) refused or is out of reach
-    ├── WorkersLostError            no worker is left to train on
-    └── TrialError                  one trial cannot go on; the sweep does
-        ├── DivergedError           its loss became NaN or infinite
-        └── InfeasibleError         it does not fit into memory, not even one picture at a time
+SweeperError                    anything a caller may want to catch; exit code 1
+├── InputError                  the user can mend it: bad file, option, name, environment; exit code 2
+│   ├── StudyFileError          faults in a study file, each with file, line and field
+│   ├── DataError               a data set that is missing or unreadable
+│   ├── StudyExistsError        a changed study file under the name of a stored study
+│   └── NotFoundError           no such study, trial or run
+├── OwnedError                  another driver owns the study; exit code 3
+├── TrackingError               the tracker (MLflow) refused or is out of reach
+├── WorkersLostError            no worker is left to train on
+└── TrialError                  one trial cannot go on; the sweep does
+    ├── DivergedError           its loss became NaN or infinite
+    └── InfeasibleError         it does not fit into memory, not even one picture at a time
 """
 
 from __future__ import annotations

@@ -89,8 +89,7 @@ def _print_runs(record: StudyRecord, chosen: Sequence[RunRecord], *, as_json: bo
 
 
 def _varies(record: StudyRecord, key: str) -> bool:
-    missing = object()
-    return len({repr(run.params.get(key, missing)) for run in record.runs}) > 1
+    return len({repr(run.params[key]) for run in record.runs if key in run.params}) > 1
 
 
 def _short_names(paths: Sequence[str]) -> dict[str, str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sweeper.cli.options import Devices, Files, Json, Overrides, Workers, open_workspace, plan_workers
 from sweeper.cli.output import duration, number, print_json, print_table
+
+if TYPE_CHECKING:
+    from sweeper.errors import Fault
 
 __all__ = ["register"]
 
@@ -25,7 +28,7 @@ def check(files: Files, overrides: Overrides = None) -> None:
     from sweeper.errors import StudyFileError
     from sweeper.sweep.check import check_study
 
-    faults = []
+    faults: list[Fault] = []
     for file in files:
         try:
             checked = check_study(file, overrides or [])

@@ -138,6 +138,8 @@ def _drive(
     if not result.finished:
         typer.echo(f"{result.reason}; go on with: sweeper resume {name}")
         raise typer.Exit(EXIT_STOPPED if result.reason == "stopped on request" else 0)
+    if not progress.n_timed:
+        typer.echo(f"all its {progress.n_trials} trials had ended before; add more with: sweeper start FILE --trials N")
     if not quiet:
         typer.echo(f"table: sweeper best {name}    report: sweeper report {name}    runs: sweeper ui")
 
@@ -240,7 +242,18 @@ def status(
     print_table(
         ["study", "state", "done", "pruned", "failed", "waiting", "left", "metric", "best", "trial"],
         [
-            [s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_waiting, s.n_left, s.metric, s.best, s.best_trial]
+            [
+                s.name,
+                s.state,
+                s.n_complete,
+                s.n_pruned,
+                s.n_failed,
+                s.n_waiting,
+                s.n_left,
+                s.metric,
+                s.best,
+                s.best_trial,
+            ]
             for s in statuses
         ],
     )
@@ -276,7 +289,9 @@ def sync(
     workspace = open_workspace()
     for study in [name] if name else open_store(workspace).names():
         n_trials = sync_study(workspace, study)
-        typer.echo(f"{study}: {n_trials} trial{'' if n_trials == 1 else 's'} sent" if n_trials else f"{study}: all sent")
+        typer.echo(
+            f"{study}: {n_trials} trial{'' if n_trials == 1 else 's'} sent" if n_trials else f"{study}: all sent"
+        )
 
 
 def delete(

@@ -123,7 +123,9 @@ def render(progress: Progress) -> RenderableType:
     if progress.seconds_left is not None and left:
         head.append(f" · about {duration(progress.seconds_left)} to go")
     if progress.stopping:
-        head.append(f"\n{progress.stopping}: each trial finishes its epoch; Ctrl-C again to leave at once", style="yellow")
+        head.append(
+            f"\n{progress.stopping}: each trial finishes its epoch; Ctrl-C again to leave at once", style="yellow"
+        )
     table = Table.grid(padding=(0, 2))
     for _ in range(6):
         table.add_column(no_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ class InlineLauncher:
     """Implements `Launcher` in this process. Each call of `poll` trains one epoch."""
 
     def __init__(self, *, device: str, cache_dir: Path, data_dir: Path | None) -> None:
-        self.slots = (WorkerSlot(index=0, device=device, n_threads=torch.get_num_threads()),)
+        self.slots: Sequence[WorkerSlot] = (WorkerSlot(index=0, device=device, n_threads=torch.get_num_threads()),)
         self._device = torch.device(device)
         self._cache_dir = cache_dir
         self._data_dir = data_dir

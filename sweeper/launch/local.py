@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -55,10 +56,8 @@ class _Process:
         self.connection = Connection(ours.detach())
 
     def send(self, order: Order) -> None:
-        try:
+        with contextlib.suppress(OSError):  # it has died; `poll` will say so
             self.connection.send_bytes(to_json(order))
-        except OSError:
-            pass  # it has died; `poll` will say so
 
     def receive(self) -> Event | None:
         """The next event; None once the process has died and everything it said has been read."""
@@ -77,9 +76,7 @@ class _Process:
 class LocalLauncher:
     """Implements `Launcher` with processes of this machine."""
 
-    def __init__(
-        self, slots: Sequence[WorkerSlot], *, cache_dir: Path, data_dir: Path | None, log_dir: Path
-    ) -> None:
+    def __init__(self, slots: Sequence[WorkerSlot], *, cache_dir: Path, data_dir: Path | None, log_dir: Path) -> None:
         self.slots = slots
         self._cache_dir = cache_dir
         self._data_dir = data_dir

@@ -151,7 +151,7 @@ class Optimizer:
         return bool(trial.should_prune())
 
     def tell(self, number: int, state: str, value: float | None = None, reason: str | None = None) -> None:
-        """End a trial: COMPLETE with its value, PRUNED, or FAIL with the reason. A trial that has ended stays as it is."""
+        """End a trial: COMPLETE with its value, PRUNED, or FAIL with the reason. One that has ended stays as it is."""
         self._running.pop(number, None)
         frozen = self._frozen()[number]
         if frozen.state.is_finished():

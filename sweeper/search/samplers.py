@@ -106,9 +106,7 @@ def build_pruner(config: PrunerConfig, *, max_epochs: int) -> pruners.BasePruner
             interval_steps=config.interval_epochs,
         )
     if isinstance(config, SuccessiveHalvingPrunerConfig):
-        return pruners.SuccessiveHalvingPruner(
-            min_resource=config.min_epochs, reduction_factor=config.reduction_factor
-        )
+        return pruners.SuccessiveHalvingPruner(min_resource=config.min_epochs, reduction_factor=config.reduction_factor)
     if isinstance(config, HyperbandPrunerConfig):
         return pruners.HyperbandPruner(
             min_resource=config.min_epochs,

@@ -117,9 +117,9 @@ class StudyStore:
         self.url = url
         try:
             database = make_url(url)
-            if database.get_backend_name() == "sqlite" and database.database and not create:
-                if not Path(database.database).exists():
-                    raise NotFoundError(f"no studies yet: {masked(url)} does not exist; start one with `sweeper start`")
+            file = database.database if database.get_backend_name() == "sqlite" else None
+            if file and not create and not Path(file).exists():
+                raise NotFoundError(f"no studies yet: {masked(url)} does not exist; start one with `sweeper start`")
             if lock_path is None:
                 self.storage: BaseStorage = _open(url)
             else:
@@ -152,7 +152,7 @@ class StudyStore:
         attrs = self.storage.get_study_user_attrs(study_id)
         if STUDY_ATTR not in attrs:
             raise NotFoundError(f"the study {name!r} in {masked(self.url)} was not made by sweeper")
-        trials = [t for t in self.storage.get_all_trials(study_id, deepcopy=False)]
+        trials = self.storage.get_all_trials(study_id, deepcopy=False)
         starts = [t.datetime_start for t in trials if t.datetime_start is not None]
         return StoredStudy(
             study=Study.model_validate(attrs[STUDY_ATTR]),

@@ -40,7 +40,7 @@ def _path_in(tree: Any, loc: Sequence[str | int], kind: str) -> Path:
     path: list[str | int] = []
     for i, key in enumerate(loc):
         is_last = i == len(loc) - 1
-        if isinstance(tree, dict) and key in tree:
+        if isinstance(tree, dict) and key in tree:  # noqa: SIM114  # mypy narrows the types apart
             path.append(key)
             tree = tree[key]
         elif isinstance(tree, list | tuple) and isinstance(key, int) and key < len(tree):

@@ -1,8 +1,8 @@
 """Reading study files: every fault at once, each with its file, line and field.
 
 A study is checked before anything trains: its own fields, its distributions, and every corner of its space (all ends of
-ranges and all choices) as a `TrialConfig`. Data and model are crossed with each other in full, and training with itself;
-only fields within these two groups constrain each other.
+ranges and all choices) as a `TrialConfig`. Data and model are crossed with each other in full, and training with
+itself; only fields within these two groups constrain each other.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def load_study(path: FilePath, *, overrides: Sequence[str] = (), checks: Sequenc
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a UTF-8 text file"
-        raise StudyFileError([Fault(source=str(path), line=None, field="", message=f"cannot be read: {reason}")]) from error
+        raise StudyFileError(
+            [Fault(source=str(path), line=None, field="", message=f"cannot be read: {reason}")]
+        ) from error
     return parse_study(text, source=str(path), overrides=overrides, checks=checks)
 
 
-def parse_study(
-    text: str, *, source: str, overrides: Sequence[str] = (), checks: Sequence[Check] = ()
-) -> CheckedStudy:
+def parse_study(text: str, *, source: str, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> CheckedStudy:
     """Read and check the text of a study file; see `load_study`."""
     raw, lines = parse_yaml(text, source)
     book = _FaultBook(source, lines)
@@ -202,7 +202,7 @@ def _apply_override(raw: dict[str, Any], override: str, book: _FaultBook) -> Non
             path.append(key)
             node = node.setdefault(key, {})
         else:
-            book.add_override(option, field, _no_such_key(node, path, key))
+            book.add_override(option, field, _no_such_key(node, (*path,), key))
             return
     value = parse_scalar(text)
     if isinstance(node, list) and last.isdecimal() and int(last) < len(node):
@@ -212,7 +212,7 @@ def _apply_override(raw: dict[str, Any], override: str, book: _FaultBook) -> Non
         node[last] = value
         book.override((*path, last), option)
     else:
-        book.add_override(option, field, _no_such_key(node, path, last))
+        book.add_override(option, field, _no_such_key(node, (*path,), last))
 
 
 def _no_such_key(node: Any, path: Path, key: str) -> str:

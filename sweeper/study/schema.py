@@ -67,7 +67,7 @@ def study_schema() -> dict[str, Any]:
 
 def _or_distribution(field: dict[str, Any]) -> dict[str, Any]:
     """A field's schema, with distributions of such values allowed too."""
-    about = {key: field[key] for key in ("description", "default", "title") if key in field}
+    about: dict[str, Any] = {key: field[key] for key in ("description", "default", "title") if key in field}
     plain = _with_bare_names({key: value for key, value in field.items() if key not in about})
     repeat = _repeat(plain)
     if plain.get("type") == "array" and "items" in plain:

@@ -41,13 +41,15 @@ __all__ = [
 ]
 
 Path: TypeAlias = tuple[str | int, ...]
-Scalar: TypeAlias = None | bool | int | float | str
+Scalar: TypeAlias = bool | int | float | str | None
 
 
 class Suggester(Protocol):
     """Gives a value for a parameter. Optuna's `Trial` is one."""
 
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
         """A float in [low, high], both included."""
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
@@ -228,7 +230,9 @@ class _Parser:
         else:
             low = high = count
         if not (_is_int(low) and _is_int(high) and 0 <= low <= high <= 1000):
-            self.fault((*path, "repeat"), f"given {count!r}; allowed: a count, or {{min: m, max: n}} with m <= n <= 1000")
+            self.fault(
+                (*path, "repeat"), f"given {count!r}; allowed: a count, or {{min: m, max: n}} with m <= n <= 1000"
+            )
             return None
         if "of" not in raw:
             self.fault(path, "`of` is missing; allowed: {repeat: ..., of: <what is repeated>}")
@@ -337,9 +341,7 @@ class Space:
         assert self.n_grid_points is not None
         return self._walk(lambda name, options: options, ends_only=False)
 
-    def _walk(
-        self, admit: Callable[[str, Sequence[Any]], Sequence[Any]], *, ends_only: bool
-    ) -> Iterator[Draw]:
+    def _walk(self, admit: Callable[[str, Sequence[Any]], Sequence[Any]], *, ends_only: bool) -> Iterator[Draw]:
         odometer = _Odometer(admit, ends_only=ends_only)
         while True:
             odometer.position = 0
@@ -360,7 +362,7 @@ class Space:
         return found
 
     def upper_bound(self, path: str) -> int | float | None:
-        """The largest number that the leaf at a dotted path such as `training.epochs` can have; None if not a number."""
+        """The largest number that the leaf at a path such as `training.epochs` can have; None if not a number."""
         node: Node = self.root
         for key in path.split("."):
             if not isinstance(node, dict) or key not in node:
@@ -469,7 +471,9 @@ class RandomSuggester:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
         if step is not None:
             return self._random.choice(_float_steps(low, high, step))
         if log:
@@ -512,7 +516,9 @@ class _Odometer:
             self._digits.pop()
         return False
 
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
         if self._ends_only or step is None:
             return float(self._next(name, [low] if low == high else [low, high]))
         return float(self._next(name, _float_steps(low, high, step)))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from sweeper.study.config import Config, MetricName, named, default_direction
+from sweeper.study.config import Config, MetricName, default_direction, named
 from sweeper.study.space import Space
 
 __all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName", "check_name"]
@@ -24,7 +24,9 @@ def check_name(name: str) -> str:
     return name
 
 
-StudyName: TypeAlias = Annotated[str, AfterValidator(check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
+StudyName: TypeAlias = Annotated[
+    str, AfterValidator(check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})
+]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 
 

@@ -1,8 +1,8 @@
 """How often a trial is tried again, by the kind of its failure.
 
-    infrastructure   the process was killed, or its machine: not the trial's fault, high cap
-    trial            an exception, or repeated deaths without a new checkpoint: low cap
-    diverged         not tried again (the worker itself says so in the outcome)
+infrastructure   the process was killed, or its machine: not the trial's fault, high cap
+trial            an exception, or repeated deaths without a new checkpoint: low cap
+diverged         not tried again (the worker itself says so in the outcome)
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ class Attempts:
         """With one more death of the process."""
         checkpoint_time = files.checkpoint.stat().st_mtime if files.checkpoint.exists() else 0.0
         in_a_row = 1 if checkpoint_time > self.checkpoint_time else self.n_deaths_in_a_row + 1
-        return replace(
-            self, n_deaths=self.n_deaths + 1, n_deaths_in_a_row=in_a_row, checkpoint_time=checkpoint_time
-        )
+        return replace(self, n_deaths=self.n_deaths + 1, n_deaths_in_a_row=in_a_row, checkpoint_time=checkpoint_time)
 
     def raised(self) -> Attempts:
         """With one more exception."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sweeper
@@ -32,7 +32,7 @@ class DriverOptions:
     """How a driver goes about its sweep."""
 
     checkpoint_seconds: float = 10.0
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout_seconds: float | None = None
     """Seconds of the study's budget that are left."""
 
@@ -95,7 +95,7 @@ class Driver:
         )
 
     def request_stop(self, how: str) -> None:
-        """Ask for the end of the sweep: `drain` lets each trial finish its epoch and make a checkpoint, `now` does not."""
+        """Ask for the end: `drain` lets each trial finish its epoch and make a checkpoint, `now` does not."""
         if self._stop_request != "now":
             self._stop_request = how
 
@@ -107,6 +107,8 @@ class Driver:
             InputError: The trials cannot be trained as the study says.
         """
         self._count_trials()
+        if self._optimizer.exhausted:
+            return SweepResult(finished=True, reason="")
         killed = False
         self._launcher.start()
         try:
@@ -301,12 +303,12 @@ class Driver:
             progress.seconds_of_ended += seconds
             progress.n_timed += 1
         by_state = progress.n_by_state
-        if state == "FAIL" and reason != "diverged" and not by_state["COMPLETE"] + by_state["PRUNED"]:
-            if by_state["FAIL"] >= MAX_FAILURES_AT_START:
-                self._fatal = SweeperError(
-                    f"the first {by_state['FAIL']} trials all failed, and the rest would too; the last one: "
-                    f"{self._last_failure or reason}"
-                )
+        only_failures = by_state["FAIL"] == progress.n_ended >= MAX_FAILURES_AT_START
+        if state == "FAIL" and reason != "diverged" and only_failures:
+            self._fatal = SweeperError(
+                f"the first {progress.n_ended} trials all failed, and the rest would too; the last one: "
+                f"{self._last_failure or reason}"
+            )
         is_best = state == "COMPLETE" and self._objective.is_better(value, progress.best_value)
         if is_best:
             progress.best_number, progress.best_value = number, value
@@ -326,6 +328,7 @@ class Driver:
         for trial in self._optimizer.trials():
             if trial.finished:
                 self.progress.n_by_state[trial.state] += 1
-            if trial.state == "COMPLETE" and trial.value is not None:
-                if self._objective.is_better(trial.value, self.progress.best_value):
-                    self.progress.best_number, self.progress.best_value = trial.number, trial.value
+            if trial.state != "COMPLETE" or trial.value is None:
+                continue
+            if self._objective.is_better(trial.value, self.progress.best_value):
+                self.progress.best_number, self.progress.best_value = trial.number, trial.value

@@ -63,7 +63,7 @@ def _open(config: DataConfig, workspace: Workspace, folder: Path) -> Dataset:
 
 
 def _measure(config: TrialConfig, dataset: Dataset, device: torch.device) -> tuple[int, float]:
-    """Parameters of the model, and seconds of all epochs: two short epochs on some of the pictures, the second timed."""
+    """Parameters of the model, and seconds of all epochs: two epochs on some of the pictures, the second timed."""
     n_train = min(len(dataset.train), N_STEPS * config.training.batch_size)
     n_validation = min(len(dataset.validation), 1024)
     part = replace(

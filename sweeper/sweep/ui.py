@@ -40,7 +40,7 @@ class Servers:
         while True:
             for process in self.processes:
                 if process.poll() is not None:
-                    raise SweeperError(f"{process.args} ended with exit code {process.returncode}")
+                    raise SweeperError(f"a server ended with exit code {process.returncode}")
             time.sleep(0.2)
 
 

@@ -70,7 +70,9 @@ class MemoryTracker:
         run = self._run(run_id)
         for key, value in params.items():
             if run.params.setdefault(key, value) != value:
-                raise TrackingError(f"the parameter {key} of {run_id} is {run.params[key]!r} and cannot become {value!r}")
+                raise TrackingError(
+                    f"the parameter {key} of {run_id} is {run.params[key]!r} and cannot become {value!r}"
+                )
         self._fault("log_params", True)
 
     def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:

@@ -37,9 +37,7 @@ def open_reader(tracking_uri: str) -> RunReader:
     return SqlRunReader(tracking_uri)
 
 
-def build_study(
-    name: str, experiment_id: str, runs: Iterable[Mapping[str, Any]], read_artifact: Any
-) -> StudyRecord:
+def build_study(name: str, experiment_id: str, runs: Iterable[Mapping[str, Any]], read_artifact: Any) -> StudyRecord:
     """A study from its runs as plain data: run_id, name, status, start_time, end_time (ms), artifact_uri, params,
     metrics, tags.
 

@@ -84,7 +84,7 @@ class TrackedRun:
         row = history.loc[epoch]
         parts = {
             part: {
-                name.removeprefix(f"{part}/accuracy/"): value
+                str(name).removeprefix(f"{part}/accuracy/"): value
                 for name, value in row.items()
                 if str(name).startswith(f"{part}/accuracy/")
             }

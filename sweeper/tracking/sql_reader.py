@@ -49,7 +49,10 @@ class SqlRunReader:
             raise NotFoundError(f"no tracked study {name!r} in {self._shown}; studies there: {known}")
         experiment_id = experiments[0][0]
         runs: dict[str, dict[str, Any]] = {}
-        of_experiment = "FROM {} x JOIN runs r ON r.run_uuid = x.run_uuid WHERE r.experiment_id = :id AND r.lifecycle_stage = 'active'"
+        of_experiment = (
+            "FROM {} x JOIN runs r ON r.run_uuid = x.run_uuid "
+            "WHERE r.experiment_id = :id AND r.lifecycle_stage = 'active'"
+        )
         for run_id, run_name, start, end, artifact_uri in self._query(
             "SELECT run_uuid, name, start_time, end_time, artifact_uri FROM runs "
             "WHERE experiment_id = :id AND lifecycle_stage = 'active'",
@@ -83,8 +86,8 @@ class SqlRunReader:
         for start in range(0, len(run_ids), _RUNS_PER_QUERY):
             chunk = run_ids[start : start + _RUNS_PER_QUERY]
             names = {f"r{i}": run_id for i, run_id in enumerate(chunk)}
-            query = (
-                "SELECT run_uuid, key, step, value, is_nan FROM metrics WHERE run_uuid IN "
+            query = (  # only names of bound values are put in
+                "SELECT run_uuid, key, step, value, is_nan FROM metrics WHERE run_uuid IN "  # noqa: S608
                 f"({', '.join(':' + name for name in names)})"
             )
             if metrics is not None:

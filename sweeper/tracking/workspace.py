@@ -1,13 +1,13 @@
 """Every file of a workspace, named in one place.
 
-    mlflow.db  mlruns/  optuna.db        the databases and MLflow's artifacts
-    .sweeper/
-      locks/                             one lock file a study, one a database
-      <study>/
-        driver.json  driver.log  stop    who owns the study, its log, a request to stop
-        progress.json                    what `sweeper watch` shows
-        workers/<n>.log                  what each worker printed
-        <uuid>/trials/<number>/          one trial: see TrialFiles
+mlflow.db  mlruns/  optuna.db        the databases and MLflow's artifacts
+.sweeper/
+  locks/                             one lock file a study, one a database
+  <study>/
+    driver.json  driver.log  stop    who owns the study, its log, a request to stop
+    progress.json                    what `sweeper watch` shows
+    workers/<n>.log                  what each worker printed
+    <uuid>/trials/<number>/          one trial: see TrialFiles
 """
 
 from __future__ import annotations
