@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MakeFolder
+from tests.data.conftest import MakeFolder
 
 from sweeper.data.catalog import BUILT_IN, class_names, input_shape
 from sweeper.study.config import DataConfig

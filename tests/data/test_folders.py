@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import MakeFolder
+from tests.data.conftest import MakeFolder
 
 from sweeper.data.folders import list_pictures
 from sweeper.errors import DataError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeFolder
+from tests.data.conftest import MakeFolder
 from torchvision import datasets
 
 from sweeper.data.sources import find_source

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import MakeFolder
+from tests.data.conftest import MakeFolder
 from PIL import Image
 
 from sweeper.data.dataset import Dataset, Split
