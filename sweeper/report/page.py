@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from importlib.resources import files
 from typing import Any
 
@@ -47,6 +48,11 @@ def _rows(table: Table) -> list[list[dict[str, Any]]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
+def _prose(text: str) -> str:
+    """Text in which no line ends between a number and its percent sign."""
+    return re.sub(r"(?<=\d) (?=%)", "\u00a0", text)
+
+
 def _digest(script: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() + "'"
 
@@ -74,6 +80,7 @@ def render_page(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["prose"] = _prose
     templates = files("sweeper.report") / "templates"
     plotly, script = get_plotlyjs(), (templates / "page.js").read_text(encoding="utf-8")
     figures = _figures(document)

@@ -178,7 +178,7 @@ class StudyData:
     def _epoch_of(self, run: RunRecord) -> int | None:
         n_epochs = self.n_epochs[run.run_id]
         tag = run.tags.get("sweeper.best_epoch", "")
-        if self.objective.at == "best" and tag.isdecimal():
+        if self.objective.at == "best" and tag.isdecimal() and int(tag) > 0:
             return int(tag)
         if n_epochs == 0:
             return None

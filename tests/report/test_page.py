@@ -83,7 +83,7 @@ def column_of(page: Any, label: str) -> int:
 
 def test_figures_are_drawn_and_named(opened: Any) -> None:
     figures = opened.locator("figure")
-    assert figures.count() == opened.locator("figure .plotly:has(.main-svg[aria-hidden=true])").count() > 10
+    assert figures.count() == opened.locator("figure .plot:has(.main-svg[aria-hidden=true])").count() > 10
     described = "all => all.map((e) => document.getElementById(e.getAttribute('aria-describedby')).textContent.trim())"
     assert all(figures.evaluate_all(described))
 
@@ -174,7 +174,7 @@ def test_only_tables_scroll_sideways(opened: Any, width: int) -> None:
     opened.set_viewport_size({"width": width, "height": 844})
     assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     beyond = """() => [...document.querySelectorAll('main *')]
-        .filter((e) => !e.closest('.scroll') && (!e.closest('.plotly') || e.matches('.main-svg')))
+        .filter((e) => !e.closest('.scroll') && (!e.closest('.plot') || e.matches('.main-svg')))
         .filter((e) => e.getBoundingClientRect().right > window.innerWidth + 1).map((e) => e.outerHTML.slice(0, 80))"""
     # Plotly fits its figures to a window some time after that has changed.
     deadline = time.monotonic() + 20

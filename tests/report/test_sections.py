@@ -233,6 +233,8 @@ def test_many_classes_become_rows() -> None:
     assert [column.key for column in table.columns] == ["class", "trial 0"]
     (figure,) = figures.items
     assert len(figure.figure.data) == 12
+    assert len({(line.line.color, line.line.dash) for line in figure.figure.data}) == 12
+    assert table.frame["trial 0"].iloc[-1] == 101 / 102
     assert len(gather_class_curves(data, "val")) == 102
 
 

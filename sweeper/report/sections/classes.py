@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 
 from sweeper.report.blocks import Block, Column, Figure, Note, Row, Table
 from sweeper.report.format import count, param_text
-from sweeper.report.sections.trials import no_best_words
 from sweeper.report.statistics import accuracy_interval
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS, blank_figure, plain, series_style
@@ -86,22 +85,22 @@ def draw_class_table(data: StudyData, part: str, frame: pd.DataFrame) -> Table:
         "avg": "avg",
         **dict(zip(class_keys, data.class_names, strict=True)),
     }
+
+    def show(value: Any) -> str:
+        return value if isinstance(value, str) else data.accuracy_text(value)
+
     if len(class_keys) <= _N_COLUMNS:
         columns = [Column(key="trial", label="trial", numeric=True, header=True)]
         if 0 < len(data.varied) <= _N_LABEL_PARAMS:
             columns.append(Column(key="configuration", label="configuration"))
         for key in (*measures, *class_keys):
-            show = str if key == "interval" else data.accuracy_text
             title_text = "mean of the classes" if key == "avg" else ""
             columns.append(Column(key=key, label=words[key], title=title_text, show=show, numeric=True))
         return Table(key=f"classes-{part}", title=title, frame=frame, columns=columns, note=note)
-    turned = pd.DataFrame({"class": [words[key] for key in (*measures, *class_keys)]}, dtype=object)
-    for _, row in frame.iterrows():
-        turned[f"trial {row['trial']}"] = [
-            row[key] if key == "interval" else data.accuracy_text(row[key]) for key in (*measures, *class_keys)
-        ]
+    rows = {f"trial {row['trial']}": [row[key] for key in (*measures, *class_keys)] for _, row in frame.iterrows()}
+    turned = pd.DataFrame({"class": [words[key] for key in (*measures, *class_keys)], **rows}, dtype=object)
     columns = [Column(key="class", label="class", header=True)]
-    columns += [Column(key=str(key), label=str(key), numeric=True) for key in turned.columns[1:]]
+    columns += [Column(key=key, label=key, show=show, numeric=True) for key in rows]
     return Table(key=f"classes-{part}", title=title, frame=turned, columns=columns, note=note, interactive=True)
 
 
@@ -120,8 +119,8 @@ def gather_class_curves(data: StudyData, part: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
-def _drawn_classes(data: StudyData, curves: pd.DataFrame) -> list[str]:
-    """All classes, or of many those with the lowest and the highest last accuracy."""
+def drawn_classes(data: StudyData, curves: pd.DataFrame) -> list[str]:
+    """The classes with a curve; of many, those with the lowest and the highest last accuracy."""
     names = [name for name in data.class_names if (curves["class"] == name).any()]
     if len(names) <= _N_LINES:
         return names
@@ -131,13 +130,14 @@ def _drawn_classes(data: StudyData, curves: pd.DataFrame) -> list[str]:
     return [name for name in names if name in kept]
 
 
-def draw_class_curves(data: StudyData, part: str, curves: pd.DataFrame) -> Figure:
-    """Accuracy against epoch, one line a class."""
+def draw_class_curves(data: StudyData, part: str, curves: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """Accuracy against epoch, one line for each class in `names`."""
     assert data.best is not None
-    names = _drawn_classes(data, curves)
+    # Of many classes few are drawn: styles go by their place among these, since they repeat after 24.
+    styled = data.class_names if len(data.class_names) <= _N_LINES else names
     figure = blank_figure(x="epoch", y="accuracy", percent_y=True, legend=True)
     for name in names:
-        colour, dash, _ = series_style(data.class_names.index(name))
+        colour, dash, _ = series_style(styled.index(name))
         curve = curves[curves["class"] == name]
         figure.add_trace(
             go.Scatter(
@@ -149,33 +149,30 @@ def draw_class_curves(data: StudyData, part: str, curves: pd.DataFrame) -> Figur
                 hovertemplate="epoch %{x}: %{y:.2~%}",
             )
         )
-    note = ""
-    if len(names) < len(data.class_names):
-        note = (
-            f"Of {len(data.class_names)} classes, the {_N_LINES // 2} lowest and the {_N_LINES // 2} highest are drawn."
-        )
+    note = f"Of {len(data.class_names)} classes, those lowest and highest in validation at the last epoch are drawn."
     return Figure(
         key=f"curves-{part}",
         title=f"Accuracy of each class against epoch, {PART_LABELS[part]}, trial {data.best.number}",
         description=f"Lines of {PART_LABELS[part]} accuracy against epoch for {len(names)} classes.",
         figure=figure,
         data=curves,
-        note=note,
+        note=note if len(names) < len(data.class_names) else "",
         height=400,
     )
 
 
 def build_classes(data: StudyData) -> Sequence[Block]:
-    """Per-class tables on validation and training, and curves of the best trial."""
+    """Per-class tables on validation and training, and curves of the best trial; nothing without a best trial."""
     if data.best is None:
-        return [Note(text=no_best_words(data))]
+        return []
     blocks: list[Block] = []
     for part in ("val", "train"):
         frame = gather_class_accuracies(data, part)
         if frame[[c for c in frame.columns if c.startswith("class:")]].notna().any(axis=None):
             blocks.append(draw_class_table(data, part, frame))
     curves = {part: gather_class_curves(data, part) for part in ("val", "train")}
-    figures = [draw_class_curves(data, part, frame) for part, frame in curves.items() if not frame.empty]
+    names = drawn_classes(data, curves["val"] if not curves["val"].empty else curves["train"])
+    figures = [draw_class_curves(data, part, frame, names) for part, frame in curves.items() if not frame.empty]
     if figures:
         blocks.append(Row(items=figures))
     return blocks or [Note(text="No accuracies of single classes were recorded.")]

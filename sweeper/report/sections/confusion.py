@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,6 @@ import plotly.graph_objects as go
 
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.format import percent
-from sweeper.report.sections.trials import no_best_words
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS, blank_figure, plain, plotted
 
@@ -18,6 +18,8 @@ __all__ = ["build_confusion", "describe_confusions", "draw_confusion", "gather_c
 
 _N_LABELLED = 20
 """With more classes than this, the cells are too small for text."""
+_N_CHARACTERS = 16
+"""Longer class names are cut at the axes; they are whole where the mouse points."""
 
 
 def gather_confusion(data: StudyData) -> tuple[pd.DataFrame, int | None]:
@@ -62,6 +64,21 @@ def describe_confusions(frame: pd.DataFrame, part: str, n: int = 3) -> str:
     return f"Most often in {PART_LABELS[part]}: {'; '.join(words)}."
 
 
+def _axis(names: Sequence[str], n_shown: int) -> dict[str, Any]:
+    """An axis of class names: at most `n_shown` of them, long ones cut, so that they do not overlap."""
+    shown = range(0, len(names), max(1, math.ceil(len(names) / n_shown)))
+    cut = [n if len(n) <= _N_CHARACTERS else f"{n[: _N_CHARACTERS - 1]}…" for n in names]
+    text = [plain(cut[i]) for i in shown]
+    return {
+        "tickmode": "array",
+        "tickvals": [*shown],
+        "ticktext": text,
+        "showgrid": False,
+        "showline": False,
+        "ticks": "",
+    }
+
+
 def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int | None) -> Figure:
     """A heat map: colour is the rate, text is count and rate."""
     assert data.best is not None
@@ -90,13 +107,11 @@ def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int |
             ygap=1,
         )
     )
-    step = max(1, -(-n // 40))  # more than 40 names would overlap
-    shown = list(range(0, n, step))
-    axis = {"tickmode": "array", "tickvals": shown, "ticktext": [labels[i] for i in shown], "showgrid": False}
+    is_flat = n <= 4 and all(len(name) <= _N_CHARACTERS // 2 for name in names)
     figure.update_layout(
         coloraxis={"cmin": 0, "cmax": 1, "showscale": False},
-        xaxis=axis | {"side": "top", "tickangle": 0 if n <= 4 else -45, "showline": False, "ticks": ""},
-        yaxis=axis | {"autorange": "reversed", "showline": False, "ticks": ""},
+        xaxis=_axis(names, 20) | {"side": "top", "tickangle": 0 if is_flat else -45},
+        yaxis=_axis(names, 40) | {"autorange": "reversed"},
     )
     at = f", epoch {epoch}" if epoch is not None else ""
     return Figure(
@@ -112,9 +127,9 @@ def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int |
 
 
 def build_confusion(data: StudyData) -> Sequence[Block]:
-    """Matrices of the best trial side by side."""
+    """Matrices of the best trial side by side; nothing without a best trial."""
     if data.best is None:
-        return [Note(text=no_best_words(data))]
+        return []
     frame, epoch = gather_confusion(data)
     if frame.empty:
         return [Note(text=f"No confusion matrix of trial {data.best.number} was recorded.")]

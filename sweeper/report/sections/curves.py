@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.format import as_float, plural
-from sweeper.report.sections.trials import no_best_words
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, blank_figure, plotted
 
@@ -67,9 +66,9 @@ def draw_curves(data: StudyData, quantity: str, curves: pd.DataFrame) -> Figure:
 
 
 def build_curves(data: StudyData) -> Sequence[Block]:
-    """Loss and accuracy side by side."""
+    """Loss and accuracy side by side; nothing without a best trial."""
     if data.best is None:
-        return [Note(text=no_best_words(data))]
+        return []
     curves = {quantity: gather_curves(data, quantity) for quantity in ("loss", "accuracy")}
     figures = [draw_curves(data, q, frame) for q, frame in curves.items() if len(frame.columns) > 1 and len(frame)]
     if not figures:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Table
 from sweeper.report.format import as_float, count, number, percent
-from sweeper.report.sections.trials import no_best_words
 from sweeper.report.statistics import accuracy_interval
 from sweeper.report.study_data import StudyData
 
@@ -87,17 +86,17 @@ def describe_gap(data: StudyData, gap: pd.Series) -> tuple[str, bool]:
     return text.strip(), overfit
 
 
-def _points(value: Any) -> str:
-    x = as_float(value)
-    return "–" if x is None else f"{100 * x:+.1f}"
-
-
 def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
     """One row a trial."""
+
+    def points(value: Any) -> str:
+        x = as_float(value)
+        return "–" if x is None else f"{100 * x:+.{data.decimals}f}"
+
     verdicts = {True: "over-fitted", False: "not distinguishable", None: "–"}
     shown = frame.assign(
         interval=[
-            "–" if low is None else f"{_points(low)} to {_points(high)}"
+            "–" if low is None else f"{points(low)} to {points(high)}"
             for low, high in zip(frame["low"], frame["high"], strict=True)
         ],
         verdict=[
@@ -110,7 +109,7 @@ def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
         Column(key="epoch", label="epoch", show=count, numeric=True),
         Column(key="train_accuracy", label="training accuracy (%)", show=data.accuracy_text, numeric=True),
         Column(key="val_accuracy", label="validation accuracy (%)", show=data.accuracy_text, numeric=True),
-        Column(key="gap", label="gap (points)", title="training minus validation", show=_points, numeric=True),
+        Column(key="gap", label="gap (points)", title="training minus validation", show=points, numeric=True),
         Column(key="interval", label="95 % interval", numeric=True),
         Column(key="verdict", label="over-fitting"),
         Column(key="val_loss_lowest_epoch", label="lowest validation loss at epoch", show=count, numeric=True),
@@ -126,9 +125,9 @@ def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
 
 
 def build_gap(data: StudyData) -> Sequence[Block]:
-    """What the best trial's gap says, then the table."""
+    """What the best trial's gap says, then the table; nothing without a best trial."""
     if data.best is None:
-        return [Note(text=no_best_words(data))]
+        return []
     frame = gather_gaps(data)
     if frame["gap"].isna().all():
         return [Note(text="Training and validation accuracy were not both recorded, so that no gap can be given.")]

@@ -32,7 +32,20 @@ _STATE_WORDS = {
     "WAITING": "waiting",
     "FAIL": "failed",
 }
-_VERSIONS = ("sweeper", "python", "torch", "torchvision", "numpy", "optuna", "mlflow", "cuda")
+_VERSIONS = {
+    "sweeper": "version",
+    "python": "python",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "cuda": "cuda",
+    "numpy": "numpy",
+    "scikit-learn": "scikit-learn",
+    "optuna": "optuna",
+    "mlflow": "mlflow",
+}
+"""What a version is of, and the tag that has it."""
+_N_CLASSES_SHOWN = 20
+"""With more classes than this, their table scrolls in its own frame."""
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
 _ITEM = re.compile(r"\.(\d+)(?=\.|$)")
 _REASON_LENGTH = 200
@@ -161,7 +174,7 @@ def gather_facts(data: StudyData) -> list[tuple[str, list[str]]]:
     direction = "maximize" if objective.maximize else "minimize"
     epoch = "best" if objective.at == "best" else "last"
     fingerprints = _distinct(data, "sweeper.data_fingerprint") or ([data.data.fingerprint] if data.data else [])
-    versions = [f"{name} {', '.join(v)}" for name in _VERSIONS if (v := _distinct(data, f"sweeper.{name}"))]
+    versions = [f"{name} {', '.join(v)}" for name, tag in _VERSIONS.items() if (v := _distinct(data, f"sweeper.{tag}"))]
     facts = [
         ("Objective", [f"{direction} {metric_label(objective.metric)} at a trial's {epoch} epoch"]),
         ("Data", [_data_words(data)]),
@@ -172,7 +185,7 @@ def gather_facts(data: StudyData) -> list[tuple[str, list[str]]]:
         ("Compute", [_compute(data)]),
         ("When", [_when(data)]),
         ("Hosts", _distinct(data, "sweeper.host")),
-        ("Devices", _distinct(data, "sweeper.device")),
+        ("Devices", [", ".join(devices)] if (devices := _distinct(data, "sweeper.device")) else []),
         ("Commit", _commits(data)),
         ("Versions", [", ".join(versions)] if versions else []),
     ]
@@ -200,7 +213,15 @@ def build_head(data: StudyData) -> Sequence[Block]:
     if parts:
         columns = [Column(key="class", label="class", header=True)]
         columns += [Column(key=part, label=_PARTS[part], show=count, numeric=True) for part in parts]
-        tables.append(Table(key="classes", title="Pictures of each class", frame=classes, columns=columns))
+        tables.append(
+            Table(
+                key="classes",
+                title="Pictures of each class",
+                frame=classes,
+                columns=columns,
+                interactive=len(classes) > _N_CLASSES_SHOWN,
+            )
+        )
     failures = gather_failures(data)
     if not failures.empty:
         columns = [

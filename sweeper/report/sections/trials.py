@@ -126,7 +126,9 @@ def draw_best_trials(data: StudyData, frame: pd.DataFrame) -> Table:
         *_result_columns(data),
         *_param_columns(data, frame),
     ]
-    return Table(key="best", title=f"Best {plural(len(frame), 'trial')}", frame=frame, columns=columns)
+    return Table(
+        key="best", title="Best trial" if len(frame) == 1 else f"Best {len(frame)} trials", frame=frame, columns=columns
+    )
 
 
 def best_interval(data: StudyData) -> Interval | None:
