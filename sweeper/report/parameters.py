@@ -47,6 +47,8 @@ class Parameter:
     """The options of a choice in the study's order, as text."""
     branch: str | None
     """Path of the name of its branch, such as `training.optimizer.name`; None outside of a choice."""
+    branches: tuple[str, ...] = ()
+    """Names of the branches in which it is searched; elsewhere it may be there with a fixed value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +150,16 @@ def parameters_of_space(space: Space) -> dict[str, Parameter]:
             path += ".name"
         known = found.get(path)
         order = tuple(map(param_text, distribution.labels)) if isinstance(distribution, ChoiceDistribution) else ()
-        brackets = [m.start() for m in _BRANCH.finditer(name)]
+        brackets = list(_BRANCH.finditer(name))
         found[path] = Parameter(
             path=path,
             log=getattr(distribution, "log", False) or (known is not None and known.log),
             choice=bool(options) or (known is not None and known.choice),
             order=(known.order if known else ()) + tuple(o for o in order if known is None or o not in known.order),
-            branch=f"{_BRANCH.sub('', name[: brackets[-1]])}.name" if brackets else None,
+            branch=f"{_BRANCH.sub('', name[: brackets[-1].start()])}.name" if brackets else None,
+            # Options of one name are numbered: `sgd` and `sgd#2`.
+            branches=(known.branches if known else ())
+            + tuple(b.group()[1:-1].partition("#")[0] for b in brackets[-1:]),
         )
     return found
 

@@ -338,6 +338,23 @@ def test_slices_name_branches_and_follow_the_space(three: StudyData) -> None:
     assert names.layout.xaxis.categoryarray == ("adam", "sgd")
 
 
+def test_slices_leave_out_branches_that_do_not_search_a_parameter() -> None:
+    names = ["adam", "adam", "sgd"]
+    values = [0.3, 0.6, 0.0]
+    runs = [
+        trial(i, 0.5, params={"training.optimizer.name": name, "training.optimizer.momentum": value})
+        for i, (name, value) in enumerate(zip(names, values, strict=True))
+    ]
+    space = {
+        "training": {"optimizer": {"choice": [{"name": "adam", "momentum": {"float": [0.1, 0.9], "log": True}}, "sgd"]}}
+    }
+    data = study_of(*runs, trial=space)
+    momentum = gather_slices(data)["training.optimizer.momentum"]
+    assert momentum["trial"].tolist() == [0, 1]
+    figure = draw_slice(data, "training.optimizer.momentum", "momentum", momentum).figure
+    assert figure.layout.xaxis.type == "log"
+
+
 def test_slices_take_lists_apart() -> None:
     runs = [trial(0, 0.1, params={"model.hidden": [64]}), trial(1, 0.2, params={"model.hidden": [64, 32]})]
     assert list(gather_slices(study_of(*runs))) == ["model.hidden.repeat"]

@@ -107,10 +107,12 @@ def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int |
             ygap=1,
         )
     )
-    is_flat = n <= 4 and all(len(name) <= _N_CHARACTERS // 2 for name in names)
+    # A slanted name reaches to the right: a long one would leave the figure, and Plotly would drop it.
+    longest = max(map(len, names))
+    angle = -90 if longest > 10 else -45 if n > 4 else 0
     figure.update_layout(
         coloraxis={"cmin": 0, "cmax": 1, "showscale": False},
-        xaxis=_axis(names, 20) | {"side": "top", "tickangle": 0 if is_flat else -45},
+        xaxis=_axis(names, 20) | {"side": "top", "tickangle": angle},
         yaxis=_axis(names, 40) | {"autorange": "reversed"},
     )
     at = f", epoch {epoch}" if epoch is not None else ""

@@ -103,7 +103,8 @@ def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
     """Value against each parameter that varied, by its path: columns trial, state, value, x, branch.
 
     `x` is the parameter's value; `branch` names the branch of a choice that it belongs to, where there is one.
-    Lists are taken apart into their items and length. Trials that do not have a parameter are left out of its frame.
+    Lists are taken apart into items and length. Trials without a parameter, or in whose branch it is fixed,
+    are left out of its frame.
     """
     runs = [run for run in data.runs if run.state in _VALUED_STATES and as_float(run.value) is not None]
     params = [expand_lists({p: v for p, v in data.params[r.run_id].items() if p in data.varied}) for r in runs]
@@ -111,12 +112,13 @@ def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
     for path in sorted(varied_params(params), key=tree_order):
         searched = data.searched.get(path)
         branch = searched.branch if searched else None
-        rows = [
-            (run.number, run.state, run.value, p[path], data.params[run.run_id].get(branch) if branch else None)
-            for run, p in zip(runs, params, strict=True)
-            if path in p
-        ]
-        slices[path] = pd.DataFrame(rows, columns=["trial", "state", "value", "x", "branch"], dtype=object)
+        rows = []
+        for run, values in zip(runs, params, strict=True):
+            own = data.params[run.run_id].get(branch) if branch else None
+            if path in values and (searched is None or not searched.branches or own in searched.branches):
+                rows.append((run.number, run.state, run.value, values[path], own))
+        if len({str(x) for *_, x, _ in rows}) > 1:
+            slices[path] = pd.DataFrame(rows, columns=["trial", "state", "value", "x", "branch"], dtype=object)
     return slices
 
 
@@ -165,7 +167,7 @@ def draw_slice(data: StudyData, path: str, label: str, frame: pd.DataFrame) -> F
         rest = [t for t in texts if t not in known]
         rest.sort(key=lambda t: (as_float(texts[t]) is None, as_float(texts[t]) or 0.0, t))
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=[plain(t) for t in known + rest])
-    elif searched is not None and searched.log:
+    elif searched is not None and searched.log and min(xs) > 0:
         ticks = log_ticks(min(xs), max(xs))
         figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(tick) for tick in ticks])
     elif all(isinstance(x, int) for x in xs) and max(xs) - min(xs) < _SMALL_RANGE:
