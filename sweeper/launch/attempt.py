@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sweeper.training.loop import EpochMetrics, Interrupted, Training
 
 __all__ = ["Control", "run_attempt"]
 
+MAX_WAIT_SECONDS = 5.0
 OBJECTIVE = "objective"
 """Metric in every row: the trial's value if it ended there. Its last value is the trial's value."""
 
@@ -34,6 +36,30 @@ class Control:
 
     prune: bool = False
     stop: bool = False
+    _looked_at: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def begin(self) -> None:
+        """Forget what was said of the trial before."""
+        with self._changed:
+            self.prune, self._looked_at = False, 0
+
+    def proceed(self, epoch: int) -> None:
+        """The driver has looked at the values up to an epoch."""
+        with self._changed:
+            self._looked_at = epoch
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """The trial is pruned."""
+        with self._changed:
+            self.prune = True
+            self._changed.notify_all()
+
+    def wait_for(self, epoch: int) -> None:
+        """Wait until the driver has looked at an epoch; not for ever, since it may be busy with a slow database."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.prune or self._looked_at >= epoch, timeout=MAX_WAIT_SECONDS)
 
 
 def run_attempt(
@@ -107,6 +133,9 @@ class _Run:
             try:
                 for metrics in self.training.epochs():
                     yield self._record(metrics)
+                    if self.attempt.prunable:
+                        # Short epochs would run away from the driver, and no trial would ever be pruned.
+                        self.control.wait_for(metrics.epoch - 1)
                     if self.control.prune:
                         state = "PRUNED"
                         break
@@ -199,6 +228,7 @@ class _Run:
                 "tags": {
                     "sweeper.attempt": str(self.attempt.attempt),
                     "sweeper.best_epoch": str(self.best_epoch),
+                    "sweeper.device": str(self.training.device),
                     "sweeper.data_fingerprint": self.dataset.fingerprint,
                     "sweeper.n_parameters": str(self.training.n_parameters),
                     "sweeper.n_threads": str(torch.get_num_threads()),

@@ -55,7 +55,10 @@ class InlineLauncher:
         )
 
     def prune(self, worker: int, number: int) -> None:
-        self._control.prune = True
+        self._control.end()
+
+    def proceed(self, worker: int, number: int, epoch: int) -> None:
+        self._control.proceed(epoch)
 
     def stop(self, worker: int) -> None:
         self._control.stop = True

@@ -36,6 +36,9 @@ class Launcher(Protocol):
     def prune(self, worker: int, number: int) -> None:
         """Tell a worker to end its trial as pruned."""
 
+    def proceed(self, worker: int, number: int, epoch: int) -> None:
+        """Tell a worker that its trial is not pruned for the values up to an epoch."""
+
     def stop(self, worker: int) -> None:
         """Tell a worker to finish its epoch, make a checkpoint and leave its trial."""
 

@@ -16,6 +16,7 @@ from sweeper.launch.messages import (
     Attempt,
     Event,
     Order,
+    Proceed,
     Prune,
     Shutdown,
     Stop,
@@ -97,6 +98,9 @@ class LocalLauncher:
 
     def prune(self, worker: int, number: int) -> None:
         self._processes[worker].send(Prune(number=number))
+
+    def proceed(self, worker: int, number: int, epoch: int) -> None:
+        self._processes[worker].send(Proceed(number=number, epoch=epoch))
 
     def stop(self, worker: int) -> None:
         self._processes[worker].send(Stop())

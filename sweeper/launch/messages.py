@@ -16,6 +16,7 @@ __all__ = [
     "EpochDone",
     "Event",
     "Order",
+    "Proceed",
     "Prune",
     "Shutdown",
     "Stop",
@@ -41,6 +42,8 @@ class Attempt:
     maximize: bool
     at: Literal["best", "last"]
     keep_model: bool
+    prunable: bool
+    """Whether epochs are looked at by a pruner; the worker then is at most one epoch ahead of the driver."""
     checkpoint_seconds: float
     """Seconds between checkpoints; one is made at the end of the epoch in which they have passed."""
 
@@ -50,6 +53,14 @@ class Prune:
     """Order: end the current trial now, as pruned."""
 
     number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proceed:
+    """Order: the values up to an epoch have been looked at, and the trial is not pruned for them."""
+
+    number: int
+    epoch: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,11 +122,12 @@ class WorkerDied:
     """The last lines that it printed."""
 
 
-Order: TypeAlias = Attempt | Prune | Stop | Shutdown
+Order: TypeAlias = Attempt | Proceed | Prune | Stop | Shutdown
 Event: TypeAlias = WorkerReady | EpochDone | AttemptEnded | WorkerDied
 
 _TYPES = {
-    cls.__name__: cls for cls in (Attempt, Prune, Stop, Shutdown, WorkerReady, EpochDone, AttemptEnded, WorkerDied)
+    cls.__name__: cls
+    for cls in (Attempt, Proceed, Prune, Stop, Shutdown, WorkerReady, EpochDone, AttemptEnded, WorkerDied)
 }
 
 

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import sweeper
-from sweeper.launch.messages import Attempt, Prune, Shutdown, Stop, WorkerReady, from_json, to_json
+from sweeper.launch.messages import Attempt, Proceed, Prune, Shutdown, Stop, WorkerReady, from_json, to_json
 
 __all__ = ["main"]
 
@@ -52,7 +52,11 @@ def main(arguments: list[str]) -> None:
             if isinstance(order, Attempt):
                 orders.put(order)
             elif isinstance(order, Prune):
-                control.prune = order.number in current
+                if order.number in current:
+                    control.end()
+            elif isinstance(order, Proceed):
+                if order.number in current:
+                    control.proceed(order.epoch)
             elif isinstance(order, Stop):
                 control.stop = True
             elif isinstance(order, Shutdown):
@@ -72,7 +76,7 @@ def main(arguments: list[str]) -> None:
         )
     )
     while (attempt := orders.get()) is not None:
-        control.prune = False
+        control.begin()
         current[:] = [attempt.number]
         for event in run_attempt(
             attempt,

@@ -143,5 +143,5 @@ def short_names(paths: Iterable[str]) -> dict[str, str]:
         else:
             short[path] = path
         if path.endswith(".repeat"):
-            short[path] = f"number of {short[path]}"
+            short[path] = f"{short[path]} (count)"
     return short

@@ -6,29 +6,20 @@ Only the driver, which owns the study, makes one of these.
 from __future__ import annotations
 
 import math
-import uuid as uuid_module
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.study import StudyDirection
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from sweeper.search.mirror import Mirror, Pending
 from sweeper.search.samplers import build_pruner, build_sampler
-from sweeper.search.storage import (
-    N_TRIALS_ATTR,
-    STUDY_ATTR,
-    UUID_ATTR,
-    StudyStore,
-    TrialRecord,
-    is_waiting,
-    record_of,
-)
+from sweeper.search.storage import StudyStore, TrialRecord, record_of
 from sweeper.study.config import TrialConfig
-from sweeper.study.study import Study
 
 __all__ = ["Optimizer", "Proposal"]
 
@@ -45,10 +36,17 @@ class Proposal:
     config: TrialConfig
     params: Mapping[str, Any]
     """What was drawn, by the parameter's name."""
+    pending: Pending
+    """Its way into the database; before that is done, the trial must not be dispatched."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether the trial is in the database, so that it may be dispatched."""
+        return self.pending.done.is_set()
 
 
 class Optimizer:
-    """Asks Optuna for trials and tells it their values."""
+    """Asks Optuna for trials and tells it their values. Decides in memory; `close` when done."""
 
     def __init__(self, store: StudyStore, name: str) -> None:
         """Open a stored study.
@@ -60,50 +58,54 @@ class Optimizer:
         self.study = stored.study
         self.uuid = stored.uuid
         self.n_trials = stored.n_trials
+        study_id = store.storage.get_study_id_from_name(name)
+        trials = store.storage.get_all_trials(study_id, deepcopy=False)
+        self._mirror = Mirror(store.storage, study_id, [trial._trial_id for trial in trials])
+        memory = InMemoryStorage()
+        memory_id = memory.create_new_study(store.storage.get_study_directions(study_id), name)
+        for key, attr in store.storage.get_study_system_attrs(study_id).items():
+            memory.set_study_system_attr(memory_id, key, attr)
+        for trial in trials:
+            memory.create_new_trial(memory_id, template_trial=trial)
+        self._memory = memory
         max_epochs = self.study.trial.upper_bound("training.epochs")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             self._optuna = optuna.load_study(
                 study_name=name,
-                storage=store.storage,
+                storage=memory,
                 sampler=build_sampler(self.study.sampler),
                 pruner=build_pruner(self.study.pruner, max_epochs=int(max_epochs or 1)),
             )
         self._running: dict[int, Trial] = {}
         self._last_epoch: dict[int, int] = {}
 
-    @classmethod
-    def create(cls, store: StudyStore, study: Study, *, n_trials: int) -> Optimizer:
-        """Store a new study and open it. What is stored is complete or, after a crash, not there."""
-        direction = StudyDirection.MAXIMIZE if study.objective.maximize else StudyDirection.MINIMIZE
-        study_id = store.storage.create_new_study([direction], study.name)
-        store.storage.set_study_user_attr(study_id, UUID_ATTR, uuid_module.uuid4().hex)
-        store.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
-        # Last: a study without this attribute is not taken for one of ours.
-        store.storage.set_study_user_attr(study_id, STUDY_ATTR, study.to_json_dict())
-        store.storage.set_study_system_attr(study_id, "study:metric_names", [study.objective.metric])
-        return cls(store, study.name)
+    def on_problem(self, call: Callable[[str | None], None]) -> None:
+        """Have `call` told when the database begins to fail, with the reason, and when it works again, with None."""
+        self._mirror.on_problem = call
 
-    def set_n_trials(self, n_trials: int) -> None:
-        """Set the number of trials after which the search ends."""
-        self._optuna.set_user_attr(N_TRIALS_ATTR, n_trials)
-        self.n_trials = n_trials
+    def close(self) -> None:
+        """Store what is not stored yet.
+
+        Raises:
+            SweeperError: The database is out of reach; nothing is lost, since the trials' files have it.
+        """
+        self._mirror.close()
 
     def trials(self) -> list[TrialRecord]:
         """All trials."""
         return [record_of(trial) for trial in self._frozen()]
 
-    def trial(self, number: int) -> TrialRecord:
-        """One trial, as stored."""
-        return record_of(self._frozen()[number])
-
     def _frozen(self) -> list[FrozenTrial]:
         return self._optuna.get_trials(deepcopy=False)
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._frozen()[number]
 
     @property
     def has_waiting(self) -> bool:
         """Whether a trial waits that was asked for before."""
-        return any(is_waiting(trial) for trial in self._frozen())
+        return any(trial.state == TrialState.WAITING for trial in self._frozen())
 
     @property
     def exhausted(self) -> bool:
@@ -112,15 +114,19 @@ class Optimizer:
 
     def ask(self) -> Proposal:
         """The next trial: one that waits, else a new one. It is RUNNING from here on."""
+        n_before = len(self._frozen())
         trial = self._optuna.ask()
         draw = self.study.trial.draw(trial)
         offset = trial.user_attrs.get(SEED_OFFSET_ATTR, 0)
-        tree = {**draw.tree, "seed": draw.tree.get("seed", 0) + offset}
+        config = TrialConfig.model_validate({**draw.tree, "seed": draw.tree.get("seed", 0) + offset})
+        frozen = self._trial(trial.number)
         self._running[trial.number] = trial
-        self._last_epoch[trial.number] = max(self._frozen()[trial.number].intermediate_values, default=0)
+        self._last_epoch[trial.number] = max(frozen.intermediate_values, default=0)
+        is_new = trial.number == n_before
+        pending = self._mirror.create_trial(frozen) if is_new else self._mirror.update_trial(frozen)
         if offset == 0:
             self._enqueue_replicates(trial.number, draw.params)
-        return Proposal(number=trial.number, config=TrialConfig.model_validate(tree), params=draw.params)
+        return Proposal(number=trial.number, config=config, params=draw.params, pending=pending)
 
     def _enqueue_replicates(self, number: int, params: Mapping[str, Any]) -> None:
         """See that each further seed of a configuration has its trial; after a crash some may be there already."""
@@ -136,9 +142,10 @@ class Optimizer:
             if offset not in present and len(self._frozen()) < self.n_trials:
                 attrs = {REPLICATE_OF_ATTR: number, SEED_OFFSET_ATTR: offset}
                 self._optuna.enqueue_trial(dict(params), user_attrs=attrs)
+                self._mirror.create_trial(self._frozen()[-1])
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Report the objective's metric after an epoch.
+        """Report the objective's metric after an epoch; an epoch that was reported before is left as it is.
 
         Returns:
             Whether the trial should be pruned.
@@ -148,24 +155,27 @@ class Optimizer:
             return False
         self._last_epoch[number] = epoch
         trial.report(value, epoch)
+        self._mirror.report(number, epoch, value)
         return bool(trial.should_prune())
 
     def tell(self, number: int, state: str, value: float | None = None, reason: str | None = None) -> None:
         """End a trial: COMPLETE with its value, PRUNED, or FAIL with the reason. One that has ended stays as it is."""
         self._running.pop(number, None)
-        frozen = self._frozen()[number]
+        frozen = self._trial(number)
         if frozen.state.is_finished():
             return
+        if frozen.state == TrialState.WAITING:  # recovered: its outcome was found before it was asked for again
+            self._memory.set_trial_state_values(frozen._trial_id, TrialState.RUNNING)
         if reason is not None:
-            self._optuna._storage.set_trial_user_attr(frozen._trial_id, REASON_ATTR, reason)
-        if state == "COMPLETE":
-            assert value is not None
-            assert math.isfinite(value)
+            self._memory.set_trial_user_attr(frozen._trial_id, REASON_ATTR, reason)
+        assert state != "COMPLETE" or (value is not None and math.isfinite(value))
         self._optuna.tell(number, value if state == "COMPLETE" else None, state=TrialState[state])
+        self._mirror.update_trial(self._trial(number))
 
     def requeue(self, number: int) -> None:
         """Put a RUNNING trial back, to be asked for again with the parameters that it has."""
         self._running.pop(number, None)
-        frozen = self._frozen()[number]
+        frozen = self._trial(number)
         if frozen.state == TrialState.RUNNING:
-            self._optuna._storage.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
+            self._memory.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
+            self._mirror.update_trial(self._trial(number))

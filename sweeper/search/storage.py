@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -162,6 +164,32 @@ class StudyStore:
             trials=tuple(record_of(trial) for trial in trials),
         )
 
+    def create(self, study: Study, *, n_trials: int) -> None:
+        """Store a new study. After a crash it is stored in full or does not count as stored.
+
+        Args:
+            study: The study; none of its name is stored.
+            n_trials: Trials after which the search ends.
+        """
+        direction = StudyDirection.MAXIMIZE if study.objective.maximize else StudyDirection.MINIMIZE
+        try:
+            study_id = self.storage.create_new_study([direction], study.name)
+        except DuplicatedStudyError:
+            study_id = self.storage.get_study_id_from_name(study.name)
+            if self.storage.get_all_trials(study_id, deepcopy=False):
+                raise InputError(
+                    f"the name {study.name!r} is taken in {masked(self.url)} by a study that sweeper did not make"
+                ) from None
+        self.storage.set_study_user_attr(study_id, UUID_ATTR, uuid4().hex)
+        self.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
+        self.storage.set_study_system_attr(study_id, "study:metric_names", [study.objective.metric])
+        # Last: a study without this attribute is not taken for one of ours.
+        self.storage.set_study_user_attr(study_id, STUDY_ATTR, study.to_json_dict())
+
+    def set_n_trials(self, name: str, n_trials: int) -> None:
+        """Set the number of trials after which the search of a study ends."""
+        self.storage.set_study_user_attr(self.storage.get_study_id_from_name(name), N_TRIALS_ATTR, n_trials)
+
     def delete(self, name: str) -> None:
         """Delete a study with its trials."""
         self.storage.delete_study(self.storage.get_study_id_from_name(name))
@@ -172,8 +200,3 @@ def _open(url: str) -> BaseStorage:
     engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": 60}} if is_sqlite else {"pool_pre_ping": True}
     # The cache reads finished trials once; without it each question to the sampler reads all trials again.
     return _CachedStorage(RDBStorage(url, engine_kwargs=engine_kwargs))
-
-
-def is_waiting(trial: FrozenTrial) -> bool:
-    """Whether a trial waits to be trained."""
-    return trial.state == TrialState.WAITING

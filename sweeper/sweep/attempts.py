@@ -44,7 +44,7 @@ class Attempts:
 
     def write(self, files: TrialFiles) -> None:
         """Keep them."""
-        write_json(files.attempts, asdict(self))
+        write_json(files.attempts, asdict(self), durable=False)
 
     def started(self) -> Attempts:
         """With one more attempt."""

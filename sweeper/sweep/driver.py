@@ -16,12 +16,15 @@ from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.sweep.attempts import Attempts, RetryPolicy
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.progress import Progress, TrialEnded, View, WorkerProgress, write_progress
+from sweeper.tracking.outbox import read_released
 from sweeper.tracking.recorder import Recorder
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json
 
 __all__ = ["Driver", "DriverOptions", "SweepResult"]
 
 POLL_SECONDS = 0.25
+SHORT_TRIAL_SECONDS = 5.0
+"""Asking, storing and dispatching take about 50 ms; for trials shorter than this a worker would wait for over 1 %."""
 MAX_FAILURES_AT_START = 5
 """So many failed trials before any has completed or been pruned end the sweep: something is wrong with all of them."""
 MAX_DEATHS_OF_WORKER = 5
@@ -33,6 +36,8 @@ class DriverOptions:
 
     checkpoint_seconds: float = 10.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    may_ask_ahead: bool = True
+    """Whether a trial may be asked for before a worker is free, where trials are short."""
     timeout_seconds: float | None = None
     """Seconds of the study's budget that are left."""
 
@@ -79,7 +84,7 @@ class Driver:
         self._options = options
         self._objective = optimizer.study.objective
         self._running: dict[int, _Running] = {}
-        self._again: deque[Proposal] = deque()
+        self._ready: deque[Proposal] = deque()
         self._idle: list[int] = []
         self._deaths: dict[int, int] = {}
         self._stop_request = ""
@@ -127,9 +132,12 @@ class Driver:
                     break
                 if not draining:
                     self._dispatch()
+                    self._ask()
+                    self._dispatch()
                 if not self._running and (draining or not self._has_work()):
                     break
-                for event in self._launcher.poll(POLL_SECONDS):
+                waits_for_storage = bool(self._idle and self._ready)
+                for event in self._launcher.poll(0.002 if waits_for_storage else POLL_SECONDS):
                     self._handle(event)
                 self._show()
         except BaseException:
@@ -139,7 +147,7 @@ class Driver:
             self._launcher.close(kill=killed)
             for running in self._running.values():
                 self._put_back(running.proposal)
-            for proposal in self._again:
+            for proposal in self._ready:
                 self._put_back(proposal)
             self._show()
         if self._fatal is not None:
@@ -169,15 +177,25 @@ class Driver:
             return ""
 
     def _has_work(self) -> bool:
-        return bool(self._again) or not self._optimizer.exhausted
+        return bool(self._ready) or not self._optimizer.exhausted
+
+    def _ask(self) -> None:
+        """Have a trial ready for each idle worker, and one more where trials are short."""
+        progress = self.progress
+        mean_seconds = progress.seconds_of_ended / progress.n_timed if progress.n_timed else SHORT_TRIAL_SECONDS
+        ahead = int(self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS)
+        while len(self._ready) < len(self._idle) + ahead and not self._optimizer.exhausted:
+            self._ready.append(self._optimizer.ask())
 
     def _dispatch(self) -> None:
-        while self._idle and self._has_work():
-            proposal = self._again.popleft() if self._again else self._optimizer.ask()
+        while self._idle and self._ready and self._ready[0].stored:
+            proposal = self._ready.popleft()
             worker = self._idle.pop(0)
             files = self._files.trial(proposal.number)
             attempts = Attempts.read(files).started()
-            self._ledger.begin(proposal, attempts, device=self._launcher.slots[worker].device)
+            self._ledger.begin(proposal, attempts)
+            for row in read_released(files.outbox)[0]:  # reports that a crash kept from Optuna's database
+                self._optimizer.report(proposal.number, row.epoch, row.values[self._objective.metric])
             self._recorder.note(proposal.number)
             self._running[worker] = _Running(proposal=proposal, started=time.monotonic())
             shown = self.progress.workers[worker]
@@ -195,6 +213,7 @@ class Driver:
             maximize=self._objective.maximize,
             at=self._objective.at,
             keep_model=self._optimizer.study.keep_models > 0,
+            prunable=self._optimizer.study.pruner.name != "none",
             checkpoint_seconds=self._options.checkpoint_seconds,
         )
 
@@ -226,6 +245,8 @@ class Driver:
         self._recorder.note(event.number)
         if self._optimizer.report(event.number, event.epoch, event.value) and event.epoch < shown.n_epochs:
             self._launcher.prune(event.worker, event.number)
+        elif self._optimizer.study.pruner.name != "none":
+            self._launcher.proceed(event.worker, event.number, event.epoch)
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
         running = self._running.pop(event.worker)
@@ -280,7 +301,7 @@ class Driver:
         verdict = attempts.verdict(self._options.retry)
         if verdict is None:
             self._view.message(f"trial {proposal.number}: {reason}; trying again")
-            self._again.append(proposal)
+            self._ready.append(proposal)
             return
         self._last_failure = reason
         outcome = self._ledger.fail(proposal.number, verdict, details, attempts)

@@ -34,7 +34,7 @@ class Ledger:
             t.number: t.value for t in optimizer.trials() if t.state == "COMPLETE" and t.value is not None
         }
 
-    def begin(self, proposal: Proposal, attempts: Attempts, *, device: str) -> None:
+    def begin(self, proposal: Proposal, attempts: Attempts) -> None:
         """A trial is about to be dispatched."""
         files = self._files.trial(proposal.number)
         if not files.trial.exists():
@@ -52,10 +52,10 @@ class Ledger:
                         "sweeper.number": str(proposal.number),
                         "sweeper.state": "RUNNING",
                         "sweeper.attempt": "1",
-                        "sweeper.device": device,
                         "mlflow.note.content": _describe(proposal.params),
                     },
                 },
+                durable=False,  # it is made again where it is missing
             )
         attempts.write(files)
         files.end.unlink(missing_ok=True)

@@ -70,7 +70,7 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
         try:
             stored = store.read(study.name)
         except NotFoundError:
-            Optimizer.create(store, study, n_trials=more_trials or study.n_trials)
+            store.create(study, n_trials=more_trials or study.n_trials)
             return study.name
     difference = _difference(stored.study, study)
     if difference:
@@ -83,7 +83,7 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
     if more_trials is not None:
         n_trials = len(stored.trials) + more_trials
     if n_trials != stored.n_trials:
-        Optimizer(store, study.name).set_n_trials(n_trials)
+        store.set_n_trials(study.name, n_trials)
     return study.name
 
 
@@ -138,6 +138,11 @@ def drive(
                 f"tracking is held up, training goes on: {problem}" if problem else "tracking works again"
             ),
         )
+        optimizer.on_problem(
+            lambda problem: view.message(
+                f"Optuna's database is held up, training goes on: {problem}" if problem else "the database works again"
+            )
+        )
         recorder.start()
         for number in ledger.recover():
             recorder.note(number)
@@ -156,6 +161,7 @@ def drive(
                     options=DriverOptions(
                         checkpoint_seconds=options.checkpoint_seconds,
                         timeout_seconds=_seconds_left(optimizer.study, elapsed_seconds),
+                        may_ask_ahead=options.launcher != "inline",
                     ),
                 )
                 on_driver(driver)
@@ -173,6 +179,7 @@ def drive(
                     f"they are safe on disk, send them with `sweeper sync {name}`"
                 )
             recorder.close()
+            optimizer.close()
     return result
 
 

@@ -40,10 +40,10 @@ def write_json(path: Path, data: Any, *, durable: bool = True) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The contents of a JSON file; None where there is no such file."""
+    """The contents of a JSON file; None where there is none, or one that a crash of the machine has left torn."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
 
 

@@ -53,6 +53,9 @@ def describe_confusions(frame: pd.DataFrame, part: str, n: int = 3) -> str:
     wrong = frame[(frame["part"] == part) & (frame["truth"] != frame["predicted"]) & (frame["count"] > 0)]
     if wrong.empty:
         return ""
+    wrong = wrong[wrong["count"] > 1]
+    if wrong.empty:
+        return f"In {PART_LABELS[part]} no confusion occurs more than once."
     worst = wrong.sort_values(["count", "truth", "predicted"], ascending=[False, True, True], kind="stable").head(n)
     words = [
         f"{row.truth} taken for {row.predicted} ({row.count_} of {row.total})"
@@ -109,7 +112,7 @@ def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int |
     )
     # A slanted name reaches to the right: a long one would leave the figure, and Plotly would drop it.
     longest = max(map(len, names))
-    angle = -90 if longest > 10 else -45 if n > 4 else 0
+    angle = -90 if longest > 10 else -45 if longest > 3 and n > 4 else 0
     figure.update_layout(
         coloraxis={"cmin": 0, "cmax": 1, "showscale": False},
         xaxis=_axis(names, 20) | {"side": "top", "tickangle": angle},

@@ -75,7 +75,7 @@ def describe_gap(data: StudyData, gap: pd.Series) -> tuple[str, bool]:
         elif gap["high"] < 0:
             text += "It is not over-fitted; dropout and augmentation, which act in training only, may explain the sign."
         else:
-            text += "Over-fitting is not distinguishable from chance on so many pictures."
+            text += "Over-fitting is not distinguishable from chance here."
     elif text:
         text += ". The number of validation pictures is not known, so that no interval can be given."
     if gap["val_loss_rise"] is not None and gap["val_loss_rise"] >= _LOSS_RISE:

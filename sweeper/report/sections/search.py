@@ -39,10 +39,29 @@ def gather_optimization(data: StudyData) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial", "state", "value", "best"])
 
 
-def _value_axis(data: StudyData, figure: go.Figure, values: Sequence[float]) -> None:
+def value_range(frame: pd.DataFrame) -> tuple[float, float] | None:
+    """A range of the value axis that spreads the complete trials, where pruned ones would press them together.
+
+    None where all trials can be shown without that.
+    """
+    complete = [float(v) for v in frame.loc[frame["state"] == "COMPLETE", "value"]]
+    everything = [float(v) for v in frame["value"]]
+    if len(complete) < 3:
+        return None
+    low, high = min(complete), max(complete)
+    span = high - low
+    if span <= 0.0 or max(everything) - min(everything) <= 3.0 * span:
+        return None
+    return low - 0.2 * span, high + 0.2 * span
+
+
+def _value_axis(data: StudyData, figure: go.Figure, frame: pd.DataFrame, shown: tuple[float, float] | None) -> None:
+    values = [float(v) for v in frame["value"]]
     # Losses of a few bad trials would flatten all others against the axis.
     if not data.value_is_percent and values and min(values) > 0.0 and max(values) > 100.0 * min(values):
         figure.update_yaxes(type="log")
+    elif shown is not None:
+        figure.update_yaxes(range=list(shown))
 
 
 def _value_format(data: StudyData) -> str:
@@ -80,7 +99,14 @@ def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
             hovertemplate="best up to trial %{x}: " + _value_format(data),
         )
     )
-    _value_axis(data, figure, frame["value"].tolist())
+    shown = value_range(frame)
+    _value_axis(data, figure, frame, shown)
+    notes = (
+        ["Hollow: pruned trials, at the value they were stopped with."] if (frame["state"] == "PRUNED").any() else []
+    )
+    if shown is not None and figure.layout.yaxis.type != "log":
+        outside = int((~frame["value"].between(*shown)).sum())
+        notes.append(f"{plural(outside, 'pruned trial')} outside of the axis; a double click shows all.")
     improved = running[running["best"] != running["best"].shift()]
     words = f"{plural(len(frame), 'trial')} with a value"
     if not improved.empty:
@@ -93,9 +119,7 @@ def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
         description=f"{words}.",
         figure=figure,
         data=frame,
-        note="Hollow: pruned trials, at the value they were stopped with."
-        if (frame["state"] == "PRUNED").any()
-        else "",
+        note=" ".join(notes),
     )
 
 
@@ -123,10 +147,10 @@ def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Ticks of a logarithmic axis: 1, 2 and 5 times powers of ten; over more than two decades powers of ten alone."""
+    """Ticks of a logarithmic axis: round numbers; over more than two decades powers of ten."""
     decades = math.log10(high / low)
     every = max(1, math.ceil(decades / 6))
-    factors = (1, 2, 5) if decades <= 2 else (1,)
+    factors = (1, 1.5, 2, 3, 5, 7) if decades <= 1 else (1, 2, 5) if decades <= 2 else (1,)
     first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
     return [f * 10.0**e for e in range(first, last + 1) for f in factors if e % every == 0]
 
@@ -135,8 +159,13 @@ def _is_numeric(values: Sequence[Any]) -> bool:
     return all(as_float(value) is not None for value in values)
 
 
-def draw_slice(data: StudyData, path: str, label: str, frame: pd.DataFrame) -> Figure:
-    """Value against one parameter; colour and symbol tell branches apart, hollow points were pruned."""
+def draw_slice(
+    data: StudyData, path: str, label: str, frame: pd.DataFrame, shown: tuple[float, float] | None = None
+) -> Figure:
+    """Value against one parameter; colour and symbol tell branches apart, hollow points were pruned.
+
+    `shown` is the range of the value axis; by default all points are within it.
+    """
     searched = data.searched.get(path)
     xs = frame["x"].tolist()
     numeric = _is_numeric(xs) and not (searched is not None and searched.choice)
@@ -172,7 +201,7 @@ def draw_slice(data: StudyData, path: str, label: str, frame: pd.DataFrame) -> F
         figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(tick) for tick in ticks])
     elif all(isinstance(x, int) for x in xs) and max(xs) - min(xs) < _SMALL_RANGE:
         figure.update_xaxes(dtick=1)
-    _value_axis(data, figure, [float(v) for v in frame["value"]])
+    _value_axis(data, figure, frame, shown)
     return Figure(
         key=f"slice-{path.replace('.', '-')}",
         title=f"Value against {label}",
@@ -193,7 +222,8 @@ def build_search(data: StudyData) -> Sequence[Block]:
     if not slices:
         return [*blocks, Note(text="No parameter varied between the trials that have a value.")]
     labels = short_names(slices)
-    figures = [draw_slice(data, path, labels[path], points) for path, points in slices.items()]
+    shown = value_range(frame)
+    figures = [draw_slice(data, path, labels[path], points, shown) for path, points in slices.items()]
     note = "One point a trial. A trend here is no cause: the sampler looks more often where values were good"
     note += ", and all other parameters change too."
     return [*blocks, Note(text=note), Row(items=figures, columns=3)]

@@ -1,0 +1,158 @@
+"""Optuna's database written behind: a driver decides from memory, and a thread brings the database up to date.
+
+A driver is alone on its study, so what it holds in memory is the truth, and asking, reporting and pruning cost a tenth
+of what they cost over a database. Nothing that was acted on can be lost: a trial is dispatched only after it is stored
+(`Pending.done`), its outcome lies in its files before Optuna is told, and reports are made again from its outbox.
+Writes are made one after the other, in order, and each is made again until it succeeds; all have the same effect twice
+as once.
+"""
+
+from __future__ import annotations
+
+import copy
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeper.errors import SweeperError
+
+__all__ = ["Mirror", "Pending"]
+
+MAX_BACKOFF_SECONDS = 10.0
+
+
+@dataclass
+class Pending:
+    """A write that has been asked for."""
+
+    write: Callable[[], None]
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Mirror:
+    """Writes the changes of one study to its database, in a thread.
+
+    Args:
+        storage: The database.
+        study_id: The study's id there.
+        trial_ids: Its trials' ids there, by number.
+        on_problem: Told when the database begins to fail, with the reason, and when it works again, with None.
+    """
+
+    def __init__(
+        self,
+        storage: BaseStorage,
+        study_id: int,
+        trial_ids: list[int],
+        *,
+        on_problem: Callable[[str | None], None] = lambda problem: None,
+    ) -> None:
+        self.on_problem = on_problem
+        self._storage = storage
+        self._study_id = study_id
+        self._trial_ids = trial_ids
+        self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._retrying = False
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        self._thread.start()
+
+    def create_trial(self, trial: FrozenTrial) -> Pending:
+        """Store a new trial with all that it has."""
+        trial = copy.deepcopy(trial)
+
+        def write() -> None:
+            if len(self._trial_ids) > trial.number:
+                return
+            stored = self._storage.get_all_trials(self._study_id, deepcopy=False) if self._retrying else []
+            if len(stored) > trial.number:  # the write before succeeded, and its answer was lost
+                self._trial_ids.append(stored[trial.number]._trial_id)
+            else:
+                self._trial_ids.append(self._storage.create_new_trial(self._study_id, template_trial=trial))
+
+        return self._submit(write)
+
+    def update_trial(self, trial: FrozenTrial) -> Pending:
+        """Store parameters, attributes and state of a trial that is stored already; state last."""
+        trial = copy.deepcopy(trial)
+
+        def write() -> None:
+            trial_id = self._trial_ids[trial.number]
+            stored = self._storage.get_trial(trial_id)
+            if stored.state.is_finished():
+                return
+            if stored.state == TrialState.WAITING and trial.state != TrialState.WAITING:
+                self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+            for name, distribution in trial.distributions.items():
+                if name not in stored.params:
+                    value = distribution.to_internal_repr(trial.params[name])
+                    self._storage.set_trial_param(trial_id, name, value, distribution)
+            for key, attr in trial.user_attrs.items():
+                if stored.user_attrs.get(key) != attr:
+                    self._storage.set_trial_user_attr(trial_id, key, attr)
+            for key, attr in trial.system_attrs.items():
+                if stored.system_attrs.get(key) != attr:
+                    self._storage.set_trial_system_attr(trial_id, key, attr)
+            for step, value in trial.intermediate_values.items():
+                if step not in stored.intermediate_values:
+                    self._storage.set_trial_intermediate_value(trial_id, step, value)
+            if trial.state != TrialState.RUNNING:
+                self._storage.set_trial_state_values(trial_id, trial.state, trial.values)
+
+        return self._submit(write)
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Store a value reported for an epoch."""
+        self._submit(lambda: self._storage.set_trial_intermediate_value(self._trial_ids[number], epoch, value))
+
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until everything asked for so far is stored; False when that took too long."""
+        return self._submit(lambda: None).done.wait(timeout_seconds)
+
+    def close(self, timeout_seconds: float = 30.0) -> None:
+        """Write what is left and end the thread.
+
+        Raises:
+            SweeperError: The database did not take everything in time. Nothing is lost: the trials' files have it.
+        """
+        complete = self.flush(timeout_seconds)
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join(timeout=5.0)
+        if not complete:
+            raise SweeperError(
+                "Optuna's database did not take the last results in time; they are safe in the workspace, and "
+                "`sweeper resume` stores them"
+            )
+
+    def _submit(self, write: Callable[[], None]) -> Pending:
+        pending = Pending(write)
+        self._queue.put(pending)
+        return pending
+
+    def _run(self) -> None:
+        while (pending := self._queue.get()) is not None:
+            self._retrying = False
+            backoff = 0.1
+            while not self._closing.is_set():
+                try:
+                    pending.write()
+                except UpdateFinishedTrialError:  # it is as it should be
+                    break
+                except (StorageInternalError, SQLAlchemyError, OSError) as error:
+                    if not self._retrying:
+                        self.on_problem(type(error).__name__)
+                    self._retrying = True
+                    self._closing.wait(backoff)
+                    backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
+                else:
+                    break
+            if self._retrying and not self._closing.is_set():
+                self.on_problem(None)
+            pending.done.set()
