@@ -117,7 +117,7 @@ def test_short_names_tell_parameters_apart() -> None:
         "data.name",
     ]
     assert list(short_names(paths).values()) == [
-        "number of blocks",
+        "blocks (count)",
         "blocks.0.channels",
         "blocks.1.channels",
         "optimizer",

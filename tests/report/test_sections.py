@@ -23,7 +23,14 @@ from sweeper.report.sections.curves import build_curves, gather_curves
 from sweeper.report.sections.gap import describe_gap, gather_gaps
 from sweeper.report.sections.head import build_head, gather_classes, gather_facts, gather_failures, gather_space
 from sweeper.report.sections.layers import build_layers, gather_layers
-from sweeper.report.sections.search import draw_slice, gather_optimization, gather_slices, log_ticks
+from sweeper.report.sections.search import (
+    draw_optimization,
+    draw_slice,
+    gather_optimization,
+    gather_slices,
+    log_ticks,
+    value_range,
+)
 from sweeper.report.sections.trials import describe_best, draw_trials, gather_constants, gather_trials
 from sweeper.report.statistics import wilson_interval
 from sweeper.report.study_data import StudyData
@@ -261,6 +268,13 @@ def test_a_broken_confusion_matrix_is_no_error(content: bytes) -> None:
     assert note == Note(text="No confusion matrix of trial 0 was recorded.")
 
 
+def test_single_confusions_are_not_called_frequent() -> None:
+    matrix = {"class_names": ["a", "b"], "epoch": 1, "val": [[3, 1], [0, 4]]}
+    reader = MemoryReader(artifacts={("s-000", "confusion.json"): json.dumps(matrix).encode()})
+    frame, _ = gather_confusion(study_of(trial(0, 0.5), reader=reader))
+    assert describe_confusions(frame, "val") == "In validation no confusion occurs more than once."
+
+
 def test_a_class_without_pictures_has_no_rate() -> None:
     matrix = {"class_names": ["a", "b"], "epoch": 1, "val": [[3, 1], [0, 0]]}
     reader = MemoryReader(artifacts={("s-000", "confusion.json"): json.dumps(matrix).encode()})
@@ -323,6 +337,16 @@ def test_optimization_history_counts_complete_trials_only() -> None:
     assert frame["trial"].tolist() == [0, 1, 2, 4]
     assert frame["best"].tolist()[1:] == [0.5, 0.5, 0.6]
     assert math.isnan(frame["best"].iloc[0])
+
+
+def test_pruned_trials_do_not_press_the_others_together() -> None:
+    runs = [trial(0, 0.90), trial(1, 0.95), trial(2, 1.00), trial(3, 0.1, "PRUNED"), trial(4, 0.92, "PRUNED")]
+    frame = gather_optimization(study_of(*runs))
+    assert value_range(frame) == (pytest.approx(0.88), pytest.approx(1.02))
+    assert value_range(frame[frame["trial"] != 3]) is None
+    figure = draw_optimization(study_of(*runs), frame)
+    assert figure.figure.layout.yaxis.range == (pytest.approx(0.88), pytest.approx(1.02))
+    assert figure.note.endswith("1 pruned trial outside of the axis; a double click shows all.")
 
 
 def test_slices_name_branches_and_follow_the_space(three: StudyData) -> None:
