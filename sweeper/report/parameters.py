@@ -26,6 +26,7 @@ __all__ = [
     "expand_lists",
     "parameters_of_space",
     "run_params",
+    "tree_order",
     "varied_params",
 ]
 

@@ -18,7 +18,7 @@ from sweeper.report.parameters import Parameter, parameters_of_space, run_params
 from sweeper.study.study import Objective, Study
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
-__all__ = ["DataInfo", "StudyData"]
+__all__ = ["DataInfo", "StudyData", "is_percent"]
 
 _STATE_ORDER = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 2, "WAITING": 3, "FAIL": 4}
 _SUMMARY_METRICS = ("train/accuracy", "train/loss", "val/accuracy", "val/loss")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeper import report
 from sweeper.errors import InputError
 from sweeper.report.blocks import Note, Section
 from sweeper.report.document import build_document
@@ -258,3 +261,10 @@ def test_series_differ_in_colour_or_dash() -> None:
 def test_render_is_pure(sweep: tuple[StudyRecord, MemoryReader]) -> None:
     document = build_document([sweep[0]], sweep[1], top=2)
     assert render_page(document) == render_page(document)
+
+
+def test_public_names_are_declared() -> None:
+    for module in pkgutil.walk_packages(report.__path__, "sweeper.report."):
+        names = vars(importlib.import_module(module.name))
+        own = {n for n, v in names.items() if getattr(v, "__module__", "") == module.name and not n.startswith("_")}
+        assert own <= set(names.get("__all__", own)) <= set(names)

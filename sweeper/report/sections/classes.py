@@ -18,6 +18,7 @@ __all__ = [
     "build_classes",
     "draw_class_curves",
     "draw_class_table",
+    "drawn_classes",
     "gather_class_accuracies",
     "gather_class_curves",
 ]

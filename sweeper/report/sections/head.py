@@ -17,6 +17,7 @@ from sweeper.tracking.records import RunRecord
 
 __all__ = [
     "build_head",
+    "failure_reason",
     "gather_classes",
     "gather_facts",
     "gather_failures",

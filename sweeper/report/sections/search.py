@@ -16,7 +16,15 @@ from sweeper.report.sections.head import state_words
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import MUTED, blank_figure, plain, plotted, series_style
 
-__all__ = ["build_search", "draw_optimization", "draw_slice", "gather_optimization", "gather_slices"]
+__all__ = [
+    "build_search",
+    "draw_optimization",
+    "draw_slice",
+    "gather_optimization",
+    "gather_slices",
+    "log_ticks",
+    "value_range",
+]
 
 _VALUED_STATES = ("COMPLETE", "PRUNED")
 _SMALL_RANGE = 8

@@ -15,6 +15,7 @@ from sweeper.report.statistics import Interval, accuracy_interval
 from sweeper.report.study_data import StudyData
 
 __all__ = [
+    "best_interval",
     "build_all_trials",
     "build_best_trials",
     "describe_best",
