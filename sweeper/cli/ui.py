@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -23,6 +24,8 @@ def ui(
     """Serve MLflow's UI and Optuna's dashboard on this machine (127.0.0.1 only). Ctrl-C ends both."""
     from sweeper.sweep.ui import serve
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends both too, as Ctrl-C does
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
     with serve(open_workspace(), port=port, dashboard_port=dashboard_port) as servers:
         for title, address in servers.addresses:
             typer.echo(f"{title:<17} {address}")

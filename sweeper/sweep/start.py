@@ -249,7 +249,11 @@ def _study_info(files: StudyFiles, stored: StoredStudy, tags: Mapping[str, str])
     return StudyInfo(
         name=study.name,
         uuid=stored.uuid,
-        experiment_tags={"sweeper.study": study.name, "mlflow.note.content": study.description or _summary(study)},
+        experiment_tags={
+            "sweeper.study": study.name,
+            "mlflow.note.content": study.description or _summary(study),
+            "mlflow.experimentKind": "custom_model_development",  # MLflow's UI opens the runs, not the traces
+        },
         run=RunInfo(
             key=stored.uuid,
             name=study.name,

@@ -98,6 +98,7 @@ def _mlflow_command(workspace: Workspace, port: int) -> tuple[list[str], dict[st
         "MLFLOW_BACKEND_STORE_URI": workspace.tracking_uri,
         "MLFLOW_SERVER_ALLOWED_HOSTS": f"{HOST}:{port},localhost:{port}",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     if workspace.own_tracking:
         environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = workspace.artifact_root.as_uri()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 # The recorder retries, and looks first. Set before MLflow is imported, which reads it then.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+# Nobody asked for usage data to leave the machine.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
@@ -24,13 +25,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import TrackingError
 from sweeper.study.flatten import encode
+from sweeper.tracking.names import metric_name
 from sweeper.tracking.outbox import Row
 from sweeper.tracking.tracker import RunInfo
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-__all__ = ["KEY_TAG", "MlflowTracker", "metric_name", "translated"]
+__all__ = ["KEY_TAG", "MlflowTracker", "reason_of", "translated"]
 
 KEY_TAG = "sweeper.trial"
 MAX_METRICS = 1000
@@ -42,10 +44,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def metric_name(name: str) -> str:
-    """A metric's name in the characters that MLflow allows; class names may hold others."""
-    allowed = re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)
-    return allowed if posixpath.normpath(allowed) == allowed else re.sub(r"[./]{2,}|/$|\.$", "_", allowed)
+def reason_of(error: Exception) -> str:
+    """What went wrong, in one line and without the password of a URL."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return re.sub(r"(://[^/\s:@]*):[^/\s@]*@", r"\1:***@", lines[0])
 
 
 def translated(call: Callable[P, R]) -> Callable[P, R]:
@@ -56,7 +58,7 @@ def translated(call: Callable[P, R]) -> Callable[P, R]:
         try:
             return call(*args, **kwargs)
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-            raise TrackingError(f"MLflow: {str(error).splitlines()[0]}") from error
+            raise TrackingError(f"MLflow: {reason_of(error)}") from error
 
     return wrapper
 
