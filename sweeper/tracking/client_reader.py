@@ -17,7 +17,8 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 
 from sweeper.errors import NotFoundError, TrackingError
-from sweeper.tracking.mlflow import translated
+from sweeper.tracking.mlflow import reason_of, translated
+from sweeper.tracking.names import metric_name, original_name
 from sweeper.tracking.reading import build_study, local_artifact
 from sweeper.tracking.records import RunRecord, StudyRecord
 from sweeper.tracking.sql_reader import history_frame
@@ -68,9 +69,10 @@ class ClientRunReader:
 
     @translated
     def read_histories(self, run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
+        keys = None if metrics is None else {metric_name(metric): metric for metric in metrics}
         wanted: list[tuple[str, str]] = []
         for run_id in run_ids:
-            names = self._client.get_run(run_id).data.metrics if metrics is None else metrics
+            names = self._client.get_run(run_id).data.metrics if keys is None else keys
             wanted.extend((run_id, name) for name in names)
         columns: dict[str, list[Any]] = defaultdict(list)
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
@@ -78,7 +80,7 @@ class ClientRunReader:
             for (run_id, name), history in zip(wanted, histories, strict=True):
                 for metric in history:
                     columns["run_id"].append(run_id)
-                    columns["metric"].append(name)
+                    columns["metric"].append(original_name(name) if keys is None else keys[name])
                     columns["epoch"].append(metric.step)
                     columns["value"].append(metric.value)
         return history_frame(columns)
@@ -124,8 +126,8 @@ def download_artifact(artifact_uri: str, path: str, tracking_uri: str) -> bytes 
         except MlflowException as error:
             if "404" in str(error) or "not exist" in str(error) or "No such" in str(error):
                 return None
-            raise TrackingError(f"MLflow: {str(error).splitlines()[0]}") from error
+            raise TrackingError(f"MLflow: {reason_of(error)}") from error
         except RequestException as error:
             if getattr(error.response, "status_code", None) == 404:
                 return None
-            raise TrackingError(f"MLflow: {str(error).splitlines()[0]}") from error
+            raise TrackingError(f"MLflow: {reason_of(error)}") from error

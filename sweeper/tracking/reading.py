@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 
 from sweeper.errors import NotFoundError
 from sweeper.study.flatten import decode
+from sweeper.tracking.names import original_name
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
 __all__ = ["open_reader"]
@@ -75,7 +76,7 @@ def _record(run: Mapping[str, Any]) -> RunRecord:
         state=state,
         value=None if state == "FAIL" else value,
         params={key: decode(text) for key, text in sorted(run["params"].items())},
-        metrics=dict(sorted(run["metrics"].items())),
+        metrics=dict(sorted((original_name(key), value) for key, value in run["metrics"].items())),
         tags=dict(sorted(tags.items())),
         start_time=_time(run["start_time"]),
         end_time=_time(run["end_time"]),

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
 from sweeper.errors import NotFoundError, TrackingError
+from sweeper.tracking.names import metric_name, original_name
 from sweeper.tracking.reading import build_study, local_artifact
 from sweeper.tracking.records import RunRecord, StudyRecord
 
@@ -83,6 +84,7 @@ class SqlRunReader:
 
     def read_histories(self, run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
         columns: dict[str, list[Any]] = defaultdict(list)
+        originals = {metric_name(metric): metric for metric in metrics or ()}
         for start in range(0, len(run_ids), _RUNS_PER_QUERY):
             chunk = run_ids[start : start + _RUNS_PER_QUERY]
             names = {f"r{i}": run_id for i, run_id in enumerate(chunk)}
@@ -91,12 +93,12 @@ class SqlRunReader:
                 f"({', '.join(':' + name for name in names)})"
             )
             if metrics is not None:
-                keys = {f"m{i}": metric for i, metric in enumerate(metrics)}
+                keys = {f"m{i}": metric for i, metric in enumerate(originals)}
                 query += f" AND key IN ({', '.join(':' + key for key in keys)})" if keys else " AND 1 = 0"
                 names |= keys
             for run_id, metric, epoch, value, is_nan in self._query(query, **names):
                 columns["run_id"].append(run_id)
-                columns["metric"].append(metric)
+                columns["metric"].append(originals.get(metric) or original_name(metric))
                 columns["epoch"].append(epoch)
                 columns["value"].append(math.nan if is_nan else value)
         return history_frame(columns)
