@@ -59,6 +59,10 @@ class OutboxWriter:
         self._write({"epoch": row.epoch, "time": row.timestamp_ms, "values": dict(row.values)})
         self.last_epoch = row.epoch
 
+    def sync(self) -> None:
+        """Have the rows so far on disk. Before a checkpoint that covers them, since no attempt makes them again."""
+        os.fsync(self._file.fileno())
+
     def release(self) -> None:
         """Let all rows so far be sent: a checkpoint covers them, or the trial has ended. On disk when this returns."""
         self._write({"released": self.last_epoch})

@@ -14,12 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeper.errors import TrackingError
+from sweeper.errors import SweeperError
 from sweeper.tracking.outbox import read_released
 from sweeper.tracking.tracker import STATUS_OF_STATE, RunInfo, Tracker
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json, write_json
 
-__all__ = ["Recorder", "StudyInfo", "record_study", "record_trial", "unsent_trials"]
+__all__ = [
+    "Parent",
+    "Recorder",
+    "StudyInfo",
+    "record_study",
+    "record_study_status",
+    "record_trial",
+    "study_status",
+    "unsent_trials",
+]
 
 MIN_SECONDS = 2.0
 """A trial that is being trained is brought up to date at most so often."""
@@ -60,6 +69,20 @@ def record_study(tracker: Tracker, files: StudyFiles, info: StudyInfo) -> Parent
     return Parent(experiment_id=experiment_id, run_id=run_id)
 
 
+def record_study_status(
+    tracker: Tracker, files: StudyFiles, parent: Parent, status: str, end_time_ms: int | None
+) -> None:
+    """Set the status of the parent run."""
+    tracker.set_status(parent.run_id, status, end_time_ms)
+    write_json(files.tracked, {"experiment_id": parent.experiment_id, "run_id": parent.run_id, "status": status})
+
+
+def study_status(files: StudyFiles) -> str | None:
+    """The status of the parent run that the tracker was told last."""
+    status: str | None = (read_json(files.tracked) or {}).get("status")
+    return status
+
+
 def record_trial(tracker: Tracker, files: TrialFiles, parent: Parent) -> str | None:
     """Bring the run of one trial up to date with its files.
 
@@ -78,26 +101,28 @@ def record_trial(tracker: Tracker, files: TrialFiles, parent: Parent) -> str | N
             params=trial["params"],
             tags=trial["tags"],
         )
-        if tracked.get("creating"):
-            # A request to create the run was sent before and its answer lost.
+        answer_was_lost = bool(tracked.get("creating"))
+        if answer_was_lost:
             run_id = _find_or_create(tracker, parent.experiment_id, info, parent.run_id)
         else:
             write_json(files.tracked, {"creating": True})
             run_id = tracker.create_run(parent.experiment_id, info, parent.run_id)
-        tracked = {"run_id": run_id, "sent_bytes": 0, "state": "RUNNING"}
+        tracked = {"run_id": run_id, "sent_bytes": 0, "state": "RUNNING", "maybe_double": answer_was_lost}
         write_json(files.tracked, tracked)
     run_id = tracked["run_id"]
     before = dict(tracked)
     if not tracked.get("params"):
         tracker.log_params(run_id, trial["params"])
         tracked["params"] = True
+    end = read_json(files.end)  # before the rows, so that a run which ends has all of them
     rows, offset = read_released(files.outbox, tracked["sent_bytes"])
     if rows:
         tracker.log_rows(run_id, rows)
-        tracked["sent_bytes"] = offset
-    end = read_json(files.end)
+    tracked["sent_bytes"] = offset
     state = "RUNNING" if end is None else end["state"]
     if state != tracked["state"]:
+        if tracked.get("maybe_double"):  # the lost request may have been carried out after the search for its run
+            _delete_doubles(tracker, parent.experiment_id, trial["key"], run_id)
         _record_state(tracker, files, run_id, state, end or {})
         tracked["state"] = state
     if files.publish.exists() and files.model.exists() and not tracked.get("model"):
@@ -124,10 +149,15 @@ def _find_or_create(tracker: Tracker, experiment_id: str, info: RunInfo, parent_
     """The one run with a key. Doubles, left by requests whose answer was lost, are deleted."""
     found = tracker.find_runs(experiment_id, info.key)
     if not found:
-        found = [tracker.create_run(experiment_id, info, parent_run_id)]
-    for double in found[1:]:
-        tracker.delete_run(double)
+        return tracker.create_run(experiment_id, info, parent_run_id)
+    _delete_doubles(tracker, experiment_id, info.key, found[0])
     return found[0]
+
+
+def _delete_doubles(tracker: Tracker, experiment_id: str, key: str, run_id: str) -> None:
+    for found in tracker.find_runs(experiment_id, key):
+        if found != run_id:
+            tracker.delete_run(found)
 
 
 def is_recorded(files: TrialFiles) -> bool:
@@ -140,7 +170,8 @@ def is_recorded(files: TrialFiles) -> bool:
     _, offset = read_released(files.outbox, tracked["sent_bytes"])
     state = "RUNNING" if end is None else end["state"]
     to_publish = files.publish.exists() and files.model.exists() and not tracked.get("model")
-    return offset == tracked["sent_bytes"] and state == tracked["state"] and not to_publish
+    is_sent = bool(tracked.get("params")) and offset == tracked["sent_bytes"]
+    return is_sent and state == tracked["state"] and not to_publish
 
 
 def unsent_trials(files: StudyFiles) -> list[TrialFiles]:
@@ -233,10 +264,12 @@ class Recorder:
                 return
             try:
                 self._work(work)
-            except TrackingError as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, what is not sent must be tried again
+                known = isinstance(error, SweeperError | OSError)
+                problem = str(error) if known else f"{type(error).__name__}: {error}"
                 if self._problem is None:
-                    self._on_problem(str(error))
-                self._problem = str(error)
+                    self._on_problem(problem)
+                self._problem = problem
                 with self._lock:
                     self._put_back(work)
                     self._busy = False
@@ -263,7 +296,8 @@ class Recorder:
                         del self._pending[number]
                         self._busy = True
                         return number
-                elif self._parent_status is not None:
+                # A study that has ended is shown as ended last, any other change of its status when there is time.
+                if self._parent_status is not None and (not self._pending or self._parent_status[1] is None):
                     status, self._parent_status = self._parent_status, None
                     self._busy = True
                     return status
@@ -287,4 +321,4 @@ class Recorder:
             self._recorded_at[work] = time.monotonic()
         else:
             status, end_time_ms = work
-            self._tracker.set_status(self._parent.run_id, status, end_time_ms)
+            record_study_status(self._tracker, self._files, self._parent, status, end_time_ms)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TrackedRun", "best_of", "best_runs", "frame_of", "read_study", "runs"]
 
+_HEAD = ("number", "state", "value", "run_id", "start", "trial_seconds")
+
 
 class TrackedRun:
     """One tracked trial, and what can be asked of it."""
@@ -137,8 +139,8 @@ def read_study(study: str, workspace: Workspace | None = None) -> tuple[StudyRec
 
 
 def runs(study: str, *, workspace: Workspace | None = None) -> pd.DataFrame:
-    """All runs of a study: a row a trial; number, state, value, run_id, start, seconds, then every parameter under its
-    dotted name and the last value of every metric, typed.
+    """All runs of a study, a row a trial: number, state, value, run_id, start, trial_seconds; then every parameter
+    under its dotted name and the last value of every metric, typed.
 
     Args:
         study: Its name.
@@ -158,16 +160,17 @@ def frame_of(record: StudyRecord) -> pd.DataFrame:
         seconds = None
         if run.start_time is not None and run.end_time is not None:
             seconds = (run.end_time - run.start_time).total_seconds()
-        head = {
+        head: dict[str, Any] = {
             "number": run.number,
             "state": run.state,
             "value": run.value,
             "run_id": run.run_id,
             "start": run.start_time,
-            "seconds": seconds,
+            "trial_seconds": seconds,
         }
         rows.append({**head, **run.params, **run.metrics})
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, columns=None if rows else list(_HEAD))
+    return frame.astype({"value": "float64", "trial_seconds": "float64"})
 
 
 def best_runs(study: str, k: int = 1, *, workspace: Workspace | None = None) -> list[TrackedRun]:
