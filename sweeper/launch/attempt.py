@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from sweeper.data.dataset import Dataset
 from sweeper.errors import DivergedError, InputError
+from sweeper.launch.control import Control
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone
 from sweeper.models.layers import layer_table
 from sweeper.study.config import DataConfig, TrialConfig
@@ -23,43 +23,11 @@ from sweeper.tracking.workspace import TrialFiles, write_json
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint, save_whole
 from sweeper.training.loop import EpochMetrics, Interrupted, Training
 
-__all__ = ["Control", "run_attempt"]
+__all__ = ["run_attempt"]
 
-MAX_WAIT_SECONDS = 5.0
+LOCK_SECONDS = 60.0
 OBJECTIVE = "objective"
 """Metric in every row: the trial's value if it ended there. Its last value is the trial's value."""
-
-
-@dataclass
-class Control:
-    """What the driver wants of the attempt that runs; set by another thread or between two epochs."""
-
-    prune: bool = False
-    stop: bool = False
-    _looked_at: int = 0
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def begin(self) -> None:
-        """Forget what was said of the trial before."""
-        with self._changed:
-            self.prune, self._looked_at = False, 0
-
-    def proceed(self, epoch: int) -> None:
-        """The driver has looked at the values up to an epoch."""
-        with self._changed:
-            self._looked_at = epoch
-            self._changed.notify_all()
-
-    def end(self) -> None:
-        """The trial is pruned."""
-        with self._changed:
-            self.prune = True
-            self._changed.notify_all()
-
-    def wait_for(self, epoch: int) -> None:
-        """Wait until the driver has looked at an epoch; not for ever, since it may be busy with a slow database."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.prune or self._looked_at >= epoch, timeout=MAX_WAIT_SECONDS)
 
 
 def run_attempt(
@@ -74,8 +42,14 @@ def run_attempt(
 
     Nothing that goes wrong with the trial is raised: it is in the last event.
     """
+    files = TrialFiles(folder=Path(attempt.folder))
     try:
-        yield from _Run(attempt, worker, device, open_data, control).events()
+        files.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(files.lock, timeout=LOCK_SECONDS):  # the worker of a dead driver may live for a moment
+            if files.outcome.exists():
+                yield AttemptEnded(worker=worker, number=attempt.number, how="outcome")
+            else:
+                yield from _Run(attempt, files, worker, device, open_data, control).events()
     except InputError as error:
         yield AttemptEnded(worker=worker, number=attempt.number, how="bad_input", reason=str(error))
     except Exception as error:  # noqa: BLE001  # whatever a trial raises is that trial's failure
@@ -96,6 +70,7 @@ class _Run:
     def __init__(
         self,
         attempt: Attempt,
+        files: TrialFiles,
         worker: int,
         device: torch.device,
         open_data: Callable[[DataConfig], Dataset],
@@ -104,8 +79,8 @@ class _Run:
         self.attempt = attempt
         self.worker = worker
         self.control = control
-        self.files = TrialFiles(folder=Path(attempt.folder))
-        self.files.artifacts.mkdir(parents=True, exist_ok=True)
+        self.files = files
+        self.files.artifacts.mkdir(exist_ok=True)
         self.config = TrialConfig.model_validate(attempt.config)
         self.dataset = open_data(self.config.data)
         self.training = Training(
@@ -187,6 +162,7 @@ class _Run:
     def _save(self) -> None:
         """A checkpoint, and what belongs to it; then the rows up to it may be sent."""
         self._write_model()
+        self.outbox.sync()
         save_checkpoint(
             self.files.checkpoint,
             self.files.previous_checkpoint,

@@ -11,7 +11,8 @@ import torch
 
 import sweeper
 from sweeper.data.store import open_dataset
-from sweeper.launch.attempt import Control, run_attempt
+from sweeper.launch.attempt import run_attempt
+from sweeper.launch.control import Control
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, WorkerReady
 

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import sweeper
+from sweeper.launch.control import Control
 from sweeper.launch.messages import Attempt, Proceed, Prune, Shutdown, Stop, WorkerReady, from_json, to_json
 
 __all__ = ["main"]
@@ -30,15 +31,6 @@ def main(arguments: list[str]) -> None:
     connection = Connection(int(fd))
     worker, n_threads = int(index), int(threads)
 
-    import torch
-
-    from sweeper.data.store import open_dataset
-    from sweeper.launch.attempt import Control, run_attempt
-
-    gc.collect()
-    gc.freeze()  # what is imported stays: a later collection takes 3 ms and not 400
-    torch.set_num_threads(n_threads)
-    device = torch.device(device_name)
     orders: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
     control = Control()
     current: list[int] = []
@@ -63,6 +55,16 @@ def main(arguments: list[str]) -> None:
                 orders.put(None)
 
     threading.Thread(target=listen, name="listener", daemon=True).start()
+
+    import torch  # takes seconds, in which the driver may die
+
+    from sweeper.data.store import open_dataset
+    from sweeper.launch.attempt import run_attempt
+
+    gc.collect()
+    gc.freeze()  # what is imported stays: a later collection takes 3 ms and not 400
+    torch.set_num_threads(n_threads)
+    device = torch.device(device_name)
     connection.send_bytes(
         to_json(
             WorkerReady(

@@ -21,6 +21,10 @@ from typing import Any
 
 import platformdirs
 
+from sweeper.errors import InputError
+
+TRACKING_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+
 __all__ = ["StudyFiles", "TrialFiles", "Workspace", "read_json", "write_json"]
 
 
@@ -82,6 +86,11 @@ class TrialFiles:
     def artifacts(self) -> Path:
         """Worker and driver: files for the tracker."""
         return self.folder / "artifacts"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the worker that has the trial."""
+        return self.folder / "worker.lock"
 
     @property
     def outcome(self) -> Path:
@@ -176,13 +185,24 @@ class Workspace:
         """The workspace in a folder (default: the current one), with the user's settings.
 
         Read are `MLFLOW_TRACKING_URI`, `SWEEPER_STORAGE`, `SWEEPER_DATA` and `SWEEPER_CACHE`.
+
+        Raises:
+            InputError: `MLFLOW_TRACKING_URI` is neither a database's URL nor a server's address.
         """
         environ = os.environ if environ is None else environ
         root = (root or Path.cwd()).resolve()
         data = environ.get("SWEEPER_DATA")
+        tracking_uri = environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+        scheme = tracking_uri.partition("://")[0].partition("+")[0]
+        if scheme not in TRACKING_SCHEMES:
+            raise InputError(
+                "MLFLOW_TRACKING_URI: allowed are a database, such as sqlite:///mlflow.db or postgresql://host/mlflow, "
+                "and a server's address, such as http://localhost:5000; given is another kind of place"
+                + (f" ({scheme}://...)" if scheme != tracking_uri else "")
+            )
         return cls(
             root=root,
-            tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}",
+            tracking_uri=tracking_uri,
             storage_url=environ.get("SWEEPER_STORAGE") or f"sqlite:///{root / 'optuna.db'}",
             cache_dir=Path(environ.get("SWEEPER_CACHE") or platformdirs.user_cache_dir("sweeper")).resolve(),
             data_dir=Path(data).resolve() if data else None,
