@@ -21,7 +21,15 @@ from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.owner import own
 from sweeper.sweep.progress import View
 from sweeper.tracking.provenance import provenance_tags
-from sweeper.tracking.recorder import Recorder, StudyInfo, record_study, record_trial, unsent_trials
+from sweeper.tracking.recorder import (
+    Recorder,
+    StudyInfo,
+    record_study,
+    record_study_status,
+    record_trial,
+    study_status,
+    unsent_trials,
+)
 from sweeper.tracking.tracker import RunInfo, Tracker
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json, write_json
 
@@ -64,6 +72,7 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
 
     Raises:
         StudyExistsError: A study of that name with other contents is stored.
+        OwnedError: The budget would change, but a driver that lives owns the study.
     """
     store = open_store(workspace, create=True)
     with FileLock(workspace.storage_lock):
@@ -83,7 +92,8 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
     if more_trials is not None:
         n_trials = len(stored.trials) + more_trials
     if n_trials != stored.n_trials:
-        store.set_n_trials(study.name, n_trials)
+        with own(workspace.study_files(study.name, stored.uuid), study.name):
+            store.set_n_trials(study.name, n_trials)
     return study.name
 
 
@@ -148,7 +158,9 @@ def drive(
             recorder.note(number)
         for trial in unsent_trials(files):
             recorder.note(int(trial.folder.name))
-        recorder.set_study_status("RUNNING", None)
+        had_ended = optimizer.exhausted
+        if not had_ended:
+            recorder.set_study_status("RUNNING", None)
         try:
             with _clock(files) as elapsed_seconds:
                 driver = Driver(
@@ -169,10 +181,8 @@ def drive(
         finally:
             for number in ledger.publish_models():
                 recorder.note(number)
-            if optimizer.exhausted:
-                recorder.set_study_status("FINISHED", time.time_ns() // 1_000_000)
-            else:
-                recorder.set_study_status("SCHEDULED", None)
+            if not had_ended or study_status(files) != "FINISHED":
+                recorder.set_study_status(*_status_now(ended=optimizer.exhausted))
             if not recorder.flush(FLUSH_SECONDS):
                 view.message(
                     f"some rows are not yet tracked ({recorder.problem or 'the tracker is slow'}); "
@@ -181,6 +191,11 @@ def drive(
             recorder.close()
             optimizer.close()
     return result
+
+
+def _status_now(*, ended: bool) -> tuple[str, int | None]:
+    """Status and end of the parent run of a study that nobody drives any more."""
+    return ("FINISHED", time.time_ns() // 1_000_000) if ended else ("SCHEDULED", None)
 
 
 def _seconds_left(study: Study, elapsed_seconds: float) -> float | None:
@@ -289,10 +304,13 @@ def sync_study(workspace: Workspace, name: str, *, connect: Callable[[], Tracker
     files = workspace.study_files(name, stored.uuid)
     with own(files, name):
         waiting = unsent_trials(files)
-        if not waiting:
+        ended = stored.count("COMPLETE", "PRUNED", "FAIL") >= stored.n_trials
+        status, end_time_ms = _status_now(ended=ended)
+        if not waiting and study_status(files) == status:
             return 0
         tracker = (connect or (lambda: connect_tracker(workspace)))()
         parent = record_study(tracker, files, _study_info(files, stored, provenance_tags(workspace.root)))
         for trial in waiting:
             record_trial(tracker, trial, parent)
+        record_study_status(tracker, files, parent, status, end_time_ms)
         return len(waiting)
