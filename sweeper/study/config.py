@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from sweeper.study.words import nearest, show
+
 __all__ = [
     "AdamConfig",
     "AdamWConfig",
@@ -23,6 +25,7 @@ __all__ = [
     "CrossEntropyConfig",
     "DataConfig",
     "EarlyStoppingConfig",
+    "FieldError",
     "HorizontalFlipConfig",
     "LogisticConfig",
     "LossConfig",
@@ -46,9 +49,19 @@ __all__ = [
 
 
 class Config(BaseModel):
-    """Base of every part of a configuration: frozen, strict, and closed to unknown fields."""
+    """Base of every part of a configuration: frozen, strict, finite, and closed to unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class FieldError(ValueError):
+    """Fields that do not go together: what is wrong, and the one of them to name, from the part that found it."""
+
+    def __init__(self, message: str, *field: str | int) -> None:
+        self.field = field
+        super().__init__(message)
 
 
 def _to_tuple(value: Any) -> Any:
@@ -70,14 +83,16 @@ ClassWeights: TypeAlias = (
     Literal["balanced"] | Annotated[tuple[Annotated[float, Field(ge=0.0)], ...], BeforeValidator(_to_tuple)]
 )
 LearningRate: TypeAlias = Annotated[float, Field(gt=0.0, le=1e6)]
+_SHARES = ("accuracy", "balanced_accuracy", "auc")
 METRIC_PATTERN = r"^((train|val)/(loss|accuracy(/.+)?|balanced_accuracy|auc)|seconds|pictures_per_second)$"
 
 
 def _check_metric(name: str) -> str:
-    if not re.match(METRIC_PATTERN, name):
+    if not re.fullmatch(METRIC_PATTERN, name):
+        hint = nearest(name, [f"{part}/{what}" for part in ("train", "val") for what in ("loss", *_SHARES)])
         raise ValueError(
-            f"given {name!r}; allowed: train/ or val/ with loss, accuracy, accuracy/<class>, balanced_accuracy or auc; "
-            "seconds; pictures_per_second"
+            f"given {show(name)}{hint or ';'} allowed: train/ or val/ with loss, accuracy, accuracy/<class>, "
+            "balanced_accuracy or auc; seconds; pictures_per_second"
         )
     return name
 
@@ -153,11 +168,15 @@ class DataConfig(Config):
     @model_validator(mode="after")
     def _check_path(self) -> DataConfig:
         if self.name == "folder" and self.path is None:
-            raise ValueError("`path` is missing: name the folder of pictures")
+            raise FieldError("is missing; name the folder of pictures", "path")
         if self.name != "folder" and self.path is not None:
-            raise ValueError(f"`path` is for name: folder only, not for {self.name}")
+            raise FieldError(f"given {show(self.path)} with name: {self.name}; allowed: with name: folder only", "path")
         if isinstance(self.train, float) and isinstance(self.validation, float) and self.train + self.validation > 1.0:
-            raise ValueError(f"train ({self.train}) and validation ({self.validation}) are more than the whole")
+            raise FieldError(
+                f"given {self.train} beside a validation of {self.validation}, more than the whole; "
+                "allowed: shares that add up to at most 1",
+                "train",
+            )
         return self
 
 
@@ -166,9 +185,15 @@ class DataConfig(Config):
 
 def _check_per_layer(field: str, value: float | tuple[float, ...], hidden: tuple[int, ...]) -> None:
     if isinstance(value, tuple) and len(value) != len(hidden):
-        raise ValueError(
-            f"{field} has {len(value)} values for {len(hidden)} hidden layers; give one value, or one a hidden layer"
+        raise FieldError(
+            f"given {_count(len(value), 'value')} for {_count(len(hidden), 'hidden layer')}; "
+            "allowed: one value, or a list with one for each hidden layer",
+            field,
         )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 class LogisticConfig(Config):
@@ -275,7 +300,7 @@ class SGDConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> SGDConfig:
         if self.nesterov and self.momentum == 0.0:
-            raise ValueError("nesterov: true needs a momentum above 0")
+            raise FieldError("given true with a momentum of 0; allowed: with a momentum above 0", "nesterov")
         return self
 
 
@@ -409,8 +434,8 @@ class TrialConfig(Config):
     def _check(self) -> TrialConfig:
         schedule = self.training.schedule
         if isinstance(schedule, CosineScheduleConfig) and schedule.warmup_epochs >= self.training.epochs:
-            raise ValueError(
-                f"training.schedule.warmup_epochs ({schedule.warmup_epochs}) must be below training.epochs "
-                f"({self.training.epochs})"
+            raise FieldError(
+                f"given {schedule.warmup_epochs}; allowed: below training.epochs, which is {self.training.epochs}",
+                *("training", "schedule", "warmup_epochs"),
             )
         return self

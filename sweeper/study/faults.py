@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from sweeper.study.space import Path
+from sweeper.study.config import FieldError
+from sweeper.study.distributions import DISTRIBUTIONS
+from sweeper.study.parse import Path
+from sweeper.study.words import nearest, show
 
-__all__ = ["describe_errors", "nearest"]
+__all__ = ["describe_errors"]
 
-
-def nearest(given: str, known: Iterable[str]) -> str:
-    """A hint such as `; did you mean 'adam'?`, or nothing."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+_ALLOWED = {
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "tuple_type": "a list",
+    "model_type": "a mapping",
+    "finite_number": "a finite number",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+    "literal_error": "{expected}",
+}
+"""Pydantic's kinds of errors, in the words of a study file."""
 
 
 def describe_errors(model: type[BaseModel], tree: Any, errors: Sequence[ErrorDetails]) -> list[tuple[Path, str]]:
@@ -28,6 +42,9 @@ def describe_errors(model: type[BaseModel], tree: Any, errors: Sequence[ErrorDet
         if error["type"] == "too_short" and error["input"]:
             continue  # pydantic's echo of faulty items, which have errors of their own
         path = _path_in(tree, error["loc"], error["type"])
+        cause = error.get("ctx", {}).get("error")
+        if isinstance(cause, FieldError):
+            path = (*path, *cause.field)
         message = _message(model, error)
         messages = described.setdefault(path, [])
         if message not in messages:
@@ -56,27 +73,30 @@ def _message(model: type[BaseModel], error: ErrorDetails) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "extra_forbidden":
-        known = _known_fields(model, error["loc"][:-1])
-        return f"unknown field{nearest(str(error['loc'][-1]), known)} allowed: {', '.join(known)}".replace(
-            "field allowed", "field; allowed"
-        )
+        name, known = str(error["loc"][-1]), _known_fields(model, error["loc"][:-1])
+        return f"unknown field{nearest(name, known) or ';'} allowed: {', '.join(known)}"
     if kind == "union_tag_invalid":
         known = re.findall(r"'([^']+)'", str(context["expected_tags"]))
-        hint = nearest(str(context["tag"]), known) or ";"
-        return f"given {context['tag']!r}{hint} allowed: {', '.join(known)}"
+        tag = context["tag"]
+        return f"given {show(tag)}{nearest(str(tag), known) or ';'} allowed: {', '.join(known)}"
     if kind == "union_tag_not_found":
-        return "`name` is missing; give a mapping with a name, or the bare name"
+        return f"`name` is missing; allowed: a mapping with a name, or the bare name{_misspelled(given)}"
+    if kind == "model_attributes_type":
+        return f"given {show(given)}; allowed: a mapping with a name, or the bare name"
     if kind == "value_error":
         return str(context["error"])
-    if kind == "model_type":
-        return f"given {given!r}; allowed: a mapping"
-    allowed = re.sub(r"^(Input|String|Tuple|Value|List) should (be |have |match )?", "", error["msg"])
-    return f"given {_shorten(given)}; allowed: {allowed}"
+    hint = _misspelled(given)
+    if kind == "literal_error" and isinstance(given, str):
+        hint = nearest(given, re.findall(r"'([^']+)'", context["expected"]))
+    bounds = {name: f"{bound:.15g}" if isinstance(bound, float) else bound for name, bound in context.items()}
+    allowed = _ALLOWED[kind].format_map(bounds) if kind in _ALLOWED else error["msg"]
+    return f"given {show(given)}; allowed: {allowed}{hint}"
 
 
-def _shorten(given: Any) -> str:
-    text = repr(given)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _misspelled(given: Any) -> str:
+    """A hint if a mapping in the place of a value may be meant as a distribution."""
+    hints = [nearest(str(key), DISTRIBUTIONS) for key in given] if isinstance(given, dict) else []
+    return next((hint for hint in hints if hint), "")
 
 
 def _merge(messages: list[str]) -> str:

@@ -7,29 +7,37 @@ itself; only fields within these two groups constrain each other.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path as FilePath
-from typing import Any
 
 from pydantic import ValidationError
 
 from sweeper.errors import Fault, StudyFileError
 from sweeper.study.config import TrialConfig
 from sweeper.study.faults import describe_errors
+from sweeper.study.overrides import OverrideError, apply_override
 from sweeper.study.space import Draw, Path, Space, SpaceError
 from sweeper.study.study import Study
-from sweeper.study.yaml import parse_scalar, parse_yaml
+from sweeper.study.words import show
+from sweeper.study.yaml import parse_yaml
 
-__all__ = ["Check", "CheckedStudy", "check_space", "load_study", "parse_study"]
+__all__ = ["Check", "CheckedStudy", "StudyCheck", "check_space", "load_study", "parse_study"]
 
-MAX_CORNERS = 20_000
-"""Corners checked in each group; a space with more is checked in part, and said to be."""
+MAX_CORNERS = 10_000
+"""Corners checked in each group. Of a space with more, so many again are drawn at random, so that each end of
+each range is met; the result says that not all were checked."""
+MAX_EXAMPLE = 6
+"""Values named in the message about a corner."""
 
 Check = Callable[[TrialConfig], Iterable[tuple[Path, str]]]
 """A check of a configuration that needs more than the configuration itself: yields places and what is wrong there."""
+StudyCheck = Callable[[Study], Iterable[tuple[Path, str]]]
+"""The same of a study whose space has no fault."""
 
+_ALONE = "alone: "
+"""Begins the kind of a fault that lies in one value, whatever the others are."""
 _GROUPS: tuple[tuple[str, ...], ...] = (("data", "model"), ("training", "seed"))
 
 
@@ -44,13 +52,20 @@ class CheckedStudy:
     """Whether these are all."""
 
 
-def load_study(path: FilePath, *, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> CheckedStudy:
+def load_study(
+    path: FilePath,
+    *,
+    overrides: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+    study_checks: Sequence[StudyCheck] = (),
+) -> CheckedStudy:
     """Read and check a study file.
 
     Args:
         path: The file.
         overrides: `field=value` assignments as of `--set`, such as `trial.training.epochs=3`.
         checks: Further checks, made at every corner of the space.
+        study_checks: Further checks of the study, made once.
 
     Raises:
         StudyFileError: With every fault found.
@@ -62,43 +77,57 @@ def load_study(path: FilePath, *, overrides: Sequence[str] = (), checks: Sequenc
         raise StudyFileError(
             [Fault(source=str(path), line=None, field="", message=f"cannot be read: {reason}")]
         ) from error
-    return parse_study(text, source=str(path), overrides=overrides, checks=checks)
+    return parse_study(text, source=str(path), overrides=overrides, checks=checks, study_checks=study_checks)
 
 
-def parse_study(text: str, *, source: str, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> CheckedStudy:
+def parse_study(
+    text: str,
+    *,
+    source: str,
+    overrides: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+    study_checks: Sequence[StudyCheck] = (),
+) -> CheckedStudy:
     """Read and check the text of a study file; see `load_study`."""
-    raw, lines = parse_yaml(text, source)
-    book = _FaultBook(source, lines)
+    document = parse_yaml(text, source)
+    raw = document.data
+    book = _FaultBook(source, document.lines)
+    for path, line, message in document.faults:
+        book.add(path, message, line=line)
     if not isinstance(raw, dict):
-        book.add((), f"given {type(raw).__name__}; allowed: a mapping with name and trial")
+        book.add((), f"given {show(raw)}; allowed: a mapping with name and trial")
         book.raise_if_any()
     for override in overrides:
-        _apply_override(raw, override, book)
-    book.raise_if_any()
+        try:
+            for path in apply_override(raw, override):
+                book.override(path, f"--set {override}")
+        except OverrideError as error:
+            book.add_override(f"--set {override}", error.field, str(error))
 
     space: Space | None = None
-    broken: list[Path] = []
     if "trial" in raw:
         try:
             space = Space.parse(raw["trial"])
         except SpaceError as error:
             space = error.rest
-            broken = [path for path, _ in error.faults]
             for path, message in error.faults:
                 book.add(("trial", *path), message)
+    broken = book.places
     study: Study | None = None
     fields = {**raw, "trial": space or Space(root={})} if "trial" in raw else raw
     try:
         study = Study.model_validate(fields)
     except ValidationError as error:
         for path, message in describe_errors(Study, raw, error.errors()):
-            book.add(path, message)
+            book.add_unless(broken, path, message)
     n_corners, complete = 0, True
     if space is not None:
         n_corners, complete, faults = check_space(space, checks)
         for path, message in faults:
-            if not any(place[: len(path)] == path for place in broken):
-                book.add(("trial", *path), message)
+            book.add_unless(broken, ("trial", *path), message)
+        if study is not None and not faults and not broken:
+            for path, message in (fault for check in study_checks for fault in check(study)):
+                book.add(path, message)
     book.raise_if_any()
     assert study is not None
     return CheckedStudy(study=study, n_corners=n_corners, complete=complete)
@@ -111,18 +140,37 @@ def check_space(space: Space, checks: Sequence[Check] = ()) -> tuple[int, bool, 
         The number of corners checked, whether these are all, and the faults: the place in the raw tree and what is
         wrong there.
     """
-    faults: dict[tuple[Path, str], str] = {}
     n_corners, complete = 0, True
+    faults: dict[tuple[Path, str], str] = {}
     for group in _GROUPS:
-        corners = space.corners(lambda name, group=group: name.split(".")[0].split("[")[0] in group)  # type: ignore[misc]
-        for n, draw in enumerate(itertools.islice(corners, MAX_CORNERS + 1)):
-            if n == MAX_CORNERS:
-                complete = False
-                break
+
+        def in_group(name: str, group: tuple[str, ...] = group) -> bool:
+            return name.split(".")[0].split("[")[0] in group
+
+        corners = space.corners(in_group)
+        found: dict[tuple[Path, str], tuple[str, Draw]] = {}
+        n_before, n_faulty = n_corners, 0
+        for draw in chain(islice(corners, MAX_CORNERS), _rest(space, corners, in_group)):
             n_corners += 1
-            for path, kind, message in _check_draw(draw, checks):
-                faults.setdefault((path, kind), message)
+            wrong = list(_check_draw(draw, checks))
+            n_faulty += bool(wrong)
+            for path, kind, message in wrong:
+                found.setdefault((path, kind), (message, draw))
+        complete = complete and n_corners - n_before <= MAX_CORNERS
+        for (path, kind), (message, draw) in found.items():
+            always = n_faulty == n_corners - n_before
+            together = not kind.startswith(_ALONE)
+            example = _example(space, draw, (path, kind), checks, in_group, always=always) if together else ""
+            # Seen from its own group, a fault comes with the values that would mend it.
+            if (path, kind) not in faults or (path and path[0] in group):
+                faults[path, kind] = message + example
     return n_corners, complete, [(path, message) for (path, _), message in faults.items()]
+
+
+def _rest(space: Space, corners: Iterator[Draw], in_group: Callable[[str], bool]) -> Iterator[Draw]:
+    """Some of the corners of a group, where the first ones were not all."""
+    if next(corners, None) is not None:
+        yield from islice(space.random_corners(in_group), MAX_CORNERS)
 
 
 def _check_draw(draw: Draw, checks: Sequence[Check]) -> Iterable[tuple[Path, str, str]]:
@@ -130,14 +178,40 @@ def _check_draw(draw: Draw, checks: Sequence[Check]) -> Iterable[tuple[Path, str
     try:
         config = TrialConfig.model_validate(draw.tree)
     except ValidationError as error:
-        for path, message in describe_errors(TrialConfig, draw.tree, error.errors()):
-            yield _origin(draw, path), message.partition("; allowed")[2] or message, message
+        errors = error.errors()
+        together = [error for error in errors if error["type"] == "value_error"]
+        alone = [error for error in errors if error["type"] != "value_error"]
+        for path, message in describe_errors(TrialConfig, draw.tree, alone):
+            yield _origin(draw, path), _ALONE + message.partition("; allowed")[2], message
+        for path, message in describe_errors(TrialConfig, draw.tree, together):
+            yield _origin(draw, path), "together", message
         return
     for check in checks:
         for path, message in check(config):
-            relevant = {name: value for name, value in draw.params.items() if name.startswith(f"{path[0]}.")}
-            example = ", ".join(f"{name} = {value}" for name, value in relevant.items())
-            yield _origin(draw, path), check.__qualname__, f"{message} (with {example})" if example else message
+            yield _origin(draw, path), check.__qualname__, message
+
+
+def _example(
+    space: Space,
+    draw: Draw,
+    fault: tuple[Path, str],
+    checks: Sequence[Check],
+    in_group: Callable[[str], bool],
+    *,
+    always: bool,
+) -> str:
+    """The values at which a corner has a fault that other values would mend."""
+    mending: dict[str, bool] = {}
+    for name, corner in space.neighbours(draw):
+        if in_group(name) and not mending.get(name):
+            mending[name] = fault not in {(path, kind) for path, kind, _ in _check_draw(corner, checks)}
+    if always and not any(mending.values()):
+        return ""
+    # Where no single value mends it, several together are to blame: any may be one of them.
+    names = [name for name in mending if mending[name]] or list(mending)
+    values = [f"{name} = {show(draw.params[name])}" for name in names[:MAX_EXAMPLE]]
+    more = ", ..." if len(names) > MAX_EXAMPLE else ""
+    return f" (with {', '.join(values)}{more})" if values else ""
 
 
 def _origin(draw: Draw, path: Path) -> Path:
@@ -155,19 +229,32 @@ class _FaultBook:
         self._source = source
         self._lines = lines
         self._overridden: dict[Path, str] = {}
-        self._faults: list[Fault] = []
+        self._faults: dict[Fault, Path | None] = {}
+
+    @property
+    def places(self) -> set[Path]:
+        """Where faults are."""
+        return {path for path in self._faults.values() if path is not None}
 
     def override(self, path: Path, option: str) -> None:
+        """Note that what is at a place comes from an option of the command line."""
         self._overridden[path] = option
 
-    def add(self, path: Path, message: str) -> None:
-        source, line = self._place(path)
-        fault = Fault(source=source, line=line, field=".".join(map(str, path)), message=message)
-        if fault not in self._faults:
-            self._faults.append(fault)
+    def add(self, path: Path, message: str, *, line: int | None = None) -> None:
+        """Add a fault; its line is that of the place, if not given."""
+        source = self._source
+        if line is None:
+            source, line = self._place(path)
+        self._faults.setdefault(Fault(source=source, line=line, field=".".join(map(str, path)), message=message), path)
+
+    def add_unless(self, broken: Iterable[Path], path: Path, message: str) -> None:
+        """Add a fault, unless it may be the echo of one at a broken place: there, above it or below it."""
+        if not any(place[: len(path)] == path or path[: len(place)] == place for place in broken):
+            self.add(path, message)
 
     def add_override(self, option: str, field: str, message: str) -> None:
-        self._faults.append(Fault(source=option, line=None, field=field, message=message))
+        """Add a fault of an option itself."""
+        self._faults[Fault(source=option, line=None, field=field, message=message)] = None
 
     def _place(self, path: Path) -> tuple[str, int | None]:
         for n in range(len(path), -1, -1):
@@ -178,47 +265,10 @@ class _FaultBook:
         return self._source, None
 
     def raise_if_any(self) -> None:
+        """Raise what there is, sorted by line.
+
+        Raises:
+            StudyFileError: There are faults.
+        """
         if self._faults:
             raise StudyFileError(sorted(self._faults, key=lambda f: (f.line is None, f.line or 0)))
-
-
-def _apply_override(raw: dict[str, Any], override: str, book: _FaultBook) -> None:
-    """Put `field=value` into the tree. Indices of lists are numbers: `trial.model.blocks.0.channels=8`."""
-    field, separator, text = override.partition("=")
-    field, option = field.strip(), f"--set {override}"
-    if not separator or not field:
-        book.add_override(option, field, "allowed: field=value, such as trial.training.epochs=3")
-        return
-    *parents, last = field.split(".")
-    node: Any = raw
-    path: list[str | int] = []
-    for key in parents:
-        if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
-            path.append(int(key))
-            node = node[int(key)]
-        elif isinstance(node, dict) and not (node.keys() & {"choice", "repeat"} and key not in node):
-            if isinstance(node.get(key), str):  # a bare name such as `optimizer: adam` gets parameters
-                node[key] = {"name": node[key]}
-            path.append(key)
-            node = node.setdefault(key, {})
-        else:
-            book.add_override(option, field, _no_such_key(node, (*path,), key))
-            return
-    value = parse_scalar(text)
-    if isinstance(node, list) and last.isdecimal() and int(last) < len(node):
-        node[int(last)] = value
-        book.override((*path, int(last)), option)
-    elif isinstance(node, dict) and not (node.keys() & {"choice", "repeat"} and last not in node):
-        node[last] = value
-        book.override((*path, last), option)
-    else:
-        book.add_override(option, field, _no_such_key(node, (*path,), last))
-
-
-def _no_such_key(node: Any, path: Path, key: str) -> str:
-    allowed = "nothing"
-    if isinstance(node, dict):
-        allowed = ", ".join(node)
-    elif isinstance(node, list):
-        allowed = f"0 to {len(node) - 1}"
-    return f"{'.'.join(map(str, path))} has no {key!r}; allowed there: {allowed}"

@@ -47,7 +47,7 @@ def study_schema() -> dict[str, Any]:
     definitions["TrialConfig"] = trial
     for definition in definitions.values():
         for name, field in definition.get("properties", {}).items():
-            if name != "name":
+            if "const" not in field:  # a name that tells branches apart
                 definition["properties"][name] = _or_distribution(field)
     study_definitions = study.pop("$defs", {})
     for definition in (study, *study_definitions.values()):

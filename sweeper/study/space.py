@@ -14,18 +14,35 @@ which draw at random or walk over every corner or grid point.
 
 from __future__ import annotations
 
-import json
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from sweeper.study.distributions import (
+    DISTRIBUTIONS,
+    ChoiceDistribution,
+    Distribution,
+    FloatDistribution,
+    IntDistribution,
+    Node,
+    RepeatDistribution,
+    Scalar,
+    Suggester,
+    float_steps,
+    to_raw,
+)
+from sweeper.study.parse import Path, SpaceParser
+from sweeper.study.suggesters import EndsSuggester, Odometer, PointsSuggester, RandomSuggester
+from sweeper.study.words import show
+
 __all__ = [
+    "DISTRIBUTIONS",
     "ChoiceDistribution",
     "Distribution",
     "Draw",
@@ -40,24 +57,6 @@ __all__ = [
     "Suggester",
 ]
 
-Path: TypeAlias = tuple[str | int, ...]
-Scalar: TypeAlias = bool | int | float | str | None
-
-
-class Suggester(Protocol):
-    """Gives a value for a parameter. Optuna's `Trial` is one."""
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        """A float in [low, high], both included."""
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """An integer in [low, high], both included."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
-        """One of `choices`."""
-
 
 class SpaceError(ValueError):
     """Distributions that are not well formed: pairs of the path in the tree and what is wrong there."""
@@ -67,210 +66,6 @@ class SpaceError(ValueError):
         self.rest = rest
         """The space with null in the place of what is not well formed, so that the rest can be checked too."""
         super().__init__("; ".join(f"{'.'.join(map(str, path))}: {message}" for path, message in faults))
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatDistribution:
-    """A float in [low, high]: uniform, uniform in the logarithm (`log`), or on a grid from `low` (`step`)."""
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-    def suggest(self, suggester: Suggester, name: str) -> float:
-        return suggester.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
-
-    def to_raw(self) -> dict[str, Any]:
-        raw: dict[str, Any] = {"float": [self.low, self.high]}
-        return raw | ({"log": True} if self.log else {}) | ({} if self.step is None else {"step": self.step})
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntDistribution:
-    """An integer in [low, high]: uniform, uniform in the logarithm (`log`), or every `step` from `low`."""
-
-    low: int
-    high: int
-    log: bool = False
-    step: int = 1
-
-    def suggest(self, suggester: Suggester, name: str) -> int:
-        return suggester.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
-
-    def to_raw(self) -> dict[str, Any]:
-        raw: dict[str, Any] = {"int": [self.low, self.high]}
-        return raw | ({"log": True} if self.log else {}) | ({} if self.step == 1 else {"step": self.step})
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChoiceDistribution:
-    """One of several values, or of several branches that may hold distributions of their own."""
-
-    options: tuple[Node, ...]
-    labels: tuple[Scalar, ...] = field(init=False)
-    """What the sampler sees: the value itself, a branch's `name`, or a short form of it."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", _labels(self.options))
-
-    def suggest(self, suggester: Suggester, name: str) -> int:
-        """Index of the option chosen."""
-        label = suggester.suggest_categorical(name, self.labels)
-        return next(i for i, known in enumerate(self.labels) if known == label and type(known) is type(label))
-
-    def to_raw(self) -> dict[str, Any]:
-        return {"choice": [_to_raw(option) for option in self.options]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RepeatDistribution:
-    """A list of `low` to `high` items, each drawn for itself."""
-
-    low: int
-    high: int
-    of: Node
-
-    def to_raw(self) -> dict[str, Any]:
-        count = self.low if self.low == self.high else {"min": self.low, "max": self.high}
-        return {"repeat": count, "of": _to_raw(self.of)}
-
-
-Distribution: TypeAlias = FloatDistribution | IntDistribution | ChoiceDistribution | RepeatDistribution
-Node: TypeAlias = "Scalar | Distribution | dict[str, Node] | list[Node]"
-
-_ALLOWED_KEYS = {
-    "float": {"float", "log", "step"},
-    "int": {"int", "log", "step"},
-    "choice": {"choice"},
-    "repeat": {"repeat", "of"},
-}
-
-
-def _to_raw(node: Node) -> Any:
-    if isinstance(node, FloatDistribution | IntDistribution | ChoiceDistribution | RepeatDistribution):
-        return node.to_raw()
-    if isinstance(node, dict):
-        return {key: _to_raw(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_to_raw(value) for value in node]
-    return node
-
-
-def _labels(options: Sequence[Node]) -> tuple[Scalar, ...]:
-    labels: list[Scalar] = []
-    for option in options:
-        if isinstance(option, dict) and isinstance(option.get("name"), str):
-            label: Scalar = option["name"]  # type: ignore[assignment]  # narrowed by isinstance above
-        elif option is None or isinstance(option, bool | int | float | str):
-            label = option
-        else:
-            label = json.dumps(_to_raw(option), separators=(", ", ": "))[:60]
-        labels.append(label)
-    seen: dict[tuple[type, Scalar], int] = {}
-    for i, label in enumerate(labels):
-        n = seen[type(label), label] = seen.get((type(label), label), 0) + 1
-        if n > 1:
-            labels[i] = f"{label}#{n}"
-    return tuple(labels)
-
-
-class _Parser:
-    """Turns raw data into nodes, collecting every fault."""
-
-    def __init__(self) -> None:
-        self.faults: list[tuple[Path, str]] = []
-
-    def fault(self, path: Path, message: str) -> None:
-        self.faults.append((path, message))
-
-    def parse(self, raw: Any, path: Path) -> Node:
-        if isinstance(raw, FloatDistribution | IntDistribution | ChoiceDistribution | RepeatDistribution):
-            return raw
-        if isinstance(raw, Mapping):
-            kinds = [key for key in _ALLOWED_KEYS if key in raw]
-            if kinds:
-                return self.parse_distribution(raw, path, kinds)
-            return {str(key): self.parse(value, (*path, str(key))) for key, value in raw.items()}
-        if isinstance(raw, list | tuple):
-            return [self.parse(value, (*path, i)) for i, value in enumerate(raw)]
-        if raw is None or isinstance(raw, bool | int | float | str):
-            return raw
-        self.fault(path, f"given {raw!r}; allowed: a value, a list, a mapping or a distribution")
-        return None
-
-    def parse_distribution(self, raw: Mapping[str, Any], path: Path, kinds: list[str]) -> Node:
-        if len(kinds) > 1:
-            self.fault(path, f"given {' and '.join(kinds)} in one place; allowed: one distribution")
-            return None
-        kind = kinds[0]
-        for key in raw:
-            if key not in _ALLOWED_KEYS[kind]:
-                allowed = ", ".join(sorted(_ALLOWED_KEYS[kind]))
-                self.fault((*path, key), f"given {key!r} in a {kind} distribution; allowed: {allowed}")
-        if kind == "choice":
-            return self.parse_choice(raw, path)
-        if kind == "repeat":
-            return self.parse_repeat(raw, path)
-        return self.parse_range(raw, path, kind)
-
-    def parse_choice(self, raw: Mapping[str, Any], path: Path) -> Node:
-        options = raw["choice"]
-        if not isinstance(options, list | tuple) or not options:
-            self.fault((*path, "choice"), f"given {options!r}; allowed: a list with at least one option")
-            return None
-        return ChoiceDistribution(
-            options=tuple(self.parse(option, (*path, "choice", i)) for i, option in enumerate(options))
-        )
-
-    def parse_repeat(self, raw: Mapping[str, Any], path: Path) -> Node:
-        count = raw["repeat"]
-        if isinstance(count, Mapping) and set(count) == {"min", "max"}:
-            low, high = count["min"], count["max"]
-        else:
-            low = high = count
-        if not (_is_int(low) and _is_int(high) and 0 <= low <= high <= 1000):
-            self.fault(
-                (*path, "repeat"), f"given {count!r}; allowed: a count, or {{min: m, max: n}} with m <= n <= 1000"
-            )
-            return None
-        if "of" not in raw:
-            self.fault(path, "`of` is missing; allowed: {repeat: ..., of: <what is repeated>}")
-            return None
-        return RepeatDistribution(low=low, high=high, of=self.parse(raw["of"], (*path, "of")))
-
-    def parse_range(self, raw: Mapping[str, Any], path: Path, kind: str) -> Node:
-        bounds, log, step = raw[kind], raw.get("log", False), raw.get("step")
-        is_number = _is_int if kind == "int" else _is_number
-        what = "integers" if kind == "int" else "numbers"
-        if not (isinstance(bounds, list | tuple) and len(bounds) == 2 and all(is_number(b) for b in bounds)):
-            self.fault((*path, kind), f"given {bounds!r}; allowed: [low, high], two {what}")
-            return None
-        low, high = bounds
-        before = len(self.faults)
-        if low > high:
-            self.fault((*path, kind), f"given low {low} above high {high}; allowed: [low, high] with low <= high")
-        if not isinstance(log, bool):
-            self.fault((*path, "log"), f"given {log!r}; allowed: true or false")
-        elif log and low <= 0:
-            self.fault((*path, kind), f"given low {low} with log: true; allowed: low above 0")
-        if step is not None and not (is_number(step) and step > 0):
-            self.fault((*path, "step"), f"given {step!r}; allowed: one of the {what} above 0")
-        elif log is True and step is not None:
-            self.fault((*path, "step"), "given step and log: true together; allowed: one of them")
-        if len(self.faults) > before:
-            return None
-        if kind == "int":
-            return IntDistribution(low=low, high=high, log=log, step=1 if step is None else step)
-        return FloatDistribution(low=float(low), high=float(high), log=log, step=None if step is None else float(step))
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,10 +93,11 @@ class Space:
         Raises:
             SpaceError: Some distributions are not well formed; it lists all of them.
         """
-        parser = _Parser()
+        parser = SpaceParser()
         root = parser.parse(raw, ())
         if not isinstance(root, dict):
-            parser.fault((), "allowed: a mapping with data, model and training")
+            if not parser.faults:
+                parser.fault((), f"given {show(raw)}; allowed: a mapping with data, model and training")
             raise SpaceError(parser.faults)
         space = cls(root=root)
         if parser.faults:
@@ -321,7 +117,7 @@ class Space:
 
     def to_raw(self) -> dict[str, Any]:
         """The tree as plain data, in the form of a study file."""
-        return {key: _to_raw(value) for key, value in self.root.items()}
+        return {key: to_raw(value) for key, value in self.root.items()}
 
     def draw(self, suggester: Suggester) -> Draw:
         """Draw one configuration."""
@@ -336,16 +132,39 @@ class Space:
         """
         return self._walk(lambda name, options: options if vary(name) else options[:1], ends_only=True)
 
+    def random_corners(self, vary: Callable[[str], bool], seed: int = 0) -> Iterator[Draw]:
+        """Corners as of `corners`, drawn at random, without end."""
+        rng = random.Random(seed)
+        while True:
+            yield self.draw(EndsSuggester(lambda name, options: rng.choice(options) if vary(name) else options[0]))
+
+    def neighbours(self, corner: Draw) -> Iterator[tuple[str, Draw]]:
+        """The corners that differ from one in a single parameter (and what hangs on it), with that parameter's name."""
+        for name in corner.params:
+            index, n_options = 0, 1
+            while index < n_options:
+
+                def choose(other: str, options: Sequence[Any], name: str = name, index: int = index) -> Any:
+                    nonlocal n_options
+                    if other == name:
+                        n_options = len(options)
+                        return options[index]
+                    return corner.params.get(other, options[0])
+
+                yield name, self.draw(EndsSuggester(choose))
+                index += 1
+
     def grid(self) -> Iterator[Draw]:
         """Every point of a finite space, in the order of the tree."""
         assert self.n_grid_points is not None
         return self._walk(lambda name, options: options, ends_only=False)
 
     def _walk(self, admit: Callable[[str, Sequence[Any]], Sequence[Any]], *, ends_only: bool) -> Iterator[Draw]:
-        odometer = _Odometer(admit, ends_only=ends_only)
+        odometer = Odometer(admit)
+        suggester = EndsSuggester(odometer.choose) if ends_only else PointsSuggester(odometer.choose)
         while True:
             odometer.position = 0
-            yield self.draw(odometer)
+            yield self.draw(suggester)
             if not odometer.advance():
                 return
 
@@ -353,6 +172,15 @@ class Space:
     def n_grid_points(self) -> int | None:
         """Number of points of a finite space; None where a float has no step."""
         return _count_points(self.root)
+
+    @cached_property
+    def continuous(self) -> tuple[str, ...]:
+        """Names of the parameters that make a space infinite."""
+        return tuple(
+            name
+            for name, node in self.distributions.items()
+            if _count_points(node) is None and isinstance(node, FloatDistribution)
+        )
 
     @cached_property
     def distributions(self) -> dict[str, Distribution]:
@@ -363,20 +191,17 @@ class Space:
 
     def upper_bound(self, path: str) -> int | float | None:
         """The largest number that the leaf at a path such as `training.epochs` can have; None if not a number."""
-        node: Node = self.root
-        for key in path.split("."):
-            if not isinstance(node, dict) or key not in node:
-                return None
-            node = node[key]
-        return _largest(node)
+        return _largest(self.root, path.split("."))
 
 
-def _largest(node: Node) -> int | float | None:
+def _largest(node: Node, path: Sequence[str]) -> int | float | None:
+    if isinstance(node, ChoiceDistribution):
+        numbers = [n for n in (_largest(option, path) for option in node.options) if n is not None]
+        return max(numbers, default=None)
+    if path:
+        return _largest(node[path[0]], path[1:]) if isinstance(node, dict) and path[0] in node else None
     if isinstance(node, FloatDistribution | IntDistribution):
         return node.high
-    if isinstance(node, ChoiceDistribution):
-        numbers = [n for n in map(_largest, node.options) if n is not None]
-        return max(numbers) if len(numbers) == len(node.options) else None
     return node if isinstance(node, int | float) and not isinstance(node, bool) else None
 
 
@@ -422,15 +247,10 @@ def _count_points(node: Node) -> int | None:
     if isinstance(node, FloatDistribution):
         if node.low == node.high:
             return 1
-        return None if node.step is None else len(_float_steps(node.low, node.high, node.step))
+        return None if node.step is None else len(float_steps(node.low, node.high, node.step))
     if isinstance(node, IntDistribution):
         return len(range(node.low, node.high + 1, node.step))
     return 1
-
-
-def _float_steps(low: float, high: float, step: float) -> list[float]:
-    # Tolerance: 0.0 to 0.3 by 0.1 has four points although 3 * 0.1 > 0.3 in binary.
-    return [low + i * step for i in range(math.floor((high - low) / step + 1e-9) + 1)]
 
 
 class _Drawing:
@@ -463,70 +283,3 @@ class _Drawing:
             self.params[name] = value
             return value
         return node
-
-
-class RandomSuggester:
-    """Independent random draws from a seed, for previews and tests."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        if step is not None:
-            return self._random.choice(_float_steps(low, high, step))
-        if log:
-            return min(max(math.exp(self._random.uniform(math.log(low), math.log(high))), low), high)
-        return self._random.uniform(low, high)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        if log:
-            exponent = self._random.uniform(math.log(low - 0.5), math.log(high + 0.5))
-            return min(max(round(math.exp(exponent)), low), high)
-        return self._random.choice(range(low, high + 1, step))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
-        return self._random.choice(choices)
-
-
-class _Odometer:
-    """A suggester that counts through all combinations of the options it meets, the last one fastest."""
-
-    def __init__(self, admit: Callable[[str, Sequence[Any]], Sequence[Any]], *, ends_only: bool) -> None:
-        self.position = 0
-        self._admit = admit
-        self._ends_only = ends_only
-        self._digits: list[list[int]] = []  # [index, count] of each decision taken so far
-
-    def _next(self, name: str, options: Sequence[Any]) -> Any:
-        admitted = self._admit(name, options)
-        if self.position == len(self._digits):
-            self._digits.append([0, len(admitted)])
-        index = self._digits[self.position][0]
-        self.position += 1
-        return admitted[index]
-
-    def advance(self) -> bool:
-        """Go to the next combination; False after the last one."""
-        while self._digits:
-            self._digits[-1][0] += 1
-            if self._digits[-1][0] < self._digits[-1][1]:
-                return True
-            self._digits.pop()
-        return False
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        if self._ends_only or step is None:
-            return float(self._next(name, [low] if low == high else [low, high]))
-        return float(self._next(name, _float_steps(low, high, step)))
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        values = range(low, high + 1, step)
-        return int(self._next(name, sorted({values[0], values[-1]}) if self._ends_only else values))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
-        value: Scalar = self._next(name, choices)
-        return value

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from sweeper.study.config import Config, MetricName, default_direction, named
+from sweeper.study.config import Config, FieldError, MetricName, default_direction, named
 from sweeper.study.space import Space
+from sweeper.study.words import show
 
 __all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName", "check_name"]
 
@@ -17,9 +18,9 @@ NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 
 def check_name(name: str) -> str:
     """A name that is safe as a file name, in a URL and on a command line."""
-    if not re.match(NAME_PATTERN, name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise ValueError(
-            f"given {name!r}; allowed: 1 to 128 letters, digits, `_`, `.` and `-`, the first a letter, digit or `_`"
+            f"given {show(name)}; allowed: 1 to 128 letters, digits, `_`, `.` and `-`, the first a letter, digit or `_`"
         )
     return name
 
@@ -256,8 +257,10 @@ class Study(Config):
     @model_validator(mode="after")
     def _check(self) -> Study:
         if self.sampler.name == "grid" and self.trial.n_grid_points is None:
-            raise ValueError(
-                "the grid sampler needs a finite space; give each float distribution a `step`, or a `choice` instead"
+            continuous = ", ".join(f"trial.{name}" for name in self.trial.continuous)
+            raise FieldError(
+                f"given grid with a continuous float in {continuous}; allowed: with a `step`, or a `choice` instead",
+                "sampler",
             )
         return self
 

@@ -21,7 +21,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from sweeper.errors import Fault, StudyFileError
-from sweeper.study.space import Path
+from sweeper.study.parse import Path
+from sweeper.study.words import show
 
 __all__ = ["Document", "parse_scalar", "parse_yaml"]
 
@@ -35,8 +36,8 @@ _TAGS: dict[type[Node], set[str]] = {
     SequenceNode: {_PREFIX + "seq"},
     MappingNode: {_PREFIX + "map"},
 }
-_STRINGS = {_PREFIX + "timestamp", _PREFIX + "value"}
-"""Plain scalars with a meaning in YAML 1.1 that are strings in 1.2: `2024-05-01` and `=`."""
+_STRINGS = {_PREFIX + name for name in ("timestamp", "value", "merge")}
+"""Plain scalars with a meaning in YAML 1.1 that are strings in 1.2: `2024-05-01`, `=`, `<<`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ def parse_yaml(text: str, source: str) -> Document:
         raise _error(source, None, f"given {n_bytes} bytes; allowed: at most {MAX_BYTES}")
     yaml = YAML(typ="safe", pure=True)
     try:
-        _check_depth(yaml, text, source)
+        _check_depth(text, source)
         node = yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -70,7 +71,7 @@ def parse_yaml(text: str, source: str) -> Document:
         raise _error(source, mark.line + 1 if mark else None, f"not valid YAML: {problem}") from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        problem = f"the character {error.character!r} is not allowed"
+        problem = f"the character U+{error.character:04X} is not allowed"
         raise _error(source, line, f"not valid YAML: {problem}") from error
     except (YAMLError, ValueError) as error:
         raise _error(source, None, f"not valid YAML: {' '.join(str(error).split())}") from error
@@ -98,10 +99,10 @@ def _too_deep(source: str, line: int) -> StudyFileError:
     return _error(source, line, f"nested too deeply; allowed: at most {MAX_DEPTH} levels")
 
 
-def _check_depth(yaml: YAML, text: str, source: str) -> None:
+def _check_depth(text: str, source: str) -> None:
     """Refuse deep nesting before the composer, which recurses, sees it."""
     depth = 0
-    for event in yaml.parse(text):
+    for event in YAML(typ="safe", pure=True).parse(text):
         if isinstance(event, MappingStartEvent | SequenceStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -145,8 +146,7 @@ class _Reader:
             return self._constructor.construct_object(node)
         except (ValueError, LookupError):  # `!!int x`, or a number of thousands of digits
             kind = str(node.tag).removeprefix(_PREFIX)
-            given = node.value if len(node.value) <= 40 else f"{node.value[:37]}..."
-            self.faults.append((path, line, f"given {given!r}, which is no {kind}"))
+            self.faults.append((path, line, f"given {show(node.value)}; allowed: what can be read as {kind}"))
             return None
 
     def _read_mapping(self, node: MappingNode, path: Path, depth: int) -> dict[str, Any]:

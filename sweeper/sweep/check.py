@@ -6,19 +6,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path as FilePath
 
 from sweeper.data.catalog import class_names, input_shape
-from sweeper.errors import Fault, StudyFileError
 from sweeper.models.check import model_fault
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import DataConfig, TrialConfig
 from sweeper.study.load import CheckedStudy, load_study
-from sweeper.study.space import Path
+from sweeper.study.parse import Path
+from sweeper.study.study import Study
+from sweeper.study.words import nearest, show
 
-__all__ = ["check_study", "model_fits_pictures", "weights_fit_classes"]
+__all__ = ["check_study", "metric_fits_classes", "model_fits_pictures", "objective_fits_classes", "weights_fit_classes"]
 
 
 def model_fits_pictures(config: TrialConfig) -> Iterable[tuple[Path, str]]:
     """A check: layers that would shrink a picture to nothing."""
     shape = input_shape(config.data)
-    fault = None if shape is None else model_fault(config.model, shape)
+    fault = None if shape is None else model_fault(config.model, shape, batch_size=config.training.batch_size)
     if fault is not None:
         yield ("model",), fault
 
@@ -33,18 +34,39 @@ def weights_fit_classes(config: TrialConfig) -> Iterable[tuple[Path, str]]:
         )
 
 
+def metric_fits_classes(config: TrialConfig) -> Iterable[tuple[Path, str]]:
+    """A check: early stopping that watches a class that there is."""
+    if config.training.early_stopping is not None:
+        fault = _class_fault(config.training.early_stopping.metric, config.data)
+        if fault is not None:
+            yield ("training", "early_stopping", "metric"), fault
+
+
+def objective_fits_classes(study: Study) -> Iterable[tuple[Path, str]]:
+    """A check: an objective on a class that there is."""
+    first = TrialConfig.model_validate(next(study.trial.corners(lambda name: False)).tree)
+    fault = _class_fault(study.objective.metric, first.data)
+    if fault is not None:
+        yield ("objective", "metric"), fault
+
+
+def _class_fault(metric: str, data: DataConfig) -> str | None:
+    _, _, name = metric.partition("/accuracy/")
+    names = class_names(data) if name else None
+    if names is None or name in names:
+        return None
+    return f"given {show(metric)}{nearest(name, names) or ';'} allowed classes: {', '.join(names)}"
+
+
 def check_study(path: FilePath, overrides: Sequence[str] = ()) -> CheckedStudy:
     """Read a study file and check it in full.
 
     Raises:
         StudyFileError: With every fault found.
     """
-    checked = load_study(path, overrides=overrides, checks=(model_fits_pictures, weights_fit_classes))
-    metric = checked.study.objective.metric
-    first = TrialConfig.model_validate(next(checked.study.trial.corners(lambda name: False)).tree)
-    names = class_names(first.data)
-    _, _, class_name = metric.partition("/accuracy/")
-    if class_name and names is not None and class_name not in names:
-        message = f"given {metric!r}; allowed classes: {', '.join(names)}"
-        raise StudyFileError([Fault(source=str(path), line=None, field="objective.metric", message=message)])
-    return checked
+    return load_study(
+        path,
+        overrides=overrides,
+        checks=(model_fits_pictures, weights_fit_classes, metric_fits_classes),
+        study_checks=(objective_fits_classes,),
+    )

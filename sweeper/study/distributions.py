@@ -1,0 +1,157 @@
+"""The distributions that may stand in the place of a value, and how a value is drawn from each."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+__all__ = [
+    "DISTRIBUTIONS",
+    "ChoiceDistribution",
+    "Distribution",
+    "FloatDistribution",
+    "IntDistribution",
+    "Node",
+    "RepeatDistribution",
+    "Scalar",
+    "Suggester",
+    "float_steps",
+    "labels_of",
+    "to_raw",
+]
+
+Scalar: TypeAlias = bool | int | float | str | None
+
+
+class Suggester(Protocol):
+    """Gives a value for a parameter. Optuna's `Trial` is one."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """A float in [low, high], both included."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """An integer in [low, high], both included."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        """One of `choices`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatDistribution:
+    """A float in [low, high]: uniform, uniform in the logarithm (`log`), or on a grid from `low` (`step`)."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    def suggest(self, suggester: Suggester, name: str) -> float:
+        # Up to the last step: Optuna warns of a range that steps do not divide.
+        high = self.high if self.step is None else float_steps(self.low, self.high, self.step)[-1]
+        return suggester.suggest_float(name, self.low, high, step=self.step, log=self.log)
+
+    def to_raw(self) -> dict[str, Any]:
+        raw: dict[str, Any] = {"float": [self.low, self.high]}
+        return raw | ({"log": True} if self.log else {}) | ({} if self.step is None else {"step": self.step})
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntDistribution:
+    """An integer in [low, high]: uniform, uniform in the logarithm (`log`), or every `step` from `low`."""
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+
+    def suggest(self, suggester: Suggester, name: str) -> int:
+        high = range(self.low, self.high + 1, self.step)[-1]
+        return suggester.suggest_int(name, self.low, high, step=self.step, log=self.log)
+
+    def to_raw(self) -> dict[str, Any]:
+        raw: dict[str, Any] = {"int": [self.low, self.high]}
+        return raw | ({"log": True} if self.log else {}) | ({} if self.step == 1 else {"step": self.step})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceDistribution:
+    """One of several values, or of several branches that may hold distributions of their own."""
+
+    options: tuple[Node, ...]
+    labels: tuple[Scalar, ...] = field(init=False)
+    """What the sampler sees: the value itself, a branch's `name`, or a short form of it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", labels_of(self.options))
+
+    def suggest(self, suggester: Suggester, name: str) -> int:
+        """Index of the option chosen."""
+        return self.labels.index(suggester.suggest_categorical(name, self.labels))
+
+    def to_raw(self) -> dict[str, Any]:
+        return {"choice": [to_raw(option) for option in self.options]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatDistribution:
+    """A list of `low` to `high` items, each drawn for itself."""
+
+    low: int
+    high: int
+    of: Node
+
+    def to_raw(self) -> dict[str, Any]:
+        count = self.low if self.low == self.high else {"min": self.low, "max": self.high}
+        return {"repeat": count, "of": to_raw(self.of)}
+
+
+Distribution: TypeAlias = FloatDistribution | IntDistribution | ChoiceDistribution | RepeatDistribution
+Node: TypeAlias = "Scalar | Distribution | dict[str, Node] | list[Node]"
+
+DISTRIBUTIONS = {
+    "float": {"float", "log", "step"},
+    "int": {"int", "log", "step"},
+    "choice": {"choice"},
+    "repeat": {"repeat", "of"},
+}
+"""The keys of each distribution."""
+
+
+def to_raw(node: Node) -> Any:
+    if isinstance(node, FloatDistribution | IntDistribution | ChoiceDistribution | RepeatDistribution):
+        return node.to_raw()
+    if isinstance(node, dict):
+        return {key: to_raw(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [to_raw(value) for value in node]
+    return node
+
+
+def labels_of(options: Sequence[Node]) -> tuple[Scalar, ...]:
+    """What a sampler sees of the options of a choice: each its own."""
+    labels: list[Scalar] = []
+    for option in options:
+        if isinstance(option, dict) and isinstance(option.get("name"), str):
+            label: Scalar = option["name"]  # type: ignore[assignment]  # narrowed by isinstance above
+        elif option is None or isinstance(option, bool | int | float | str):
+            label = option
+        else:
+            label = json.dumps(to_raw(option), separators=(", ", ": "))[:60]
+        labels.append(label)
+    # Optuna holds 1, 1.0 and true for equal, so that labels must differ by more than their type.
+    for i, label in enumerate(labels):
+        n = 1
+        while labels[i] in labels[:i]:
+            n += 1
+            labels[i] = f"{label}#{n}"
+    return tuple(labels)
+
+
+def float_steps(low: float, high: float, step: float) -> list[float]:
+    # Tolerance: 0.0 to 0.3 by 0.1 has four points although 3 * 0.1 > 0.3 in binary.
+    return [min(low + i * step, high) for i in range(math.floor((high - low) / step + 1e-9) + 1)]

@@ -1,0 +1,95 @@
+"""Suggesters beside Optuna's `Trial`: draws at random, and walks over every corner or grid point of a space."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sweeper.study.distributions import Scalar, float_steps
+
+__all__ = ["EndsSuggester", "Odometer", "PointsSuggester", "RandomSuggester"]
+
+
+class RandomSuggester:
+    """Independent random draws from a seed, for previews and tests."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if step is not None:
+            return self._random.choice(float_steps(low, high, step))
+        if log:
+            return min(max(math.exp(self._random.uniform(math.log(low), math.log(high))), low), high)
+        return self._random.uniform(low, high)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        if log:
+            exponent = self._random.uniform(math.log(low - 0.5), math.log(high + 0.5))
+            return min(max(round(math.exp(exponent)), low), high)
+        return self._random.choice(range(low, high + 1, step))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        return self._random.choice(choices)
+
+
+class EndsSuggester:
+    """A suggester that lets a function choose among the ends of each range and all choices."""
+
+    def __init__(self, choose: Callable[[str, Sequence[Any]], Any]) -> None:
+        self._choose = choose
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return float(self._choose(name, [low] if low == high else [low, high]))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self._choose(name, [low] if low == high else [low, high]))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        value: Scalar = self._choose(name, choices)
+        return value
+
+
+class PointsSuggester(EndsSuggester):
+    """A suggester that lets a function choose among all points of a finite space."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return float(self._choose(name, [low] if step is None else float_steps(low, high, step)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self._choose(name, range(low, high + 1, step)))
+
+
+class Odometer:
+    """Counts through all combinations of the options it is shown, the last one fastest."""
+
+    def __init__(self, admit: Callable[[str, Sequence[Any]], Sequence[Any]]) -> None:
+        self.position = 0
+        self._admit = admit
+        self._digits: list[list[int]] = []  # [index, count] of each decision taken so far
+
+    def choose(self, name: str, options: Sequence[Any]) -> Any:
+        """The option that the combination has here."""
+        admitted = self._admit(name, options)
+        if self.position == len(self._digits):
+            self._digits.append([0, len(admitted)])
+        index = self._digits[self.position][0]
+        self.position += 1
+        return admitted[index]
+
+    def advance(self) -> bool:
+        """Go to the next combination; False after the last one."""
+        while self._digits:
+            self._digits[-1][0] += 1
+            if self._digits[-1][0] < self._digits[-1][1]:
+                return True
+            self._digits.pop()
+        return False
