@@ -5,10 +5,11 @@ Only the driver, which owns the study, makes one of these.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -26,6 +27,8 @@ __all__ = ["Optimizer", "Proposal"]
 SEED_OFFSET_ATTR = "sweeper.seed_offset"
 REPLICATE_OF_ATTR = "sweeper.replicate_of"
 REASON_ATTR = "sweeper.reason"
+REASONS_OF_THE_CONFIGURATION = ("diverged", "infeasible")
+"""Failures that another trial of such parameters would meet again, and that the sampler should learn from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +68,10 @@ class Optimizer:
         memory_id = memory.create_new_study(store.storage.get_study_directions(study_id), name)
         for key, attr in store.storage.get_study_system_attrs(study_id).items():
             memory.set_study_system_attr(memory_id, key, attr)
+        self._failed: set[int] = set()
+        """Trials that failed by their configuration: FAIL for all the world, pruned for the sampler in memory."""
         for trial in trials:
-            memory.create_new_trial(memory_id, template_trial=trial)
+            memory.create_new_trial(memory_id, template_trial=self._as_learnt(trial))
         self._memory = memory
         max_epochs = self.study.trial.upper_bound("training.epochs")
         with warnings.catch_warnings():
@@ -94,7 +99,20 @@ class Optimizer:
 
     def trials(self) -> list[TrialRecord]:
         """All trials."""
-        return [record_of(trial) for trial in self._frozen()]
+        records = [record_of(trial) for trial in self._frozen()]
+        return [replace(r, state="FAIL", value=None) if r.number in self._failed else r for r in records]
+
+    def _as_learnt(self, trial: FrozenTrial) -> FrozenTrial:
+        """How the sampler sees a stored trial. Optuna's samplers forget failed trials, and would draw a learning rate
+        that diverges, or a model that fits no memory, again and again; of pruned ones without a value they learn that
+        all others were better.
+        """
+        if trial.state != TrialState.FAIL or trial.user_attrs.get(REASON_ATTR) not in REASONS_OF_THE_CONFIGURATION:
+            return trial
+        self._failed.add(trial.number)
+        learnt = copy.copy(trial)
+        learnt.state, learnt.values, learnt.intermediate_values = TrialState.PRUNED, None, {}
+        return learnt
 
     def _frozen(self) -> list[FrozenTrial]:
         return self._optuna.get_trials(deepcopy=False)
@@ -170,7 +188,11 @@ class Optimizer:
             self._memory.set_trial_user_attr(frozen._trial_id, REASON_ATTR, reason)
         assert state != "COMPLETE" or (value is not None and math.isfinite(value))
         self._optuna.tell(number, value if state == "COMPLETE" else None, state=TrialState[state])
-        self._mirror.update_trial(self._trial(number))
+        told = self._trial(number)
+        self._mirror.update_trial(told)
+        learnt = self._as_learnt(told)
+        if learnt is not told:
+            self._memory._set_trial(learnt._trial_id, learnt)
 
     def requeue(self, number: int) -> None:
         """Put a RUNNING trial back, to be asked for again with the parameters that it has."""
