@@ -39,101 +39,101 @@ _DISTRIBUTIONS: dict[str, Any] = {
 }
 
 
+_COUNT = {"type": "integer", "minimum": 0, "maximum": 1000}
+_REPEAT = {
+    "anyOf": [
+        _COUNT,
+        {
+            "type": "object",
+            "properties": {"min": _COUNT, "max": _COUNT},
+            "required": ["min", "max"],
+            "additionalProperties": False,
+        },
+    ]
+}
+_ABOUT = ("title", "description", "default")
+
+
 def study_schema() -> dict[str, Any]:
     """The schema, draft 2020-12."""
-    study = TypeAdapter(Study).json_schema(mode="validation", ref_template="#/$defs/{model}")
-    trial = TypeAdapter(TrialConfig).json_schema(mode="validation", ref_template="#/$defs/{model}")
-    definitions = trial.pop("$defs")
-    definitions["TrialConfig"] = trial
-    for definition in definitions.values():
-        for name, field in definition.get("properties", {}).items():
-            if "const" not in field:  # a name that tells branches apart
-                definition["properties"][name] = _or_distribution(field)
-    study_definitions = study.pop("$defs", {})
-    for definition in (study, *study_definitions.values()):
-        for name, field in definition.get("properties", {}).items():
-            definition["properties"][name] = _with_bare_names(field)
-    study["properties"]["trial"] = {
-        "$ref": "#/$defs/TrialConfig",
-        "description": study["properties"]["trial"].get("description", ""),
-    }
+    trial = TypeAdapter(TrialConfig).json_schema(mode="validation")
+    definitions: dict[str, Any] = {**_DISTRIBUTIONS, **trial.pop("$defs"), "TrialConfig": trial}
+    for name, model in definitions.items():
+        if name not in _DISTRIBUTIONS:
+            for field, schema in model.get("properties", {}).items():
+                if "const" not in schema:  # a name that tells branches apart
+                    model["properties"][field] = _or_distribution(schema, f"#/$defs/{name}/properties/{field}")
+    study = TypeAdapter(Study).json_schema(mode="validation")
+    for name, model in study.pop("$defs").items():
+        definitions[name] = _with_bare_names(model)
+    study = _with_bare_names(study)
+    study["properties"]["trial"] |= {"$ref": "#/$defs/TrialConfig"}
+    del study["properties"]["trial"]["type"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **study,
         "title": "sweeper study",
-        **{key: value for key, value in study.items() if key != "title"},
-        "$defs": dict(sorted({**definitions, **study_definitions, **_DISTRIBUTIONS}.items())),
+        "$defs": dict(sorted(definitions.items())),
     }
 
 
-def _or_distribution(field: dict[str, Any]) -> dict[str, Any]:
-    """A field's schema, with distributions of such values allowed too."""
-    about: dict[str, Any] = {key: field[key] for key in ("description", "default", "title") if key in field}
-    plain = _with_bare_names({key: value for key, value in field.items() if key not in about})
-    repeat = _repeat(plain)
-    if plain.get("type") == "array" and "items" in plain:
-        plain = {**plain, "items": _or_distribution(plain["items"])}
-    options = [plain]
-    types = set(_types(plain))
+def _or_distribution(schema: dict[str, Any], pointer: str) -> dict[str, Any]:
+    """What `schema` allows, or a distribution of it.
+
+    Args:
+        schema: Of plain values.
+        pointer: Where the result will stand. It refers to itself, since options of a choice may be distributions too.
+    """
+    about = {key: schema[key] for key in _ABOUT if key in schema}
+    plain = _with_bare_names({key: value for key, value in schema.items() if key not in _ABOUT})
+    options: list[dict[str, Any]] = [plain]
+    types = {option.get("type") for option in plain.get("anyOf", [plain])}
     if "number" in types:
         options.append({"$ref": "#/$defs/FloatDistribution"})
     if types & {"number", "integer"}:
         options.append({"$ref": "#/$defs/IntDistribution"})
-    option = {"anyOf": [plain, *options[1:]]} if len(options) > 1 else plain
+    for i, option in enumerate(plain.get("anyOf", [plain])):
+        if option.get("type") == "array":
+            place = f"{pointer}/anyOf/0/anyOf/{i}" if "anyOf" in plain else f"{pointer}/anyOf/0"
+            item = _replace_items(option, place)
+            options.append(
+                {
+                    "description": "A list of so many items, each drawn for itself.",
+                    "type": "object",
+                    "properties": {"repeat": _REPEAT, "of": {"$ref": item}},
+                    "required": ["repeat", "of"],
+                    "additionalProperties": False,
+                }
+            )
     options.append(
         {
-            "type": "object",
             "description": "One of several values, or of several branches that may hold distributions of their own.",
-            "properties": {"choice": {"type": "array", "minItems": 1, "items": option}},
+            "type": "object",
+            "properties": {"choice": {"type": "array", "minItems": 1, "items": {"$ref": pointer}}},
             "required": ["choice"],
             "additionalProperties": False,
         }
     )
-    if repeat is not None:
-        options.append(repeat)
     return {**about, "anyOf": options}
 
 
-def _with_bare_names(plain: dict[str, Any]) -> dict[str, Any]:
-    """Where one of several named mappings stands, its bare name may stand."""
-    names = plain.get("discriminator", {}).get("mapping")
-    if not names:
-        return plain
-    rest = {key: value for key, value in plain.items() if key not in ("discriminator", "oneOf")}
-    return {**rest, "anyOf": [*plain["oneOf"], {"enum": sorted(names)}]}
+def _replace_items(array: dict[str, Any], pointer: str) -> str:
+    """Allow distributions of the items of an array in place. Returns the pointer to the schema of an item."""
+    if "items" in array:
+        array["items"] = _or_distribution(array["items"], f"{pointer}/items")
+        return f"{pointer}/items"
+    array["prefixItems"] = [
+        _or_distribution(item, f"{pointer}/prefixItems/{i}") for i, item in enumerate(array["prefixItems"])
+    ]
+    return f"{pointer}/prefixItems/0"
 
 
-def _types(schema: dict[str, Any]) -> list[str]:
-    found = [schema["type"]] if isinstance(schema.get("type"), str) else []
-    for key in ("anyOf", "oneOf"):
-        for option in schema.get(key, []):
-            found.extend(_types(option))
-    return found
-
-
-def _repeat(plain: dict[str, Any]) -> dict[str, Any] | None:
-    """The distribution of lists, where `plain` allows lists of any length."""
-    arrays = [s for s in [plain, *plain.get("anyOf", [])] if s.get("type") == "array" and "items" in s]
-    if not arrays:
-        return None
-    item = arrays[0]["items"]
-    count = {"type": "integer", "minimum": 0, "maximum": 1000}
-    return {
-        "type": "object",
-        "description": "A list of so many items, each drawn for itself.",
-        "properties": {
-            "repeat": {
-                "anyOf": [
-                    count,
-                    {
-                        "type": "object",
-                        "properties": {"min": count, "max": count},
-                        "required": ["min", "max"],
-                        "additionalProperties": False,
-                    },
-                ]
-            },
-            "of": _or_distribution(item),
-        },
-        "required": ["repeat", "of"],
-        "additionalProperties": False,
-    }
+def _with_bare_names(schema: Any) -> Any:
+    """Where one of several named mappings stands, its bare name may stand: at any depth of a schema."""
+    if isinstance(schema, list):
+        return [_with_bare_names(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    names = schema.get("discriminator", {}).get("mapping")
+    rest = {key: _with_bare_names(item) for key, item in schema.items() if key not in ("discriminator", "oneOf")}
+    return {**rest, "anyOf": [*schema["oneOf"], {"enum": sorted(names)}]} if names else rest
