@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
 __all__ = [
@@ -18,8 +18,9 @@ __all__ = [
     "RepeatDistribution",
     "Scalar",
     "Suggester",
-    "float_steps",
+    "float_step",
     "labels_of",
+    "n_float_steps",
     "to_raw",
 ]
 
@@ -52,8 +53,10 @@ class FloatDistribution:
 
     def suggest(self, suggester: Suggester, name: str) -> float:
         # Up to the last step: Optuna warns of a range that steps do not divide.
-        high = self.high if self.step is None else float_steps(self.low, self.high, self.step)[-1]
-        return suggester.suggest_float(name, self.low, high, step=self.step, log=self.log)
+        last = self.high
+        if self.step is not None:
+            last = float_step(self.low, self.step, n_float_steps(self.low, self.high, self.step) - 1)
+        return suggester.suggest_float(name, self.low, last, step=self.step, log=self.log)
 
     def to_raw(self) -> dict[str, Any]:
         raw: dict[str, Any] = {"float": [self.low, self.high]}
@@ -70,8 +73,8 @@ class IntDistribution:
     step: int = 1
 
     def suggest(self, suggester: Suggester, name: str) -> int:
-        high = range(self.low, self.high + 1, self.step)[-1]
-        return suggester.suggest_int(name, self.low, high, step=self.step, log=self.log)
+        last = range(self.low, self.high + 1, self.step)[-1]
+        return suggester.suggest_int(name, self.low, last, step=self.step, log=self.log)
 
     def to_raw(self) -> dict[str, Any]:
         raw: dict[str, Any] = {"int": [self.low, self.high]}
@@ -152,6 +155,11 @@ def labels_of(options: Sequence[Node]) -> tuple[Scalar, ...]:
     return tuple(labels)
 
 
-def float_steps(low: float, high: float, step: float) -> list[float]:
-    # Tolerance: 0.0 to 0.3 by 0.1 has four points although 3 * 0.1 > 0.3 in binary.
-    return [min(low + i * step, high) for i in range(math.floor((high - low) / step + 1e-9) + 1)]
+def n_float_steps(low: float, high: float, step: float) -> int:
+    """Number of points of a float with a step. Counted in decimals: 0.0 to 0.3 by 0.1 has four."""
+    return int((Decimal(str(high)) - Decimal(str(low))) // Decimal(str(step))) + 1
+
+
+def float_step(low: float, step: float, index: int) -> float:
+    """One point of a float with a step: 0.3, not 0.1 + 0.1 + 0.1."""
+    return float(Decimal(str(low)) + index * Decimal(str(step)))

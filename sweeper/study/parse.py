@@ -18,6 +18,7 @@ from sweeper.study.words import nearest, show
 
 __all__ = ["Path", "SpaceParser"]
 
+MAX_STEPS = 1_000_000_000
 Path: TypeAlias = tuple[str | int, ...]
 
 
@@ -115,6 +116,8 @@ class SpaceParser:
         if step is not None and not (is_number(step) and step > 0):
             allowed = "an integer above 0" if kind == "int" else "a number above 0"
             self.fault((*path, "step"), f"given {show(step)}; allowed: {allowed}")
+        elif kind == "float" and step is not None and (high - low) / step > MAX_STEPS:
+            self.fault((*path, "step"), f"given {show(step)} from {low} to {high}; allowed: at most {MAX_STEPS} steps")
         elif log is True and step is not None:
             self.fault((*path, "step"), "given step and log: true together; allowed: one of them")
         if len(self.faults) > before:

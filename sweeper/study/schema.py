@@ -60,11 +60,13 @@ def study_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {**_DISTRIBUTIONS, **trial.pop("$defs"), "TrialConfig": trial}
     for name, model in definitions.items():
         if name not in _DISTRIBUTIONS:
-            for field, schema in model.get("properties", {}).items():
-                if "const" not in schema:  # a name that tells branches apart
+            _require_name(model)
+            for field, schema in model["properties"].items():
+                if "const" not in schema:
                     model["properties"][field] = _or_distribution(schema, f"#/$defs/{name}/properties/{field}")
     study = TypeAdapter(Study).json_schema(mode="validation")
     for name, model in study.pop("$defs").items():
+        _require_name(model)
         definitions[name] = _with_bare_names(model)
     study = _with_bare_names(study)
     study["properties"]["trial"] |= {"$ref": "#/$defs/TrialConfig"}
@@ -75,6 +77,13 @@ def study_schema() -> dict[str, Any]:
         "title": "sweeper study",
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+def _require_name(model: dict[str, Any]) -> None:
+    """The name that tells branches apart has a default in Python, but must stand in a file."""
+    if "const" in model["properties"].get("name", {}):
+        model["required"] = ["name", *model.get("required", [])]
+        model["properties"]["name"].pop("default", None)
 
 
 def _or_distribution(schema: dict[str, Any], pointer: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from sweeper.study.distributions import (
     RepeatDistribution,
     Scalar,
     Suggester,
-    float_steps,
+    n_float_steps,
     to_raw,
 )
 from sweeper.study.parse import Path, SpaceParser
@@ -247,7 +247,7 @@ def _count_points(node: Node) -> int | None:
     if isinstance(node, FloatDistribution):
         if node.low == node.high:
             return 1
-        return None if node.step is None else len(float_steps(node.low, node.high, node.step))
+        return None if node.step is None else n_float_steps(node.low, node.high, node.step)
     if isinstance(node, IntDistribution):
         return len(range(node.low, node.high + 1, node.step))
     return 1

@@ -32,7 +32,7 @@ Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Objective(Config):
-    """What a trial is judged by."""
+    """The metric that trials are compared by."""
 
     metric: MetricName = "val/accuracy"
     """`train/` or `val/` with loss, accuracy, accuracy/<class>, balanced_accuracy or auc; or seconds."""

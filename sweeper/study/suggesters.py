@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sweeper.study.distributions import Scalar, float_steps
+from sweeper.study.distributions import Scalar, float_step, n_float_steps
 
 __all__ = ["EndsSuggester", "Odometer", "PointsSuggester", "RandomSuggester"]
 
@@ -22,7 +22,7 @@ class RandomSuggester:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         if step is not None:
-            return self._random.choice(float_steps(low, high, step))
+            return float_step(low, step, self._random.randrange(n_float_steps(low, high, step)))
         if log:
             return min(max(math.exp(self._random.uniform(math.log(low), math.log(high))), low), high)
         return self._random.uniform(low, high)
@@ -62,7 +62,8 @@ class PointsSuggester(EndsSuggester):
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        return float(self._choose(name, [low] if step is None else float_steps(low, high, step)))
+        n_points = 1 if step is None else n_float_steps(low, high, step)
+        return float(self._choose(name, [float_step(low, step or 0.0, i) for i in range(n_points)]))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         return int(self._choose(name, range(low, high + 1, step)))

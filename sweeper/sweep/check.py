@@ -8,12 +8,12 @@ from pathlib import Path as FilePath
 from sweeper.data.catalog import class_names, input_shape
 from sweeper.models.check import model_fault
 from sweeper.study.config import DataConfig, TrialConfig
-from sweeper.study.load import CheckedStudy, load_study
+from sweeper.study.load import Check, CheckedStudy, StudyCheck, load_study
 from sweeper.study.parse import Path
 from sweeper.study.study import Study
 from sweeper.study.words import nearest, show
 
-__all__ = ["check_study", "metric_fits_classes", "model_fits_pictures", "objective_fits_classes", "weights_fit_classes"]
+__all__ = ["CHECKS", "STUDY_CHECKS", "check_study"]
 
 
 def model_fits_pictures(config: TrialConfig) -> Iterable[tuple[Path, str]]:
@@ -58,15 +58,14 @@ def _class_fault(metric: str, data: DataConfig) -> str | None:
     return f"given {show(metric)}{nearest(name, names) or ';'} allowed classes: {', '.join(names)}"
 
 
+CHECKS: tuple[Check, ...] = (model_fits_pictures, weights_fit_classes, metric_fits_classes)
+STUDY_CHECKS: tuple[StudyCheck, ...] = (objective_fits_classes,)
+
+
 def check_study(path: FilePath, overrides: Sequence[str] = ()) -> CheckedStudy:
     """Read a study file and check it in full.
 
     Raises:
         StudyFileError: With every fault found.
     """
-    return load_study(
-        path,
-        overrides=overrides,
-        checks=(model_fits_pictures, weights_fit_classes, metric_fits_classes),
-        study_checks=(objective_fits_classes,),
-    )
+    return load_study(path, overrides=overrides, checks=CHECKS, study_checks=STUDY_CHECKS)
