@@ -44,7 +44,7 @@ class MemoryTracker:
         self.runs: dict[str, MemoryRun] = {}
         self.experiments: dict[str, str] = {}
         self._fault = fault
-        self._seen: set[tuple[str, str, int, int, float]] = set()
+        self._seen: set[tuple[str, str, int, int, str]] = set()
 
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
         self._fault("open_experiment", False)
@@ -80,7 +80,7 @@ class MemoryTracker:
         run = self._run(run_id)
         for row in rows:
             for metric, value in row.values.items():
-                identity = (run_id, metric, row.epoch, row.timestamp_ms, value)
+                identity = (run_id, metric, row.epoch, row.timestamp_ms, repr(value))  # NaN is not equal to itself
                 if identity not in self._seen:
                     self._seen.add(identity)
                     run.rows[(metric, row.epoch, value)] += 1
@@ -99,7 +99,9 @@ class MemoryTracker:
     def set_status(self, run_id: str, status: str, end_time_ms: int | None) -> None:
         self._fault("set_status", False)
         run = self._run(run_id)
-        run.status, run.end_time_ms = status, end_time_ms
+        run.status = status
+        if end_time_ms is not None:
+            run.end_time_ms = end_time_ms
         self._fault("set_status", True)
 
     def delete_run(self, run_id: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 # The recorder retries, and looks first. Set before MLflow is imported, which reads it then.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+# Else the address of each run that ends is printed into what we show.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # Nobody asked for usage data to leave the machine.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -32,7 +34,7 @@ from sweeper.tracking.tracker import RunInfo
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-__all__ = ["KEY_TAG", "MlflowTracker", "reason_of", "translated"]
+__all__ = ["KEY_TAG", "MlflowTracker", "reason_of", "translated", "without_password"]
 
 KEY_TAG = "sweeper.trial"
 MAX_METRICS = 1000
@@ -47,7 +49,12 @@ R = TypeVar("R")
 def reason_of(error: Exception) -> str:
     """What went wrong, in one line and without the password of a URL."""
     lines = str(error).splitlines() or [type(error).__name__]
-    return re.sub(r"(://[^/\s:@]*):[^/\s@]*@", r"\1:***@", lines[0])
+    return without_password(lines[0])
+
+
+def without_password(text: str) -> str:
+    """Text in which URLs have no passwords."""
+    return re.sub(r"(://[^/\s:@]*):[^/\s@]*@", r"\1:***@", text)
 
 
 def translated(call: Callable[P, R]) -> Callable[P, R]:

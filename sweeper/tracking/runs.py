@@ -70,7 +70,7 @@ class TrackedRun:
         return frame.rename_axis(columns=None)
 
     def per_class(self, epoch: int | None = None) -> pd.DataFrame:
-        """Accuracy of each class: a row a class, columns `train` and `val`, fractions.
+        """Accuracy of each class that has pictures: a row a class, columns `train` and `val`, fractions.
 
         Args:
             epoch: Default: the epoch of the trial's best value.
@@ -92,7 +92,9 @@ class TrackedRun:
             }
             for part in ("train", "val")
         }
-        return pd.DataFrame(parts).rename_axis("class")
+        frame = pd.DataFrame(parts)
+        names = (self.artifact_json("data.json") or {}).get("class_names", frame.index)
+        return frame.reindex([name for name in names if name in frame.index]).rename_axis("class")
 
     def confusion(self, part: str = "val") -> pd.DataFrame:
         """Confusion matrix at the best epoch: rows the truth, columns the prediction, counts.

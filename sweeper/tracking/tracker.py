@@ -63,7 +63,7 @@ class Tracker(Protocol):
         """Keep a file under its own name in a folder of the run's artifacts ("" is their root)."""
 
     def set_status(self, run_id: str, status: str, end_time_ms: int | None) -> None:
-        """Set MLflow's status; with an end time the run has ended."""
+        """Set MLflow's status; with an end time the run has ended. An end time can be changed but not taken back."""
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run."""
