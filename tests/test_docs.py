@@ -1,0 +1,345 @@
+"""The documentation: what it says can be done is done, what it says there is is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+from ruamel.yaml import YAML
+
+import sweeper
+from sweeper.cli.main import app
+from sweeper.study.schema import study_schema
+from sweeper.sweep.check import check_study
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.rglob("*.md")])
+RUN = ("README.md", "docs/tutorial.md", "docs/how-to/python.md")
+"""Pages whose commands and Python are run, in this order, in one workspace."""
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
+NOT_RUN = ("git clone", "python3 -m venv", "pip install", "make ", "export ", "mlflow server", ".venv/bin/python docs/")
+"""Beginnings of commands that set up, or that `make` and CI run."""
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(REPOSITORY).as_posix()
+
+
+def _load_yaml(text: str) -> dict[str, Any]:
+    data: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    return data
+
+
+def _load_generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATE = _load_generator()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    line: int
+    needs_data: bool
+    """Marked with `<!-- test: needs SWEEPER_DATA -->`."""
+
+
+def _blocks(page: Path) -> Iterator[Block]:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    start = None
+    for i, line in enumerate(lines):
+        if not line.startswith("```"):
+            continue
+        if start is None:
+            start = i
+            continue
+        yield Block(
+            language=lines[start].removeprefix("```"),
+            text="\n".join(lines[start + 1 : i]) + "\n",
+            line=start + 1,
+            needs_data=start > 0 and lines[start - 1] == "<!-- test: needs SWEEPER_DATA -->",
+        )
+        start = None
+    assert start is None, f"{_name(page)}: a block is not closed"
+
+
+def _commands(block: Block) -> Iterator[tuple[str, list[str]]]:
+    """Each command of a console block with the lines that it is said to print."""
+    command, printed = "", []
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            if command:
+                yield command, printed
+            command, printed = re.sub(r"\s{2,}#.*", "", line[2:]).strip(), []
+        else:
+            printed.append(line)
+    if command:
+        yield command, printed
+
+
+def _all_commands() -> Iterator[Any]:
+    for page in PAGES:
+        for block in _blocks(page):
+            if block.language == "console":
+                for command, _ in _commands(block):
+                    yield pytest.param(command, id=f"{_name(page)}:{block.line}: {command}")
+
+
+# --- running ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs")
+    shutil.copytree(REPOSITORY / "studies", folder / "studies")
+    return folder
+
+
+def _environment(workspace: Path) -> dict[str, str]:
+    environment = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "COLUMNS")}
+    return {**environment, "SWEEPER_CACHE": str(workspace / "cache")}
+
+
+def _run(arguments: list[str], workspace: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=workspace, env=_environment(workspace), capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def _run_ui(workspace: Path) -> str:
+    """`sweeper ui` until it has printed its last line, then Ctrl-C. On free ports, which a README cannot know."""
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(str(probe.getsockname()[1]))
+    command = [sys.executable, "-m", "sweeper", "ui", "--port", ports[0], "--dashboard-port", ports[1]]
+    with subprocess.Popen(
+        command,
+        cwd=workspace,
+        env={**_environment(workspace), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if line.startswith("Ctrl-C"):
+                break
+        time.sleep(0.5)  # it prints its last line just before it waits
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0, printed
+    return printed
+
+
+def _shape(line: str) -> str:
+    """A line without what differs from run to run: numbers and widths."""
+    return re.sub(r"\d[\d.,e+-]*", "0", " ".join(line.split()))
+
+
+def _assert_printed(said: list[str], printed: str, where: str) -> None:
+    """Every line that the page shows is printed, in this order; `...` stands for any lines."""
+    lines = iter([_shape(line) for line in printed.splitlines()])
+    for line in said:
+        if line.strip() and line != "...":
+            assert _shape(line) in lines, f"{where}: not printed: {line!r}; printed was:\n{printed}"
+
+
+@pytest.mark.xdist_group("docs")
+@pytest.mark.parametrize("name", RUN)
+def test_commands_and_python_of_a_page_run(name: str, workspace: Path) -> None:
+    page = REPOSITORY / name
+    python: list[str] = []
+    for block in _blocks(page):
+        where = f"{name}:{block.line}"
+        if block.needs_data and "SWEEPER_DATA" not in os.environ:
+            continue  # shown by the skip below
+        if block.language == "yaml":
+            (workspace / f"{_load_yaml(block.text)['name']}.yaml").write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            # Blocks of a page build on each other. Run when a command may need their result, and at the end.
+            python.append(block.text)
+        elif block.language == "console":
+            for command, said in _commands(block):
+                if command.startswith("sweeper "):
+                    printed = (
+                        _run_ui(workspace)
+                        if command == "sweeper ui"
+                        else _run(["-m", *shlex.split(command)], workspace)
+                    )
+                    _assert_printed(said, printed, where)
+    if python:
+        _run(["-c", "\n".join(python)], workspace)
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_nothing_of_a_page_is_left_out(name: str) -> None:
+    if any(block.needs_data for block in _blocks(REPOSITORY / name)) and "SWEEPER_DATA" not in os.environ:
+        pytest.skip("SWEEPER_DATA is not set: blocks on MNIST were not run")
+
+
+@pytest.mark.parametrize("command", [*_all_commands()])
+def test_every_command_line_can_be_parsed(command: str) -> None:
+    words = shlex.split(command.split(" > ")[0].split(" && ")[0])
+    if words[0] != "sweeper":
+        assert command.startswith(NOT_RUN), f"unknown command: {command}"
+        return
+    if words[1] in ("--help", "--version"):
+        return
+    COMMANDS[words[1]].make_context(words[1], words[2:])
+
+
+# --- study files in pages -----------------------------------------------------------------------------------------
+
+
+def _studies() -> Iterator[Any]:
+    for page in PAGES:
+        for block in _blocks(page):
+            if block.language == "yaml":
+                yield pytest.param(block.text, id=f"{_name(page)}:{block.line}")
+
+
+def _merged(base: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the fields of `part`; what has a name or is a distribution replaces what is in its place."""
+    result = dict(base)
+    for key, value in part.items():
+        inner = base.get(key)
+        is_whole = not isinstance(value, dict) or value.keys() & {"name", "float", "int", "choice", "repeat"}
+        result[key] = value if is_whole or not isinstance(inner, dict) else _merged(inner, value)
+    return result
+
+
+@pytest.mark.parametrize("text", [*_studies()])
+def test_study_files_in_pages_have_no_faults(text: str, tmp_path: Path) -> None:
+    whole = _load_yaml(text)
+    if "name" not in whole:  # a part of a study file
+        base = _load_yaml((REPOSITORY / "studies/digits/mlp.yaml").read_text(encoding="utf-8"))
+        whole = _merged(base, whole)
+    path = tmp_path / "study.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(whole, file)
+    assert check_study(path).complete
+
+
+# --- what there is -------------------------------------------------------------------------------------------------
+
+
+def _anchors(page: Path) -> set[str]:
+    """Anchors as GitHub makes them from headings."""
+    inside, anchors = False, set()
+    for line in page.read_text(encoding="utf-8").splitlines():
+        inside ^= line.startswith("```")
+        heading = re.match(r"#+ (.*)", line)
+        if heading and not inside:
+            anchors.add(re.sub(r"[^\w\- ]", "", heading[1].lower()).replace(" ", "-"))
+    return anchors
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_between_pages_resolve(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.is_file(), f"{_name(page)} links to {target}, which does not exist"
+        if anchor:
+            assert anchor in _anchors(linked), f"{_name(page)} links to {target}, which has no such heading"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    waiting = [REPOSITORY / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        seen.add(page)
+        for target in re.findall(r"\]\(([^)\s#]+\.md)", page.read_text(encoding="utf-8")):
+            linked = (page.parent / target).resolve()
+            if linked not in seen and linked.is_file():
+                waiting.append(linked)
+    assert [_name(page) for page in PAGES if page not in seen] == []
+
+
+@pytest.mark.parametrize("name", GENERATE.PAGES)
+def test_generated_pages_are_current(name: str) -> None:
+    current = (DOCS / name).read_text(encoding="utf-8")
+    assert current == GENERATE.PAGES[name](), f"docs/{name} is out of date; run: python docs/generate.py"
+
+
+def test_every_command_and_option_is_documented() -> None:
+    page = (DOCS / "how-to/cli.md").read_text(encoding="utf-8")
+    for name, command in COMMANDS.items():
+        section = page.partition(f"### `sweeper {name}`")[2].partition("\n### ")[0]
+        assert "$ sweeper" in section, f"{name} has no example"
+        for parameter in command.params:
+            for option in parameter.opts if parameter.param_type_name == "option" else ():
+                assert f"`{option}" in section, f"{name} {option} is not documented"
+            assert parameter.help, f"{name}: {parameter.name} has no help"
+
+
+def test_every_field_is_documented() -> None:
+    schema = study_schema()
+    page = (DOCS / "study-file.md").read_text(encoding="utf-8")
+    documented = {name for _, _, names in GENERATE.SECTIONS for name in names} | set(GENERATE.DISTRIBUTIONS)
+    assert documented == set(schema["$defs"])
+    for name, definition in {"Study": schema, **schema["$defs"]}.items():
+        for field, about in definition["properties"].items():
+            if name in GENERATE.DISTRIBUTIONS:
+                assert f"{field}: " in page
+            elif "const" in about:
+                assert f"### `{about['const']}`" in page
+            else:
+                assert f"| `{field}` |" in page
+
+
+def test_every_package_and_module_has_a_line() -> None:
+    package = REPOSITORY / "sweeper"
+    packages = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert packages == set(GENERATE.PACKAGES)
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    for path, _ in GENERATE.modules():
+        head, _, rest = path.partition("/")
+        section = page.partition(f"**sweeper/{head}/**" if rest else "**sweeper/**")[2]
+        assert f"| `{rest or head}` |" in section
+
+
+@pytest.mark.parametrize("name", sweeper.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    assert name in (DOCS / "how-to/python.md").read_text(encoding="utf-8") or name == "__version__"
+
+
+@pytest.mark.parametrize("image", sorted((DOCS / "images").iterdir()), ids=lambda path: path.name)
+def test_images_are_small_and_name_no_machine(image: Path) -> None:
+    content = image.read_bytes()
+    assert len(content) < GENERATE.MAX_BYTES
+    assert b"/home/" not in content
+    assert b"/tmp/" not in content
