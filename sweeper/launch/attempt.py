@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from filelock import FileLock
 
 from sweeper.data.dataset import Dataset
-from sweeper.errors import DivergedError, InputError
+from sweeper.errors import DivergedError, InfeasibleError, InputError
+from sweeper.failpoints import failpoint
 from sweeper.launch.control import Control
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone
 from sweeper.models.layers import layer_table
@@ -53,10 +55,11 @@ def run_attempt(
     except InputError as error:
         yield AttemptEnded(worker=worker, number=attempt.number, how="bad_input", reason=str(error))
     except Exception as error:  # noqa: BLE001  # whatever a trial raises is that trial's failure
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         yield AttemptEnded(
             worker=worker,
             number=attempt.number,
-            how="error",
+            how="no_space" if full else "error",
             reason=f"{type(error).__name__}: {error}",
             traceback=traceback.format_exc(),
         )
@@ -81,8 +84,10 @@ class _Run:
         self.control = control
         self.files = files
         self.files.artifacts.mkdir(exist_ok=True)
+        failpoint("attempt.begun")
         self.config = TrialConfig.model_validate(attempt.config)
         self.dataset = open_data(self.config.data)
+        failpoint("attempt.data_opened")
         self.training = Training(
             config=self.config, dataset=self.dataset, device=device, should_stop=lambda: control.prune
         )
@@ -107,7 +112,10 @@ class _Run:
             state, reason = "COMPLETE", ""
             try:
                 for metrics in self.training.epochs():
-                    yield self._record(metrics)
+                    done = self._record(metrics)
+                    failpoint("attempt.epoch_recorded")
+                    yield done
+                    failpoint("attempt.epoch_sent")
                     if self.attempt.prunable:
                         # Short epochs would run away from the driver, and no trial would ever be pruned.
                         self.control.wait_for(metrics.epoch - 1)
@@ -116,16 +124,18 @@ class _Run:
                         break
                     if self.control.stop:
                         self._save()
-                        yield AttemptEnded(worker=self.worker, number=self.attempt.number, how="stopped")
+                        how: Literal["stopped", "preempted"] = "preempted" if self.control.leave else "stopped"
+                        yield AttemptEnded(worker=self.worker, number=self.attempt.number, how=how)
                         return
                     if time.monotonic() - self.saved_at >= self.attempt.checkpoint_seconds:
                         self._save()
             except Interrupted:
                 state = "PRUNED"
-            except DivergedError as error:
-                state, reason = "FAIL", "diverged"
+            except (DivergedError, InfeasibleError) as error:
+                state, reason = "FAIL", "diverged" if isinstance(error, DivergedError) else "infeasible"
                 (self.files.artifacts / "reason.txt").write_text(f"{error}\n", encoding="utf-8")
             self._finish(state, reason)
+            failpoint("attempt.outcome_written")
             yield AttemptEnded(worker=self.worker, number=self.attempt.number, how="outcome")
         finally:
             self.outbox.close()
@@ -174,6 +184,7 @@ class _Run:
             },
         )
         self.outbox.release()
+        failpoint("checkpoint.released")
         self.saved_at = time.monotonic()
 
     def _write_model(self) -> None:
@@ -184,6 +195,7 @@ class _Run:
     def _finish(self, state: str, reason: str) -> None:
         if state == "COMPLETE":
             self._write_model()
+            failpoint("attempt.model_written")
         if self.best_confusion:
             write_json(
                 self.files.artifacts / "confusion.json",
@@ -194,6 +206,7 @@ class _Run:
                 },
             )
         self.outbox.release()
+        failpoint("attempt.rows_released")
         write_json(
             self.files.outcome,
             {

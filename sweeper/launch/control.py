@@ -16,6 +16,8 @@ class Control:
 
     prune: bool = False
     stop: bool = False
+    leave: bool = False
+    """Whether the process has been asked to end (SIGTERM), besides `stop`."""
     _looked_at: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 __all__ = [
+    "EXIT_PREEMPTED",
     "Attempt",
     "AttemptEnded",
     "EpochDone",
@@ -25,6 +26,10 @@ __all__ = [
     "from_json",
     "to_json",
 ]
+
+
+EXIT_PREEMPTED = 143
+"""Exit code of a worker that was asked to leave by SIGTERM, and did."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +110,9 @@ class AttemptEnded:
 
     worker: int
     number: int
-    how: Literal["outcome", "stopped", "error", "bad_input"]
-    """`outcome`: the trial's outcome is in its files. `stopped`: it has a checkpoint and waits. `error` and
-    `bad_input`: it raised."""
+    how: Literal["outcome", "stopped", "preempted", "no_space", "error", "bad_input"]
+    """`outcome`: the trial's outcome is in its files. `stopped`: it has a checkpoint and waits. `preempted`: so too,
+    and the worker leaves. `no_space`: the disk is full. `error` and `bad_input`: it raised."""
     reason: str = ""
     traceback: str = ""
 

@@ -18,9 +18,22 @@ from pathlib import Path
 
 import sweeper
 from sweeper.launch.control import Control
-from sweeper.launch.messages import Attempt, Proceed, Prune, Shutdown, Stop, WorkerReady, from_json, to_json
+from sweeper.launch.messages import (
+    EXIT_PREEMPTED,
+    Attempt,
+    Proceed,
+    Prune,
+    Shutdown,
+    Stop,
+    WorkerReady,
+    from_json,
+    to_json,
+)
 
 __all__ = ["main"]
+
+GRACE_SECONDS = 8.0
+"""Between SIGTERM and the end of the process; `docker stop` and Kubernetes wait 10 and 30 s before they kill."""
 
 
 def main(arguments: list[str]) -> None:
@@ -54,6 +67,13 @@ def main(arguments: list[str]) -> None:
             elif isinstance(order, Shutdown):
                 orders.put(None)
 
+    def leave(signum: int, frame: object) -> None:
+        control.leave = control.stop = True
+        orders.put(None)
+        # An epoch may take longer than the grace period. Then what the last checkpoint does not cover is trained again.
+        threading.Timer(GRACE_SECONDS, os._exit, (EXIT_PREEMPTED,)).start()
+
+    signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=listen, name="listener", daemon=True).start()
 
     import torch  # takes seconds, in which the driver may die
@@ -90,8 +110,12 @@ def main(arguments: list[str]) -> None:
             control=control,
         ):
             connection.send_bytes(to_json(event))
+        if control.leave:
+            break
     sys.stdout.flush()
-    os._exit(0)  # tearing down torch takes half a second and can hang; everything is on disk
+    os._exit(
+        EXIT_PREEMPTED if control.leave else 0
+    )  # tearing down torch takes half a second and can hang; everything is on disk
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import SweeperError
+from sweeper.failpoints import failpoint
 
 __all__ = ["Mirror", "Pending"]
 
@@ -143,6 +144,7 @@ class Mirror:
             while not self._closing.is_set():
                 try:
                     pending.write()
+                    failpoint("mirror.written")
                 except UpdateFinishedTrialError:  # it is as it should be
                     break
                 except (StorageInternalError, SQLAlchemyError, OSError) as error:

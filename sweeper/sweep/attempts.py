@@ -34,8 +34,8 @@ class Attempts:
     n_deaths: int = 0
     n_deaths_in_a_row: int = 0
     n_errors: int = 0
-    checkpoint_time: float = 0.0
-    """Of the checkpoint at the last death."""
+    checkpoint: str = ""
+    """Which checkpoint there was at the last death."""
 
     @classmethod
     def read(cls, files: TrialFiles) -> Attempts:
@@ -52,9 +52,12 @@ class Attempts:
 
     def died(self, files: TrialFiles) -> Attempts:
         """With one more death of the process."""
-        checkpoint_time = files.checkpoint.stat().st_mtime if files.checkpoint.exists() else 0.0
-        in_a_row = 1 if checkpoint_time > self.checkpoint_time else self.n_deaths_in_a_row + 1
-        return replace(self, n_deaths=self.n_deaths + 1, n_deaths_in_a_row=in_a_row, checkpoint_time=checkpoint_time)
+        checkpoint = ""
+        if files.checkpoint.exists():
+            status = files.checkpoint.stat()
+            checkpoint = f"{status.st_ino}/{status.st_mtime_ns}"  # told apart, not compared: clocks go back
+        in_a_row = 1 if checkpoint != self.checkpoint else self.n_deaths_in_a_row + 1
+        return replace(self, n_deaths=self.n_deaths + 1, n_deaths_in_a_row=in_a_row, checkpoint=checkpoint)
 
     def raised(self) -> Attempts:
         """With one more exception."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -10,10 +11,12 @@ from typing import Any
 
 import sweeper
 from sweeper.errors import InputError, SweeperError, WorkersLostError
+from sweeper.failpoints import failpoint
 from sweeper.launch.launcher import Launcher
-from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, WorkerDied, WorkerReady
+from sweeper.launch.messages import EXIT_PREEMPTED, Attempt, AttemptEnded, EpochDone, Event, WorkerDied, WorkerReady
 from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.sweep.attempts import Attempts, RetryPolicy
+from sweeper.sweep.crew import Crew
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.progress import Progress, TrialEnded, View, WorkerProgress, write_progress
 from sweeper.tracking.outbox import read_released
@@ -23,11 +26,12 @@ from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json
 __all__ = ["Driver", "DriverOptions", "SweepResult"]
 
 POLL_SECONDS = 0.25
+STORAGE_SECONDS = 0.002
+MIN_FREE_BYTES = 64 * 2**20
 SHORT_TRIAL_SECONDS = 5.0
 """Asking, storing and dispatching take about 50 ms; for trials shorter than this a worker would wait for over 1 %."""
 MAX_FAILURES_AT_START = 5
 """So many failed trials before any has completed or been pruned end the sweep: something is wrong with all of them."""
-MAX_DEATHS_OF_WORKER = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +54,6 @@ class SweepResult:
     """Whether the whole budget is spent."""
     reason: str
     """Why it ended before, if it did."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Running:
-    proposal: Proposal
-    started: float
 
 
 class Driver:
@@ -83,12 +81,10 @@ class Driver:
         self._view = view
         self._options = options
         self._objective = optimizer.study.objective
-        self._running: dict[int, _Running] = {}
         self._ready: deque[Proposal] = deque()
-        self._idle: list[int] = []
-        self._deaths: dict[int, int] = {}
         self._stop_request = ""
         self._last_failure = ""
+        self._out_of_space = False
         self._shown_at = 0.0
         self._fatal: SweeperError | None = None
         self.progress = Progress(
@@ -98,6 +94,7 @@ class Driver:
             n_trials=optimizer.n_trials,
             workers=[WorkerProgress(index=slot.index, device=slot.device) for slot in launcher.slots],
         )
+        self._crew = Crew(launcher, self.progress)
 
     def request_stop(self, how: str) -> None:
         """Ask for the end: `drain` lets each trial finish its epoch and make a checkpoint, `now` does not."""
@@ -125,19 +122,19 @@ class Driver:
                     if reason:
                         draining = True
                         self.progress.stopping = reason
-                        for worker in self._running:
+                        for worker, _ in self._crew.assignments():
                             self._launcher.stop(worker)
                 if self._stop_request == "now":
                     killed = True
                     break
-                if not draining:
+                if not draining and self._has_space():
                     self._dispatch()
                     self._ask()
                     self._dispatch()
-                if not self._running and (draining or not self._has_work()):
+                if not self._crew.is_busy and (draining or not self._has_work()):
                     break
-                waits_for_storage = bool(self._idle and self._ready)
-                for event in self._launcher.poll(0.002 if waits_for_storage else POLL_SECONDS):
+                waits_for_storage = bool(self._crew.n_idle and self._ready)
+                for event in self._launcher.poll(STORAGE_SECONDS if waits_for_storage else POLL_SECONDS):
                     self._handle(event)
                 self._show()
         except BaseException:
@@ -145,8 +142,8 @@ class Driver:
             raise
         finally:
             self._launcher.close(kill=killed)
-            for running in self._running.values():
-                self._put_back(running.proposal)
+            for _, assignment in self._crew.assignments():
+                self._put_back(assignment.proposal)
             for proposal in self._ready:
                 self._put_back(proposal)
             self._show()
@@ -157,7 +154,7 @@ class Driver:
     def _show(self) -> None:
         self._view.update(self.progress)
         now = time.monotonic()
-        if now - self._shown_at >= 1.0 or not self._running:
+        if now - self._shown_at >= 1.0 or not self._crew.is_busy:
             self._shown_at = now
             write_progress(self._files.progress, self.progress)
 
@@ -184,24 +181,23 @@ class Driver:
         progress = self.progress
         mean_seconds = progress.seconds_of_ended / progress.n_timed if progress.n_timed else SHORT_TRIAL_SECONDS
         ahead = int(self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS)
-        while len(self._ready) < len(self._idle) + ahead and not self._optimizer.exhausted:
+        while len(self._ready) < self._crew.n_idle + ahead and not self._optimizer.exhausted:
             self._ready.append(self._optimizer.ask())
+            failpoint("driver.asked")
 
     def _dispatch(self) -> None:
-        while self._idle and self._ready and self._ready[0].stored:
+        while self._crew.n_idle and self._ready and self._ready[0].stored:
             proposal = self._ready.popleft()
-            worker = self._idle.pop(0)
             files = self._files.trial(proposal.number)
             attempts = Attempts.read(files).started()
             self._ledger.begin(proposal, attempts)
+            failpoint("driver.begun")
             for row in read_released(files.outbox)[0]:  # reports that a crash kept from Optuna's database
                 self._optimizer.report(proposal.number, row.epoch, row.values[self._objective.metric])
             self._recorder.note(proposal.number)
-            self._running[worker] = _Running(proposal=proposal, started=time.monotonic())
-            shown = self.progress.workers[worker]
-            shown.state, shown.number, shown.epoch = "training", proposal.number, 0
-            shown.n_epochs, shown.objective = proposal.config.training.epochs, None
+            worker = self._crew.assign(proposal)
             self._launcher.submit(worker, self._attempt(proposal, attempts, files))
+            failpoint("driver.submitted")
 
     def _attempt(self, proposal: Proposal, attempts: Attempts, files: TrialFiles) -> Attempt:
         return Attempt(
@@ -234,28 +230,28 @@ class Driver:
                 "install the same version on both"
             )
             return
-        self._idle.append(event.worker)
-        self.progress.workers[event.worker].state = "idle"
+        self._crew.ready(event)
 
     def _epoch_done(self, event: EpochDone) -> None:
-        shown = self.progress.workers[event.worker]
-        shown.epoch, shown.objective = event.epoch, event.objective
-        shown.pictures_per_second = event.pictures_per_second
-        self._deaths[event.worker] = 0
+        self._crew.epoch_done(event)
         self._recorder.note(event.number)
-        if self._optimizer.report(event.number, event.epoch, event.value) and event.epoch < shown.n_epochs:
+        is_last = event.epoch == self.progress.workers[event.worker].n_epochs
+        if self._optimizer.report(event.number, event.epoch, event.value) and not is_last:
             self._launcher.prune(event.worker, event.number)
         elif self._optimizer.study.pruner.name != "none":
             self._launcher.proceed(event.worker, event.number, event.epoch)
+        failpoint("driver.epoch_reported")
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
-        running = self._running.pop(event.worker)
-        self._release_worker(event.worker)
-        proposal, files = running.proposal, self._files.trial(event.number)
+        assignment = self._crew.release(event.worker, leaving=event.how == "preempted")
+        proposal, files = assignment.proposal, self._files.trial(event.number)
         if event.how == "outcome":
-            self._finish(proposal, read_json(files.outcome), time.monotonic() - running.started)
-        elif event.how == "stopped":
+            self._finish(proposal, read_json(files.outcome), assignment.seconds)
+        elif event.how in ("stopped", "preempted"):
             self._put_back(proposal)
+        elif event.how == "no_space":
+            self._put_back(proposal)
+            self._wait_for_space(event.reason)
         elif event.how == "bad_input" and not self.progress.n_by_state["COMPLETE"]:
             # The first trial already cannot be trained as the study says: all others would fail alike.
             self._put_back(proposal)
@@ -266,36 +262,43 @@ class Driver:
             self._retry_or_fail(proposal, attempts, event.reason, event.traceback or event.reason)
 
     def _worker_died(self, event: WorkerDied) -> None:
-        self._release_worker(event.worker, lost=True)
-        running = self._running.pop(event.worker, None)
-        if event.worker in self._idle:
-            self._idle.remove(event.worker)
-        self._deaths[event.worker] = self._deaths.get(event.worker, 0) + 1
-        if running is not None:
-            files = self._files.trial(running.proposal.number)
+        preempted = event.exit_code == EXIT_PREEMPTED
+        assignment = self._crew.died(event, preempted=preempted)
+        if not preempted:
+            retired = self.progress.workers[event.worker].state == "lost"
+            what_now = "it died too often and is retired" if retired else "starting another"
+            self._view.message(f"worker {event.worker} died (exit code {event.exit_code}); {what_now}")
+        if assignment is not None:
+            files = self._files.trial(assignment.proposal.number)
             outcome = read_json(files.outcome)
             if outcome is not None:  # it died between its last words and the next trial
-                self._finish(running.proposal, outcome, time.monotonic() - running.started)
+                self._finish(assignment.proposal, outcome, assignment.seconds)
+            elif preempted:
+                self._put_back(assignment.proposal)
             else:
                 attempts = Attempts.read(files).died(files)
                 attempts.write(files)
                 reason = f"the worker's process ended with exit code {event.exit_code}"
-                self._retry_or_fail(running.proposal, attempts, reason, f"{reason}; its last output:\n{event.output}")
-        if self._deaths[event.worker] < MAX_DEATHS_OF_WORKER:
-            self._view.message(f"worker {event.worker} died (exit code {event.exit_code}); starting another")
-            self._launcher.restart(event.worker)
-            self.progress.workers[event.worker].state = "starting"
-        else:
-            self._view.message(f"worker {event.worker} died {MAX_DEATHS_OF_WORKER} times in a row and is retired")
-            if all(worker.state == "lost" for worker in self.progress.workers):
-                output = f"; the last output was:\n{event.output}" if event.output else ""
-                self._fatal = WorkersLostError(f"all workers have died too often{output}")
+                details = f"{reason}; its last output:\n{event.output}"
+                self._retry_or_fail(assignment.proposal, attempts, reason, details)
+        if self._crew.is_lost:
+            output = f"; the last output was:\n{event.output}" if event.output else ""
+            self._fatal = WorkersLostError(f"all workers have died too often{output}")
 
-    def _release_worker(self, worker: int, *, lost: bool = False) -> None:
-        shown = self.progress.workers[worker]
-        shown.state, shown.number, shown.pictures_per_second = "lost" if lost else "idle", None, None
-        if not lost:
-            self._idle.append(worker)
+    def _wait_for_space(self, reason: str) -> None:
+        """Dispatch nothing until the disk has room again."""
+        if not self._out_of_space:
+            self._view.message(
+                f"the disk is full ({reason}); trials keep their last checkpoints and go on when at least "
+                f"{MIN_FREE_BYTES // 2**20} MB are free in {self._files.folder}"
+            )
+        self._out_of_space = True
+
+    def _has_space(self) -> bool:
+        if self._out_of_space and shutil.disk_usage(self._files.folder).free >= MIN_FREE_BYTES:
+            self._out_of_space = False
+            self._view.message("the disk has room again")
+        return not self._out_of_space
 
     def _retry_or_fail(self, proposal: Proposal, attempts: Attempts, reason: str, details: str) -> None:
         verdict = attempts.verdict(self._options.retry)
@@ -316,7 +319,9 @@ class Driver:
         """Optuna first: what it was told is final, and the rest follows from it."""
         number, state, value, reason = proposal.number, outcome["state"], outcome["value"], outcome["reason"]
         self._optimizer.tell(number, state, value, reason or None)
+        failpoint("driver.told")
         self._ledger.end(number, outcome)
+        failpoint("driver.ended")
         self._recorder.note(number, urgent=True)
         progress = self.progress
         progress.n_by_state[state] += 1

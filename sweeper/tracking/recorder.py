@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import SweeperError
+from sweeper.failpoints import failpoint
 from sweeper.tracking.outbox import read_released
 from sweeper.tracking.tracker import STATUS_OF_STATE, RunInfo, Tracker
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json, write_json
@@ -66,6 +67,7 @@ def record_study(tracker: Tracker, files: StudyFiles, info: StudyInfo) -> Parent
     for artifact in info.artifacts:
         tracker.log_artifact(run_id, artifact, "")
     write_json(files.tracked, {"experiment_id": experiment_id, "run_id": run_id})
+    failpoint("recorder.study_opened")
     return Parent(experiment_id=experiment_id, run_id=run_id)
 
 
@@ -106,28 +108,34 @@ def record_trial(tracker: Tracker, files: TrialFiles, parent: Parent) -> str | N
             run_id = _find_or_create(tracker, parent.experiment_id, info, parent.run_id)
         else:
             write_json(files.tracked, {"creating": True})
+            failpoint("recorder.creating")
             run_id = tracker.create_run(parent.experiment_id, info, parent.run_id)
+        failpoint("recorder.created")
         tracked = {"run_id": run_id, "sent_bytes": 0, "state": "RUNNING", "maybe_double": answer_was_lost}
         write_json(files.tracked, tracked)
     run_id = tracked["run_id"]
     before = dict(tracked)
     if not tracked.get("params"):
         tracker.log_params(run_id, trial["params"])
+        failpoint("recorder.params_sent")
         tracked["params"] = True
     end = read_json(files.end)  # before the rows, so that a run which ends has all of them
     rows, offset = read_released(files.outbox, tracked["sent_bytes"])
     if rows:
         tracker.log_rows(run_id, rows)
+        failpoint("recorder.rows_sent")
     tracked["sent_bytes"] = offset
     state = "RUNNING" if end is None else end["state"]
     if state != tracked["state"]:
         if tracked.get("maybe_double"):  # the lost request may have been carried out after the search for its run
             _delete_doubles(tracker, parent.experiment_id, trial["key"], run_id)
         _record_state(tracker, files, run_id, state, end or {})
+        failpoint("recorder.status_sent")
         tracked["state"] = state
     if files.publish.exists() and files.model.exists() and not tracked.get("model"):
         tracker.log_artifact(run_id, files.model, "model")
         tracker.log_artifact(run_id, files.artifacts / "model.json", "model")
+        failpoint("recorder.model_sent")
         tracked["model"] = True
     if tracked != before:
         write_json(files.tracked, tracked)
@@ -140,6 +148,7 @@ def _record_state(tracker: Tracker, files: TrialFiles, run_id: str, state: str, 
     if ended and files.artifacts.is_dir():
         for artifact in sorted(files.artifacts.iterdir()):
             tracker.log_artifact(run_id, artifact, "")
+        failpoint("recorder.artifacts_sent")
     tags = {"sweeper.state": state, **end.get("tags", {})}
     tracker.set_tags(run_id, tags)
     tracker.set_status(run_id, STATUS_OF_STATE[state], end.get("end_time_ms") if ended else None)

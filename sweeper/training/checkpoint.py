@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from sweeper.failpoints import failpoint
+
 __all__ = ["load_checkpoint", "save_checkpoint", "save_whole"]
 
 
@@ -30,9 +32,12 @@ def save_checkpoint(path: Path, previous: Path, state: Any) -> None:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
+    failpoint("checkpoint.written")
     if path.exists():
         path.replace(previous)
+    failpoint("checkpoint.previous_moved")
     temporary.replace(path)
+    failpoint("checkpoint.moved")
 
 
 def load_checkpoint(path: Path, previous: Path) -> Any | None:
