@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 
-.PHONY: install demo test check lock clean
+.PHONY: install demo test chaos check lock clean
 
 install: $(VENV)/installed
 
@@ -24,6 +24,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The whole table of kills and faults, of which `make test` runs a part; takes about an hour.
+chaos: install
+	$(BIN)/python -m tests.chaos
 
 check: install
 	$(BIN)/ruff check .

@@ -1,0 +1,88 @@
+"""Sweeps in which a process is killed at a named place or at a random moment, and what must hold afterwards."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+
+from sweeper.failpoints import FAILPOINTS
+from tests.sweep.accounts import check_accounts
+from tests.sweep.conftest import GUARD_SECONDS, CommandLine, workers_of
+from tests.sweep.studies import write_study
+
+N_TRIALS = 3
+EPOCHS = 4
+QUICK = ("--workers", "2", "--checkpoint-seconds", "0")
+
+DRIVER_FAILPOINTS = tuple(name for name in FAILPOINTS if name.split(".")[0] in ("driver", "mirror", "recorder"))
+WORKER_FAILPOINTS = tuple(name for name in FAILPOINTS if name not in DRIVER_FAILPOINTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What happened in a scenario, in which everything held that must."""
+
+    n_driver_deaths: int
+    n_worker_deaths: int
+
+
+def kill_at(cli: CommandLine, failpoint: str, *, nth: int = 1, **parts: object) -> Outcome:
+    """Kill the process that comes by a failpoint for the n-th time, once; resume if that was the driver; check."""
+    write_study(cli.folder, trials=N_TRIALS, epochs=EPOCHS, **parts)
+    flag = cli.folder / "killed"
+    cli.environment["SWEEPER_FAILPOINTS"] = f"{failpoint}=once:{flag}@{nth}"
+    n_driver_deaths = _run_to_end(cli)
+    assert flag.exists(), f"{failpoint} was not passed {nth} times"
+    accounts = check_accounts(cli.folder, n_trials=N_TRIALS)
+    assert {trial.state for trial in accounts.trials} == {"COMPLETE"}
+    is_driver = failpoint in DRIVER_FAILPOINTS
+    assert n_driver_deaths == int(is_driver), f"{failpoint}: the driver died {n_driver_deaths} times"
+    return Outcome(n_driver_deaths=n_driver_deaths, n_worker_deaths=int(not is_driver))
+
+
+def _run_to_end(cli: CommandLine) -> int:
+    """Start, and resume for as long as the driver dies. Returns how often it died."""
+    n_deaths = 0
+    arguments: tuple[str, ...] = ("start", "tiny.yaml")
+    while True:
+        process = cli.begin(*arguments, *QUICK)
+        output, _ = process.communicate(timeout=GUARD_SECONDS)
+        if process.returncode == 0:
+            return n_deaths
+        assert process.returncode == -9, f"exit code {process.returncode}:\n{output}"
+        n_deaths += 1
+        arguments = ("resume", "tiny")
+        if cli.run("status", "--json").strip() == "[]":  # it died before the study was stored
+            arguments = ("start", "tiny.yaml")
+
+
+def kill_at_random(cli: CommandLine, seed: int, *, n_kills: int) -> Outcome:
+    """Kill workers and drivers at random moments; the seed decides which and when."""
+    write_study(cli.folder, trials=6, epochs=10, batch_size=16)
+    moments = random.Random(seed)
+    n_driver_deaths = n_worker_deaths = 0
+    arguments: tuple[str, ...] = ("start", "tiny.yaml")
+    while n_driver_deaths + n_worker_deaths < n_kills:
+        driver = cli.begin(*arguments, *QUICK)
+        while driver.poll() is None and n_driver_deaths + n_worker_deaths < n_kills:
+            time.sleep(moments.uniform(0.0, 3.0))
+            workers = workers_of(driver)
+            if workers and moments.random() < 0.6:
+                moments.choice(workers).kill()
+                n_worker_deaths += 1
+            elif driver.poll() is None:
+                driver.kill()
+                driver.wait()
+                n_driver_deaths += 1
+        if driver.poll() is not None and driver.returncode == 0:
+            break
+        if driver.poll() is None:
+            driver.communicate(timeout=GUARD_SECONDS)
+        stored = cli.run("status", "--json", exit_code=0) if (cli.folder / "optuna.db").exists() else "[]"
+        arguments = ("start", "tiny.yaml") if stored.strip() == "[]" else ("resume", "tiny")
+    process = cli.begin(*arguments, *QUICK)
+    output, _ = process.communicate(timeout=GUARD_SECONDS)
+    assert process.returncode == 0, output
+    check_accounts(cli.folder, n_trials=6)
+    return Outcome(n_driver_deaths=n_driver_deaths, n_worker_deaths=n_worker_deaths)
