@@ -9,7 +9,7 @@ import typer
 
 import sweeper
 from sweeper.cli import results, studies, sweeps, ui
-from sweeper.errors import SweeperError
+from sweeper.errors import StudyFileError, SweeperError
 
 __all__ = ["app", "main"]
 
@@ -47,7 +47,8 @@ def main() -> None:
     try:
         app()
     except SweeperError as error:
-        typer.echo(f"error: {error}", err=True)
+        # Faults of a file begin with its name and line, for editors.
+        typer.echo(str(error) if isinstance(error, StudyFileError) else f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         sys.stderr.close()

@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 
+LAUNCHERS = ("local", "inline")
+
+
 def open_workspace() -> Workspace:
     """The workspace of the current folder and environment."""
     from sweeper.tracking.workspace import Workspace
@@ -63,6 +66,12 @@ def plan_workers(launcher: str, workers: int | None, devices: str | None, per_gp
     return tuple(plan_slots(chosen, n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu))
 
 
+def _check_launcher(name: str) -> str:
+    if name not in LAUNCHERS:
+        raise typer.BadParameter(f"given {name!r}; allowed: {', '.join(LAUNCHERS)}")
+    return name
+
+
 Files: TypeAlias = Annotated[list[Path], typer.Argument(help="Study files.", metavar="FILE...")]
 Name: TypeAlias = Annotated[str, typer.Argument(help="Name of a study.", autocompletion=complete_name)]
 Overrides: TypeAlias = Annotated[
@@ -74,7 +83,14 @@ Workers: TypeAlias = Annotated[
 ]
 Devices: TypeAlias = Annotated[str | None, typer.Option(help="GPUs to use, such as 0,2; or cpu. Default: all GPUs.")]
 PerGpu: TypeAlias = Annotated[int, typer.Option(min=1, help="Workers on each GPU.")]
-Launcher: TypeAlias = Annotated[str, typer.Option(help="Where trials run: local (processes) or inline (debugging).")]
+Launcher: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="Where trials run: local (processes) or inline (debugging).",
+        callback=_check_launcher,
+        autocompletion=lambda incomplete: [name for name in LAUNCHERS if name.startswith(incomplete)],
+    ),
+]
 CheckpointSeconds: TypeAlias = Annotated[
     float, typer.Option(min=0.0, help="Seconds between checkpoints of a trial; what a crash can cost.")
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeper.cli.options import Csv, Json, Name, open_workspace
-from sweeper.cli.output import print_json, print_table
+from sweeper.cli.output import print_json, print_table, short_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,32 +77,41 @@ def _print_runs(record: StudyRecord, chosen: Sequence[RunRecord], *, as_json: bo
         return
     if not chosen:
         return
-    varied = [key for key in dict.fromkeys(k for run in record.runs for k in run.params) if _varies(record, key)]
+    varied = sorted({key for run in record.runs for key in run.params if _varies(record, key)}, key=_rank)
     metric = record.study.get("objective", {}).get("metric", "val/accuracy")
-    names = _short_names(varied)
-    rows: list[list[Any]] = [
-        [run.number, run.state, run.value, run.tags.get("sweeper.reason") or run.tags.get("sweeper.best_epoch", "")]
-        + [run.params.get(key, "") for key in varied]
-        for run in chosen
-    ]
-    print_table(["trial", "state", metric, "epoch", *(names[key] for key in varied)], rows)
+    with_state = any(run.state != "COMPLETE" for run in chosen)
+    with_reason = any("sweeper.reason" in run.tags for run in chosen)
+    names = short_names(varied)
+    head = ["trial", *(["state"] if with_state else []), metric, "best epoch"]
+    print_table(
+        [*head, *(names[key] for key in varied), *(["reason"] if with_reason else [])],
+        [
+            [
+                run.number,
+                *([run.state] if with_state else []),
+                run.value,
+                int(run.tags["sweeper.best_epoch"]) if "sweeper.best_epoch" in run.tags else None,
+                *(run.params.get(key, "") for key in varied),
+                *([run.tags.get("sweeper.reason", "")] if with_reason else []),
+            ]
+            for run in chosen
+        ],
+        more="--csv has all",
+        n_kept=len(head),
+    )
+
+
+_RANKS = ("training.optimizer", "training", "model", "data")
+"""Parts of a configuration, those first that tell most about a trial: where a terminal ends, the last are left out."""
+
+
+def _rank(path: str) -> tuple[int, str]:
+    rank = next((i for i, part in enumerate(_RANKS) if path.startswith(f"{part}.")), len(_RANKS))
+    return rank, path.removesuffix(".name")
 
 
 def _varies(record: StudyRecord, key: str) -> bool:
     return len({repr(run.params[key]) for run in record.runs if key in run.params}) > 1
-
-
-def _short_names(paths: Sequence[str]) -> dict[str, str]:
-    """The last parts of dotted paths that tell them apart: `optimizer.lr` may be `lr`."""
-    short: dict[str, str] = {}
-    for path in paths:
-        parts = path.split(".")
-        for n in range(1, len(parts) + 1):
-            tail = ".".join(parts[-n:])
-            if sum(other == tail or other.endswith(f".{tail}") for other in paths) == 1 and not tail.isdecimal():
-                break
-        short[path] = "optimizer" if tail == "optimizer.name" else tail
-    return short
 
 
 def report(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import Devices, Files, Json, Overrides, Workers, open_workspace, plan_workers
-from sweeper.cli.output import duration, number, print_json, print_table
+from sweeper.cli.output import duration, number, print_json, print_table, short_names
 
 if TYPE_CHECKING:
     from sweeper.errors import Fault
@@ -79,12 +79,14 @@ def preview(
         )
         return
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    short = short_names(names)
     rows: list[list[Any]] = [
-        [name, *(number(trial.params[name]) if name in trial.params else "" for trial in trials)] for name in names
+        [short[name], *(number(trial.params[name]) if name in trial.params else "" for trial in trials)]
+        for name in names
     ]
     rows.append(["model parameters", *(number(trial.n_parameters) for trial in trials)])
     rows.append(["estimated time", *(duration(trial.seconds) for trial in trials)])
-    print_table([study.name, *(f"draw {i}" for i in range(1, n + 1))], rows)
+    print_table(["parameter", *(f"draw {i}" for i in range(1, n + 1))], rows)
     typer.echo(
         f"about {duration(mean_seconds)} a trial; {study.n_trials} trials on {len(slots)} "
         f"worker{'s' if len(slots) > 1 else ''} ({slots[0].device}): about {duration(total_seconds)}, without pruning"

@@ -240,7 +240,7 @@ def status(
         typer.echo("no studies yet; start one with: sweeper start FILE")
         return
     print_table(
-        ["study", "state", "done", "pruned", "failed", "waiting", "left", "metric", "best", "trial"],
+        ["study", "state", "done", "pruned", "failed", "left", "metric", "best", "trial"],
         [
             [
                 s.name,
@@ -248,7 +248,6 @@ def status(
                 s.n_complete,
                 s.n_pruned,
                 s.n_failed,
-                s.n_waiting,
                 s.n_left,
                 s.metric,
                 s.best,

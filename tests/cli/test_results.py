@@ -1,0 +1,126 @@
+"""runs, best, report, status: tables for people, JSON and CSV for scripts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import sweeper
+from sweeper.tracking.workspace import Workspace
+from tests.cli.conftest import Run
+
+pytestmark = pytest.mark.xdist_group("cli")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_terminal(folder: Path, arguments: list[str], columns: int) -> list[str]:
+    """The lines that a terminal of so many columns shows."""
+    reading, writing = pty.openpty()
+    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "sweeper", *arguments], cwd=folder, env=env, stdout=writing, stderr=writing
+    ) as process:
+        os.close(writing)
+        output = b""
+        while True:
+            try:
+                chunk = os.read(reading, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not chunk:
+                break
+            output += chunk
+    os.close(reading)
+    assert process.returncode == 0
+    return [ESCAPES.sub("", line).rstrip("\r") for line in output.decode().split("\n") if line.strip()]
+
+
+def test_runs_as_json(run: Run, swept: Path) -> None:
+    runs = json.loads(run("runs", "small", "--json", folder=swept).stdout)
+    assert [run["number"] for run in runs] == [0, 1, 2, 3]
+    for run in runs:
+        assert run["state"] == "COMPLETE"
+        assert run["value"] == run["metrics"]["val/accuracy"]
+        assert run["params"]["model.hidden"] == [16]
+        assert run["params"]["training.epochs"] == 1
+        assert run["params"]["data.normalize"] is True
+        assert isinstance(run["params"]["training.optimizer.lr"], float)
+
+
+def test_runs_as_csv_have_types_and_agree_with_python(run: Run, swept: Path) -> None:
+    frame = pd.read_csv(io.StringIO(run("runs", "small", "--csv", folder=swept).stdout))
+    assert frame["number"].tolist() == [0, 1, 2, 3]
+    assert frame["number"].dtype.kind == "i"
+    assert frame["value"].dtype.kind == frame["training.optimizer.lr"].dtype.kind == "f"
+    assert frame["data.normalize"].dtype.kind == "b"
+    assert frame["training.epochs"].dtype.kind == "i"
+    assert set(frame["training.optimizer.name"]) <= {"adam", "sgd"}
+    assert frame["model.hidden"].map(json.loads).tolist() == [[16]] * 4
+    assert pd.to_datetime(frame["start"]).dt.year.min() > 2000
+    tracked = sweeper.runs("small", workspace=Workspace.from_environment(swept, {}))
+    assert tracked["value"].tolist() == pytest.approx(frame["value"].tolist())
+    assert list(tracked.columns) == list(frame.columns)
+
+
+def test_best_are_the_best_in_order(run: Run, swept: Path) -> None:
+    runs = json.loads(run("runs", "small", "--json", folder=swept).stdout)
+    best = json.loads(run("best", "small", "--top", "2", "--json", folder=swept).stdout)
+    assert [run["value"] for run in best] == sorted((run["value"] for run in runs), reverse=True)[:2]
+    table = run("best", "small", "-k", "2", folder=swept).stdout.splitlines()
+    assert [int(line.split()[0]) for line in table[-2:]] == [run["number"] for run in best]
+
+
+def test_a_real_terminal_is_seen_as_one(swept: Path) -> None:
+    lines = on_terminal(swept, ["status"], 40)
+    assert all(len(line) <= 40 for line in lines)
+    assert "no room for" in " ".join(lines)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("arguments", [["best", "small"], ["runs", "small"], ["status"]])
+def test_a_table_fits_its_terminal_without_broken_cells(
+    arguments: list[str], columns: int, run: Run, swept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = run(*arguments, folder=swept).stdout
+    terminal = Console(force_terminal=True, color_system=None, width=columns, highlight=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("sweeper.cli.output.console", lambda: terminal)
+        lines = [line for line in run(*arguments, folder=swept).stdout.splitlines() if line.strip()]
+    rule = next(i for i, line in enumerate(lines) if set(line) == {"─"})
+    assert all(len(line) <= columns for line in lines[: rule + 1])
+    n_rows = 1 if arguments == ["status"] else 4
+    rows = lines[rule + 1 : rule + 1 + n_rows]
+    assert all(len(row) <= columns for row in rows)
+    rest = " ".join(lines[rule + 1 + n_rows :])
+    if arguments[0] == "status":
+        assert rows[0].split()[:3] == ["small", "finished", "4"]
+        assert ("--json has all" in rest) == (columns < 80)
+        return
+    assert all(row.split()[0].isdecimal() for row in rows)
+    assert "momentum" in everything
+    assert "no room" not in everything
+    assert ("momentum" in " ".join(lines[:rule])) == ("momentum" not in rest)
+    assert rest == "" or re.fullmatch(r"no room for .*; --csv has all", rest)
+    assert columns < 120 or rest == ""
+
+
+def test_status_as_json(run: Run, swept: Path) -> None:
+    (status,) = json.loads(run("status", "--json", folder=swept).stdout)
+    assert (status["name"], status["state"], status["n_complete"], status["n_left"]) == ("small", "finished", 4, 0)
+
+
+def test_report_says_where_it_is(run: Run, swept: Path) -> None:
+    done = run("report", "small", "--out", "out", folder=swept)
+    assert done.code == 0, done.stderr
+    page = Path(done.stdout.removeprefix("report: ").strip())
+    assert (swept / page).is_file()
