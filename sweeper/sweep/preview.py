@@ -15,8 +15,8 @@ from sweeper.data.dataset import Dataset, Split
 from sweeper.data.store import is_decoded, open_dataset
 from sweeper.errors import DivergedError
 from sweeper.study.config import DataConfig, TrialConfig
-from sweeper.study.suggesters import RandomSuggester
 from sweeper.study.study import Study
+from sweeper.study.suggesters import RandomSuggester
 from sweeper.tracking.workspace import Workspace
 from sweeper.training.loop import Training
 
