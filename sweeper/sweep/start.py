@@ -16,6 +16,7 @@ from sweeper.search.optimizer import Optimizer
 from sweeper.search.storage import StoredStudy, StudyStore
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Study
+from sweeper.study.varied import varied_params
 from sweeper.sweep.driver import Driver, DriverOptions, SweepResult
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.owner import own
@@ -31,6 +32,7 @@ from sweeper.tracking.recorder import (
     unsent_trials,
 )
 from sweeper.tracking.tracker import RunInfo, Tracker
+from sweeper.tracking.view import VIEW_TAG, runs_view
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json, write_json
 
 __all__ = ["SweepOptions", "connect_tracker", "drive", "open_store", "prepare", "sync_study"]
@@ -268,6 +270,7 @@ def _study_info(files: StudyFiles, stored: StoredStudy, tags: Mapping[str, str])
             "sweeper.study": study.name,
             "mlflow.note.content": study.description or _summary(study),
             "mlflow.experimentKind": "custom_model_development",  # MLflow's UI opens the runs, not the traces
+            VIEW_TAG: runs_view(maximize=study.objective.maximize, params=varied_params(study)),
         },
         run=RunInfo(
             key=stored.uuid,

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.errors import InputError, SweeperError
-from sweeper.tracking.workspace import Workspace
+from sweeper.sweep.start import open_store
+from sweeper.tracking.view import runs_path
+from sweeper.tracking.workspace import Workspace, read_json
 
 __all__ = ["Servers", "serve"]
 
@@ -85,10 +87,23 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[S
             for process, (title, address, _, _) in zip(processes, commands, strict=True):
                 _wait_until_up(process, title, address, log_path)
                 addresses.append((title, address))
+            mlflow = next(address for title, address in addresses if title == "MLflow UI")
+            addresses += [(f"  {name}", mlflow.rstrip("/") + path) for name, path in _study_paths(workspace)]
             yield Servers(processes=tuple(processes), addresses=tuple(addresses))
     finally:
         for process in processes:
             _end(process)
+
+
+def _study_paths(workspace: Workspace) -> list[tuple[str, str]]:
+    """Names of the tracked studies, and the paths of their runs."""
+    paths: list[tuple[str, str]] = []
+    store = open_store(workspace)
+    for name in store.names():
+        tracked = read_json(workspace.study_files(name, store.read(name).uuid).tracked)
+        if tracked is not None:
+            paths.append((name, runs_path(tracked["experiment_id"])))
+    return paths
 
 
 def _mlflow_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str, str]]:
