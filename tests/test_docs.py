@@ -174,6 +174,7 @@ def _assert_printed(said: list[str], printed: str, where: str) -> None:
 
 
 @pytest.mark.xdist_group("docs")
+@pytest.mark.timeout(600)  # a minute for all pages on an idle machine with 2 cores, more on a shared one
 @pytest.mark.parametrize("name", RUN)
 def test_commands_and_python_of_a_page_run(name: str, workspace: Path) -> None:
     page = REPOSITORY / name
