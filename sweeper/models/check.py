@@ -65,8 +65,8 @@ def block_shape(block: BlockConfig, shape: Shape) -> tuple[Shape, Shape]:
     padded = height + 2 * block.padding, width + 2 * block.padding
     if min(padded) < block.kernel:
         padding = f" with its padding of {block.padding}" if block.padding else ""
-        raise ValueError(f"a {height}×{width} picture{padding} is smaller than the kernel of {block.kernel}")
+        raise ValueError(f"a picture of {height}×{width}{padding} is smaller than the kernel of {block.kernel}")
     height, width = padded[0] - block.kernel + 1, padded[1] - block.kernel + 1
     if min(height, width) < block.pool:
-        raise ValueError(f"a {height}×{width} picture is smaller than the pooling window of {block.pool}")
+        raise ValueError(f"a picture of {height}×{width} is smaller than the pooling window of {block.pool}")
     return (block.channels, height, width), (block.channels, height // block.pool, width // block.pool)

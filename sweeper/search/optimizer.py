@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,6 +48,17 @@ class Proposal:
         return self.pending.done.is_set()
 
 
+class _Memory(InMemoryStorage):
+    """Optuna's storage in memory, in which trials may go back to WAITING."""
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        # Optuna remembers where the last waiting trial stood, and never looks before it again; but only for a tuple.
+        waiting = states == (TrialState.WAITING,)
+        return super().get_all_trials(study_id, deepcopy, {TrialState.WAITING} if waiting else states)
+
+
 class Optimizer:
     """Asks Optuna for trials and tells it their values. Decides in memory; `close` when done."""
 
@@ -64,7 +75,7 @@ class Optimizer:
         study_id = store.storage.get_study_id_from_name(name)
         trials = store.storage.get_all_trials(study_id, deepcopy=False)
         self._mirror = Mirror(store.storage, study_id, [trial._trial_id for trial in trials])
-        memory = InMemoryStorage()
+        memory = _Memory()
         memory_id = memory.create_new_study(store.storage.get_study_directions(study_id), name)
         for key, attr in store.storage.get_study_system_attrs(study_id).items():
             memory.set_study_system_attr(memory_id, key, attr)

@@ -34,10 +34,10 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def masked(url: str) -> str:
-    """A database URL without its password."""
+    """A database URL without its password and its query, which may hold one too."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+        return make_url(url).set(query={}).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):
         return "(a malformed database URL)"
 
 
@@ -98,7 +98,8 @@ class StoredStudy:
         complete = [t for t in self.trials if t.state == "COMPLETE" and t.value is not None]
         if not complete:
             return None
-        return (max if objective.maximize else min)(complete, key=lambda t: (t.value, -t.number))
+        sign = -1 if objective.maximize else 1
+        return min(complete, key=lambda t: (sign * (t.value or 0.0), t.number))
 
 
 class StudyStore:
@@ -128,7 +129,7 @@ class StudyStore:
                 lock_path.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(lock_path):
                     self.storage = _open(url)
-        except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
+        except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0].replace(url, masked(url))
             raise InputError(f"cannot open Optuna's database {masked(url)}: {reason}") from None
 
@@ -176,7 +177,9 @@ class StudyStore:
             study_id = self.storage.create_new_study([direction], study.name)
         except DuplicatedStudyError:
             study_id = self.storage.get_study_id_from_name(study.name)
-            if self.storage.get_all_trials(study_id, deepcopy=False):
+            attrs = self.storage.get_study_user_attrs(study_id)
+            ours = UUID_ATTR in attrs or (not attrs and self.storage.get_study_directions(study_id) == [direction])
+            if not ours or self.storage.get_all_trials(study_id, deepcopy=False):
                 raise InputError(
                     f"the name {study.name!r} is taken in {masked(self.url)} by a study that sweeper did not make"
                 ) from None

@@ -67,7 +67,7 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[S
     commands.append(
         ("Optuna dashboard", f"http://{HOST}:{dashboard_port}", *_dashboard_command(workspace, dashboard_port))
     )
-    log_path = workspace.root / ".sweeper" / "ui.log"
+    log_path = workspace.root / ".sweeper" / ".ui.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     processes: list[subprocess.Popen[bytes]] = []
     try:

@@ -2,7 +2,7 @@
 
 mlflow.db  mlruns/  optuna.db        the databases and MLflow's artifacts
 .sweeper/
-  locks/                             one lock file a study, one a database
+  .locks/                            one lock file a study, one a database
   <study>/
     driver.json  driver.log  stop    who owns the study, its log, a request to stop
     progress.json                    what `sweeper watch` shows
@@ -221,9 +221,9 @@ class Workspace:
     @property
     def storage_lock(self) -> Path:
         """Held while tables are created in Optuna's database."""
-        return self.root / ".sweeper" / "locks" / "storage.lock"
+        return self.root / ".sweeper" / ".locks" / "storage.lock"
 
     def study_files(self, name: str, uuid: str) -> StudyFiles:
         """The files of a study."""
-        home = self.root / ".sweeper"
-        return StudyFiles(folder=home / name, uuid=uuid, lock=home / "locks" / f"study-{name}.lock")
+        home = self.root / ".sweeper"  # names of studies do not begin with a dot
+        return StudyFiles(folder=home / name, uuid=uuid, lock=home / ".locks" / f"study-{name}.lock")

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.data.conftest import MakeFolder
 
 from sweeper.data.catalog import BUILT_IN, class_names, input_shape
 from sweeper.study.config import DataConfig
+from tests.data.conftest import MakeFolder
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.data.conftest import MakeFolder
 
 from sweeper.data.folders import list_pictures
 from sweeper.errors import DataError
+from tests.data.conftest import MakeFolder
 
 
 def relative(paths: tuple[str, ...], root: Path) -> list[str]:

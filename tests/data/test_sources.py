@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.conftest import MakeFolder
 from torchvision import datasets
 
 from sweeper.data.sources import find_source
 from sweeper.errors import DataError
 from sweeper.study.config import DataConfig
+from tests.data.conftest import MakeFolder
 
 MNIST = DataConfig(name="mnist")
 

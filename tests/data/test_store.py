@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.data.conftest import MakeFolder
 from PIL import Image
 
 from sweeper.data.dataset import Dataset, Split
 from sweeper.data.store import open_dataset
 from sweeper.errors import DataError
 from sweeper.study.config import DataConfig
+from tests.data.conftest import MakeFolder
 
 FOLDER = DataConfig(name="folder", path="pictures")
 

@@ -50,12 +50,12 @@ def test_a_fault_is_found_exactly_where_torch_fails(
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        (({"channels": 2, "kernel": 9},), "block 1: a 8×8 picture is smaller than the kernel of 9"),
+        (({"channels": 2, "kernel": 9},), "block 1: a picture of 8×8 is smaller than the kernel of 9"),
         (
             ({"channels": 2}, {"channels": 2, "kernel": 6, "padding": 1}),
-            "block 2: a 3×3 picture with its padding of 1 is smaller than the kernel of 6",
+            "block 2: a picture of 3×3 with its padding of 1 is smaller than the kernel of 6",
         ),
-        (({"channels": 2, "pool": 7},), "block 1: a 6×6 picture is smaller than the pooling window of 7"),
+        (({"channels": 2, "pool": 7},), "block 1: a picture of 6×6 is smaller than the pooling window of 7"),
     ],
 )
 def test_faults_in_words(blocks: tuple[dict[str, int], ...], message: str) -> None:

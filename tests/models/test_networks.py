@@ -93,7 +93,7 @@ def test_average_pooling_padding_and_no_pooling() -> None:
 def test_pictures_too_small_are_refused_with_the_block() -> None:
     raw = {"name": "cnn", "blocks": [{"channels": 4, "pool": 2}, {"channels": 4, "kernel": 5, "pool": 1}]}
     with pytest.raises(
-        InputError, match="model cnn cannot be built: block 2: a 3×3 picture is smaller than the kernel"
+        InputError, match="model cnn cannot be built: block 2: a picture of 3×3 is smaller than the kernel"
     ):
         build(raw, (1, 8, 8))
 

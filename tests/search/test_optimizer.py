@@ -17,10 +17,6 @@ Open = Callable[..., Optimizer]
 Reopen = Callable[[], Optimizer]
 
 
-@pytest.mark.xfail(
-    reason="Optuna's in-memory storage looks for waiting trials only behind the last one that it found waiting; "
-    "Optimizer.requeue must set its search back"
-)
 def test_a_trial_comes_back_with_its_number_and_configuration(open_study: Open) -> None:
     optimizer = open_study()
     asked = [optimizer.ask() for _ in range(3)]

@@ -41,7 +41,6 @@ def test_studies_of_others_are_left_alone(url: str) -> None:
     assert (len(kept.trials), kept.user_attrs, kept.direction.name) == (1, {}, "MINIMIZE")
 
 
-@pytest.mark.xfail(reason="StudyStore.create takes an empty study of somebody else for a crash of its own")
 def test_an_empty_study_of_somebody_else_is_left_alone(url: str) -> None:
     optuna.create_study(study_name="theirs", storage=url, direction="minimize").set_user_attr("owner", "them")
     with pytest.raises(InputError, match="the name 'theirs' is taken"):
@@ -74,10 +73,7 @@ def test_a_deleted_study_makes_room_for_another(url: str) -> None:
     assert store.read("small").uuid != uuid
 
 
-_LATER = pytest.mark.xfail(reason="StoredStudy.best takes the later of equal values when they are minimized")
-
-
-@pytest.mark.parametrize(("metric", "best"), [("val/accuracy", 1), pytest.param("val/loss", 0, marks=_LATER)])
+@pytest.mark.parametrize(("metric", "best"), [("val/accuracy", 1), ("val/loss", 0)])
 def test_of_equal_values_the_earlier_trial_is_best(metric: str, best: int, url: str) -> None:
     store = StudyStore(url)
     store.create(make_study(objective={"metric": metric}), n_trials=4)
@@ -95,16 +91,10 @@ def test_of_equal_values_the_earlier_trial_is_best(metric: str, best: int, url: 
     [
         "postgresql+psycopg://user:hunter2@127.0.0.1:1/db",
         "postgresql+nodriver://user:hunter2@127.0.0.1/db",
-        pytest.param(
-            "postgresql://user:hunter2@127.0.0.1:port/db",
-            marks=pytest.mark.xfail(reason="SQLAlchemy's ValueError about the port is let through", raises=ValueError),
-        ),
+        "postgresql://user:hunter2@127.0.0.1:port/db",
         "nosuch://user:hunter2@127.0.0.1/db",
         "user:hunter2@127.0.0.1",
-        pytest.param(
-            "postgresql+psycopg://127.0.0.1:1/db?user=me&password=hunter2",
-            marks=pytest.mark.xfail(reason="`masked` shows a password that stands in the query"),
-        ),
+        "postgresql+psycopg://127.0.0.1:1/db?user=me&password=hunter2",
         "sqlite:////no/such/folder/hunter2/../optuna.db",
     ],
 )

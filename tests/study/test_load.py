@@ -135,14 +135,14 @@ trial:
 
 def test_a_cnn_that_is_too_deep_at_one_corner_says_with_which_values_only() -> None:
     (message,) = faults(CNN)
-    assert message.startswith("s.yaml:4: trial.model: block 3: a 2×2 picture is smaller than the kernel of 3 ")
+    assert message.startswith("s.yaml:4: trial.model: block 3: a picture of 2×2 is smaller than the kernel of 3 ")
     assert message.endswith("(with model.blocks.repeat = 3, model.blocks.2.kernel = 3)")
     assert check(CNN, ["trial.data.image_size=32"]).complete
 
 
 def test_a_cnn_that_is_too_deep_everywhere_blames_no_value() -> None:
     (message,) = faults(CNN.replace("pool: 2", "pool: 9"))
-    assert message.endswith("picture is smaller than the pooling window of 9")
+    assert message.endswith("a picture of 8×8 is smaller than the pooling window of 9")
 
 
 def test_a_fault_of_values_in_two_places_names_both() -> None:

@@ -250,7 +250,7 @@ def test_what_cannot_be_trained_is_refused(digits: Dataset, make_config: MakeCon
         with pytest.raises(InputError, match=match):
             Training(config=make_config(**parts), dataset=digits, device=CPU)
 
-    refuse("block 1: a 8×8 picture", model={"name": "cnn", "blocks": [{"channels": 2, "kernel": 9}]})
+    refuse("block 1: a picture of 8×8", model={"name": "cnn", "blocks": [{"channels": 2, "kernel": 9}]})
     refuse("batch size of 1", model={"name": "mlp", "hidden": [8], "batch_norm": True}, batch_size=1)
     empty = replace(digits, validation=replace(digits.validation, indices_M=digits.validation.indices_M[:0]))
     with pytest.raises(DataError, match="the validation part of digits has no pictures"):
