@@ -40,7 +40,7 @@ def open_workspace() -> Workspace:
 def complete_name(incomplete: str) -> list[str]:
     """Names of stored studies, for shell completion."""
     from sweeper.errors import SweeperError
-    from sweeper.sweep.start import open_store
+    from sweeper.sweep.store import open_store
 
     try:
         return [name for name in open_store(open_workspace()).names() if name.startswith(incomplete)]

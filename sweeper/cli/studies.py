@@ -90,6 +90,7 @@ def preview(
     typer.echo(
         f"about {duration(mean_seconds)} a trial; {study.n_trials} trials on {len(slots)} "
         f"worker{'s' if len(slots) > 1 else ''} ({slots[0].device}): about {duration(total_seconds)}, without pruning"
+        "; starting the workers takes a few seconds more"
     )
 
 

@@ -97,7 +97,8 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Go on with a stored study, from its checkpoints; its file is not needed."""
-    from sweeper.sweep.start import open_store, prepare
+    from sweeper.sweep.start import prepare
+    from sweeper.sweep.store import open_store
 
     workspace = open_workspace()
     stored = open_store(workspace).read(name)
@@ -136,8 +137,12 @@ def _drive(
     if progress.best_value is not None:
         typer.echo(f"best: trial {progress.best_number}, {progress.metric} {number(progress.best_value)}")
     if not result.finished:
-        typer.echo(f"{result.reason}; go on with: sweeper resume {name}")
-        raise typer.Exit(EXIT_STOPPED if result.reason == "stopped on request" else 0)
+        n_left = progress.n_trials - progress.n_ended
+        if result.reason == "stopped on request":
+            typer.echo(f"{result.reason}, {n_left} trials left; go on with: sweeper resume {name}")
+            raise typer.Exit(EXIT_STOPPED)
+        typer.echo(f"{result.reason}, {n_left} trials left; give it more time in its file, or with --set, and start it")
+        return
     if not progress.n_timed:
         typer.echo(f"all its {progress.n_trials} trials had ended before; add more with: sweeper start FILE --trials N")
     if not quiet:
@@ -150,7 +155,7 @@ def _signals(drivers: list[Driver], view: Any) -> Iterator[None]:
     received: list[int] = []
 
     def handle(signum: int, frame: object) -> None:
-        if not drivers:  # nothing has begun
+        if not drivers or drivers[0].has_ended:  # nothing has begun, or only the last rows are being sent
             raise KeyboardInterrupt
         received.append(signum)
         drivers[0].request_stop("drain" if len(received) == 1 else "now")
@@ -173,7 +178,7 @@ def _detach(
 ) -> None:
     from sweeper.errors import InputError
     from sweeper.sweep.owner import read_owner
-    from sweeper.sweep.start import open_store
+    from sweeper.sweep.store import open_store
 
     if len(names) > 1:
         raise InputError(f"--detach: given {len(names)} study files; allowed: one, since each has a driver of its own")
@@ -192,8 +197,8 @@ def _detach(
             stderr=log,
             start_new_session=True,
         )
-    # It owns the study within a second or two, or has failed to.
-    for _ in range(100):
+    # It owns the study within a second or two, on a busy machine later, or has failed to.
+    for _ in range(600):
         if process.poll() is not None:
             typer.echo(files.log.read_text()[-2000:], err=True)
             raise typer.Exit(process.returncode)
@@ -242,17 +247,7 @@ def status(
     print_table(
         ["study", "state", "done", "pruned", "failed", "left", "metric", "best", "trial"],
         [
-            [
-                s.name,
-                s.state,
-                s.n_complete,
-                s.n_pruned,
-                s.n_failed,
-                s.n_left,
-                s.metric,
-                s.best,
-                s.best_trial,
-            ]
+            [s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, s.metric, s.best, s.best_trial]
             for s in statuses
         ],
     )
@@ -283,14 +278,23 @@ def sync(
     name: Annotated[str | None, typer.Argument(help="Name of a study.", autocompletion=complete_name)] = None,
 ) -> None:
     """Send to MLflow what could not be sent while a sweep ran. Default: for all studies."""
-    from sweeper.sweep.start import open_store, sync_study
+    from sweeper.errors import SweeperError
+    from sweeper.sweep.record import sync_study
+    from sweeper.sweep.store import open_store
 
     workspace = open_workspace()
+    failed = False
     for study in [name] if name else open_store(workspace).names():
-        n_trials = sync_study(workspace, study)
-        typer.echo(
-            f"{study}: {n_trials} trial{'' if n_trials == 1 else 's'} sent" if n_trials else f"{study}: all sent"
-        )
+        try:
+            n_trials = sync_study(workspace, study)
+        except SweeperError as error:
+            typer.echo(f"{study}: {error}", err=True)
+            failed = True
+            continue
+        sent = f"{n_trials} trial{'' if n_trials == 1 else 's'} sent" if n_trials else "all sent"
+        typer.echo(f"{study}: {sent}")
+    if failed:
+        raise typer.Exit(1)
 
 
 def delete(

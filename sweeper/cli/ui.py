@@ -27,10 +27,10 @@ def ui(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends both too, as Ctrl-C does
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
     with serve(open_workspace(), port=port, dashboard_port=dashboard_port) as servers:
-        for title, address in servers.addresses:
-            typer.echo(f"{title:<17} {address}")
-        typer.echo("Ctrl-C ends both")
         try:
+            for title, address in servers.addresses:
+                typer.echo(f"{title:<17} {address}")
+            typer.echo("Ctrl-C ends both")
             servers.wait()
         except KeyboardInterrupt:
             typer.echo("")

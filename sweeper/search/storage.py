@@ -189,9 +189,13 @@ class StudyStore:
         # Last: a study without this attribute is not taken for one of ours.
         self.storage.set_study_user_attr(study_id, STUDY_ATTR, study.to_json_dict())
 
-    def set_n_trials(self, name: str, n_trials: int) -> None:
-        """Set the number of trials after which the search of a study ends."""
-        self.storage.set_study_user_attr(self.storage.get_study_id_from_name(name), N_TRIALS_ATTR, n_trials)
+    def set_budget(self, name: str, study: Study, *, n_trials: int) -> None:
+        """Take over the budget of `study` for the stored study of a name, and set the trials after which it ends."""
+        study_id = self.storage.get_study_id_from_name(name)
+        stored = self.storage.get_study_user_attrs(study_id)[STUDY_ATTR]
+        budget = study.to_json_dict().get("budget", {})
+        self.storage.set_study_user_attr(study_id, STUDY_ATTR, {**stored, "budget": budget})
+        self.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
 
     def delete(self, name: str) -> None:
         """Delete a study with its trials."""

@@ -224,8 +224,8 @@ class Budget(Config):
     """When the search ends: at whichever bound is met first."""
 
     trials: int | None = Field(default=None, ge=1)
-    """Number of configurations tried, pruned and failed ones included. Default: all points for the grid sampler,
-    else 20."""
+    """Number of configurations tried, pruned and failed ones included. Default: all points for the grid sampler, 1
+    where nothing varies, else 20."""
     seeds: int = Field(default=1, ge=1, le=1000)
     """Trials of each configuration, with the seeds `trial.seed`, `trial.seed` + 1, and so on."""
     timeout_seconds: float | None = Field(default=None, gt=0.0)
@@ -268,7 +268,7 @@ class Study(Config):
     def n_trials(self) -> int:
         """The number of trials after which the search ends: configurations times seeds."""
         n_grid_points = self.trial.n_grid_points if self.sampler.name == "grid" else None
-        n_configurations = self.budget.trials or n_grid_points or 20
+        n_configurations = self.budget.trials or n_grid_points or (20 if self.trial.distributions else 1)
         return min(n_configurations, n_grid_points or n_configurations) * self.budget.seeds
 
     def to_json_dict(self) -> dict[str, Any]:

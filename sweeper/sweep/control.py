@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sweeper.errors import SweeperError
+from sweeper.errors import NotFoundError, SweeperError
 from sweeper.search.storage import StoredStudy, StudyStore
 from sweeper.sweep.owner import Owner, own, read_owner
 from sweeper.sweep.progress import Progress, read_progress
-from sweeper.sweep.start import connect_tracker, open_store
+from sweeper.sweep.record import connect_tracker
+from sweeper.sweep.store import open_store
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json
 
 __all__ = [
@@ -62,7 +63,12 @@ def study_statuses(workspace: Workspace, name: str | None = None) -> list[StudyS
     Raises:
         NotFoundError: There is none of that name.
     """
-    store = open_store(workspace)
+    try:
+        store = open_store(workspace)
+    except NotFoundError:
+        if name is not None:
+            raise
+        return []
     return [_status(workspace, store.read(each)) for each in ([name] if name else store.names())]
 
 

@@ -16,6 +16,7 @@ from sweeper.launch.launcher import Launcher
 from sweeper.launch.messages import EXIT_PREEMPTED, Attempt, AttemptEnded, EpochDone, Event, WorkerDied, WorkerReady
 from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.sweep.attempts import Attempts, RetryPolicy
+from sweeper.sweep.clock import Clock
 from sweeper.sweep.crew import Crew
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.progress import Progress, TrialEnded, View, WorkerProgress, write_progress
@@ -42,8 +43,6 @@ class DriverOptions:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     may_ask_ahead: bool = True
     """Whether a trial may be asked for before a worker is free, where trials are short."""
-    timeout_seconds: float | None = None
-    """Seconds of the study's budget that are left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +85,8 @@ class Driver:
         self._last_failure = ""
         self._out_of_space = False
         self._shown_at = 0.0
+        self.has_ended = False
+        """Whether `run` has returned or raised."""
         self._fatal: SweeperError | None = None
         self.progress = Progress(
             name=optimizer.study.name,
@@ -95,6 +96,7 @@ class Driver:
             workers=[WorkerProgress(index=slot.index, device=slot.device) for slot in launcher.slots],
         )
         self._crew = Crew(launcher, self.progress)
+        self._clock = Clock(files.elapsed, budget_seconds=optimizer.study.budget.timeout_seconds)
 
     def request_stop(self, how: str) -> None:
         """Ask for the end: `drain` lets each trial finish its epoch and make a checkpoint, `now` does not."""
@@ -109,16 +111,16 @@ class Driver:
             InputError: The trials cannot be trained as the study says.
         """
         self._count_trials()
-        if self._optimizer.exhausted:
-            return SweepResult(finished=True, reason="")
+        if not self._has_work():
+            finished = self._optimizer.exhausted
+            return SweepResult(finished=finished, reason="" if finished else self._clock.reason)
         killed = False
         self._launcher.start()
         try:
-            deadline = time.monotonic() + (self._options.timeout_seconds or float("inf"))
             draining = False
             while True:
                 if not draining:
-                    reason = self._reason_to_stop(deadline)
+                    reason = self._reason_to_stop()
                     if reason:
                         draining = True
                         self.progress.stopping = reason
@@ -129,8 +131,9 @@ class Driver:
                     break
                 if not draining and self._has_space():
                     self._dispatch()
-                    self._ask()
-                    self._dispatch()
+                    if self._clock.has_time:
+                        self._ask()
+                        self._dispatch()
                 if not self._crew.is_busy and (draining or not self._has_work()):
                     break
                 waits_for_storage = bool(self._crew.n_idle and self._ready)
@@ -141,14 +144,18 @@ class Driver:
             killed = True
             raise
         finally:
+            self._clock.stop()
             self._launcher.close(kill=killed)
             for _, assignment in self._crew.assignments():
                 self._put_back(assignment.proposal)
             for proposal in self._ready:
                 self._put_back(proposal)
             self._show()
+            self.has_ended = True
         if self._fatal is not None:
             raise self._fatal
+        if not self._clock.has_time and not self.progress.stopping:
+            self.progress.stopping = self._clock.reason
         return SweepResult(finished=self._optimizer.exhausted, reason=self.progress.stopping)
 
     def _show(self) -> None:
@@ -158,14 +165,12 @@ class Driver:
             self._shown_at = now
             write_progress(self._files.progress, self.progress)
 
-    def _reason_to_stop(self, deadline: float) -> str:
+    def _reason_to_stop(self) -> str:
         request = self._stop_request or self._read_stop_file()
         if request:
             self._stop_request = request
             return "stopped on request"
-        if self._fatal is not None:
-            return str(self._fatal)
-        return "out of time" if time.monotonic() >= deadline else ""
+        return "" if self._fatal is None else str(self._fatal)
 
     def _read_stop_file(self) -> str:
         try:
@@ -174,7 +179,7 @@ class Driver:
             return ""
 
     def _has_work(self) -> bool:
-        return bool(self._ready) or not self._optimizer.exhausted
+        return bool(self._ready) or (self._clock.has_time and not self._optimizer.exhausted)
 
     def _ask(self) -> None:
         """Have a trial ready for each idle worker, and one more where trials are short."""
@@ -230,6 +235,7 @@ class Driver:
                 "install the same version on both"
             )
             return
+        self._clock.start()
         self._crew.ready(event)
 
     def _epoch_done(self, event: EpochDone) -> None:

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from filelock import FileLock
 
 from sweeper.errors import InputError, NotFoundError, StudyExistsError
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.search.optimizer import Optimizer
-from sweeper.search.storage import StoredStudy, StudyStore
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Study
-from sweeper.study.varied import varied_params
 from sweeper.sweep.driver import Driver, DriverOptions, SweepResult
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.owner import own
 from sweeper.sweep.progress import View
+from sweeper.sweep.record import bind_tracker, connect_tracker, status_now, study_info
+from sweeper.sweep.store import open_store
 from sweeper.tracking.provenance import provenance_tags
-from sweeper.tracking.recorder import (
-    Recorder,
-    StudyInfo,
-    record_study,
-    record_study_status,
-    record_trial,
-    study_status,
-    unsent_trials,
-)
-from sweeper.tracking.tracker import RunInfo, Tracker
-from sweeper.tracking.view import VIEW_TAG, runs_view
-from sweeper.tracking.workspace import StudyFiles, Workspace, read_json, write_json
+from sweeper.tracking.recorder import Recorder, study_status, unsent_trials
+from sweeper.tracking.tracker import Tracker
+from sweeper.tracking.workspace import StudyFiles, Workspace
 
-__all__ = ["SweepOptions", "connect_tracker", "drive", "open_store", "prepare", "sync_study"]
+__all__ = ["SweepOptions", "drive", "prepare"]
 
 FLUSH_SECONDS = 60.0
+FLUSH_SECONDS_WHEN_DOWN = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +39,6 @@ class SweepOptions:
     """Places for workers; `inline` uses the first."""
     checkpoint_seconds: float = 10.0
     """Seconds between the checkpoints of a trial."""
-
-
-def open_store(workspace: Workspace, *, create: bool = False) -> StudyStore:
-    """Optuna's database of a workspace.
-
-    Raises:
-        NotFoundError: There is none yet and it is not to be created.
-    """
-    return StudyStore(workspace.storage_url, lock_path=workspace.storage_lock, create=create)
 
 
 def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = None) -> str:
@@ -90,12 +70,13 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
             f"give the changed study another name (`--set name={study.name}-2`), go on with the stored one "
             f"(`sweeper resume {study.name}`), or delete it (`sweeper delete {study.name}`)"
         )
+    bind_tracker(workspace, workspace.study_files(study.name, stored.uuid), study.name)
     n_trials = max(stored.n_trials, study.n_trials)
     if more_trials is not None:
         n_trials = len(stored.trials) + more_trials
-    if n_trials != stored.n_trials:
+    if n_trials != stored.n_trials or study.budget != stored.study.budget:
         with own(workspace.study_files(study.name, stored.uuid), study.name):
-            store.set_n_trials(study.name, n_trials)
+            store.set_budget(study.name, study, n_trials=n_trials)
     return study.name
 
 
@@ -139,13 +120,14 @@ def drive(
     stored = store.read(name)
     files = workspace.study_files(name, stored.uuid)
     with own(files, name):
+        bind_tracker(workspace, files, name)
         optimizer = Optimizer(store, name)
         tags = provenance_tags(workspace.root)
         ledger = Ledger(optimizer, files, tags)
         recorder = Recorder(
             connect or (lambda: connect_tracker(workspace)),
             files,
-            _study_info(files, stored, tags),
+            study_info(files, stored, tags),
             on_problem=lambda problem: view.message(
                 f"tracking is held up, training goes on: {problem}" if problem else "tracking works again"
             ),
@@ -164,57 +146,44 @@ def drive(
         if not had_ended:
             recorder.set_study_status("RUNNING", None)
         try:
-            with _clock(files) as elapsed_seconds:
-                driver = Driver(
-                    optimizer=optimizer,
-                    launcher=_build_launcher(workspace, files, options),
-                    recorder=recorder,
-                    files=files,
-                    ledger=ledger,
-                    view=view,
-                    options=DriverOptions(
-                        checkpoint_seconds=options.checkpoint_seconds,
-                        timeout_seconds=_seconds_left(optimizer.study, elapsed_seconds),
-                        may_ask_ahead=options.launcher != "inline",
-                    ),
-                )
-                on_driver(driver)
-                result = driver.run()
+            driver = Driver(
+                optimizer=optimizer,
+                launcher=_build_launcher(workspace, files, options),
+                recorder=recorder,
+                files=files,
+                ledger=ledger,
+                view=view,
+                options=DriverOptions(
+                    checkpoint_seconds=options.checkpoint_seconds, may_ask_ahead=options.launcher != "inline"
+                ),
+            )
+            on_driver(driver)
+            result = driver.run()
         finally:
             for number in ledger.publish_models():
                 recorder.note(number)
             if not had_ended or study_status(files) != "FINISHED":
-                recorder.set_study_status(*_status_now(ended=optimizer.exhausted))
-            if not recorder.flush(FLUSH_SECONDS):
-                view.message(
-                    f"some rows are not yet tracked ({recorder.problem or 'the tracker is slow'}); "
-                    f"they are safe on disk, send them with `sweeper sync {name}`"
-                )
-            recorder.close()
-            optimizer.close()
+                recorder.set_study_status(*status_now(ended=optimizer.exhausted))
+            try:
+                _flush(recorder, name, view)
+            finally:
+                recorder.close()
+                optimizer.close()
     return result
 
 
-def _status_now(*, ended: bool) -> tuple[str, int | None]:
-    """Status and end of the parent run of a study that nobody drives any more."""
-    return ("FINISHED", time.time_ns() // 1_000_000) if ended else ("SCHEDULED", None)
-
-
-def _seconds_left(study: Study, elapsed_seconds: float) -> float | None:
-    timeout = study.budget.timeout_seconds
-    return None if timeout is None else max(timeout - elapsed_seconds, 1e-3)
-
-
-@contextmanager
-def _clock(files: StudyFiles) -> Iterator[float]:
-    """The seconds that all starts of a study have taken so far; adds those of the block."""
-    path = files.folder / files.uuid / "elapsed.json"
-    elapsed = float((read_json(path) or {}).get("seconds", 0.0))
-    start = time.monotonic()
-    try:
-        yield elapsed
-    finally:
-        write_json(path, {"seconds": elapsed + time.monotonic() - start})
+def _flush(recorder: Recorder, name: str, view: View) -> None:
+    """Wait for the tracker to take the last rows; not long where it does not answer."""
+    if recorder.flush(FLUSH_SECONDS_WHEN_DOWN):
+        return
+    if recorder.problem is None:
+        view.message(f"waiting for MLflow to take the last rows; Ctrl-C leaves them to `sweeper sync {name}`")
+        if recorder.flush(FLUSH_SECONDS):
+            return
+    view.message(
+        f"some rows are not yet tracked ({recorder.problem or 'MLflow is slow'}); they are safe on disk, "
+        f"send them with `sweeper sync {name}`"
+    )
 
 
 def _build_launcher(workspace: Workspace, files: StudyFiles, options: SweepOptions) -> Launcher:
@@ -234,86 +203,3 @@ def _build_launcher(workspace: Workspace, files: StudyFiles, options: SweepOptio
             log_dir=files.folder / "workers",
         )
     raise InputError(f"--launcher: given {options.launcher!r}; allowed: local, inline")
-
-
-def connect_tracker(workspace: Workspace) -> Tracker:
-    """MLflow's tracker of a workspace.
-
-    Raises:
-        TrackingError: It cannot be reached.
-    """
-    from sweeper.tracking.mlflow import MlflowTracker  # 1.7 s; meanwhile the workers start
-
-    return MlflowTracker(
-        workspace.tracking_uri, artifact_root=workspace.artifact_root if workspace.own_tracking else None
-    )
-
-
-def _study_info(files: StudyFiles, stored: StoredStudy, tags: Mapping[str, str]) -> StudyInfo:
-    study = stored.study
-    as_file = study.to_json_dict()
-    path = files.folder / stored.uuid / "study.json"
-    write_json(path, as_file)
-    key_tags = {"sweeper.study": study.name, "sweeper.study_uuid": stored.uuid}
-    start = stored.created.timestamp() if stored.created else time.time()
-    params: dict[str, Any] = {
-        "objective.metric": study.objective.metric,
-        "objective.direction": "maximize" if study.objective.maximize else "minimize",
-        "objective.at": study.objective.at,
-        "sampler": study.sampler.name,
-        "pruner": study.pruner.name,
-    }
-    return StudyInfo(
-        name=study.name,
-        uuid=stored.uuid,
-        experiment_tags={
-            "sweeper.study": study.name,
-            "mlflow.note.content": study.description or _summary(study),
-            "mlflow.experimentKind": "custom_model_development",  # MLflow's UI opens the runs, not the traces
-            VIEW_TAG: runs_view(maximize=study.objective.maximize, params=varied_params(study)),
-        },
-        run=RunInfo(
-            key=stored.uuid,
-            name=study.name,
-            start_time_ms=int(start * 1000),
-            params=params,
-            tags={
-                **tags,
-                **key_tags,
-                "sweeper.role": "study",
-                "mlflow.note.content": study.description or _summary(study),
-                "mlflow.source.name": "sweeper",
-            },
-        ),
-        artifacts=(path,),
-    )
-
-
-def _summary(study: Study) -> str:
-    return (
-        f"A sweep over {len(study.trial.distributions)} parameters for {study.objective.metric}, "
-        f"sampler {study.sampler.name}, pruner {study.pruner.name}."
-    )
-
-
-def sync_study(workspace: Workspace, name: str, *, connect: Callable[[], Tracker] | None = None) -> int:
-    """Send what is left in the files of a study whose driver has ended. Returns the number of trials sent.
-
-    Raises:
-        OwnedError: A driver that lives does this already.
-        TrackingError: The tracker refused or cannot be reached.
-    """
-    stored = open_store(workspace).read(name)
-    files = workspace.study_files(name, stored.uuid)
-    with own(files, name):
-        waiting = unsent_trials(files)
-        ended = stored.count("COMPLETE", "PRUNED", "FAIL") >= stored.n_trials
-        status, end_time_ms = _status_now(ended=ended)
-        if not waiting and study_status(files) == status:
-            return 0
-        tracker = (connect or (lambda: connect_tracker(workspace)))()
-        parent = record_study(tracker, files, _study_info(files, stored, provenance_tags(workspace.root)))
-        for trial in waiting:
-            record_trial(tracker, trial, parent)
-        record_study_status(tracker, files, parent, status, end_time_ms)
-        return len(waiting)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.errors import InputError, SweeperError
-from sweeper.sweep.start import open_store
+from sweeper.sweep.store import open_store
 from sweeper.tracking.view import runs_path
 from sweeper.tracking.workspace import Workspace, read_json
 

@@ -38,7 +38,9 @@ class ClientRunReader:
 
     @translated
     def list_studies(self) -> list[str]:
-        return sorted(e.name for e in self._experiments() if "sweeper.study" in e.tags)
+        names = {e.experiment_id: e.name for e in self._experiments() if "sweeper.study" in e.tags}
+        parents = self._runs(list(names), "tags.`sweeper.role` = 'study'") if names else ()
+        return sorted({names[run.info.experiment_id] for run in parents})
 
     def _experiments(self) -> Iterator[Any]:
         token = None
@@ -55,13 +57,13 @@ class ClientRunReader:
         if experiment is None or experiment.lifecycle_stage != "active":
             known = ", ".join(self.list_studies()) or "none"
             raise NotFoundError(f"no tracked study {name!r} at {without_password(self._uri)}; studies there: {known}")
-        runs = [_as_data(run) for run in self._runs(experiment.experiment_id)]
+        runs = [_as_data(run) for run in self._runs([experiment.experiment_id])]
         return build_study(name, str(experiment.experiment_id), runs, self._read_artifact_of)
 
-    def _runs(self, experiment_id: str) -> Iterator[Run]:
+    def _runs(self, experiment_ids: list[str], filter_string: str = "") -> Iterator[Run]:
         token = None
         while True:
-            page = self._client.search_runs([experiment_id], max_results=_PAGE, page_token=token)
+            page = self._client.search_runs(experiment_ids, filter_string, max_results=_PAGE, page_token=token)
             yield from page
             token = page.token
             if not token:

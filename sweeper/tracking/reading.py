@@ -50,7 +50,7 @@ def build_study(name: str, experiment_id: str, runs: Iterable[Mapping[str, Any]]
     runs = list(runs)
     parents = [run for run in runs if run["tags"].get("sweeper.role") == "study"]
     if not parents:
-        raise NotFoundError(f"the MLflow experiment {name!r} holds no study of sweeper")
+        raise NotFoundError(f"no tracked study {name!r}: the MLflow experiment of that name holds none")
     parent = max(parents, key=lambda run: (run["start_time"] or 0, run["run_id"]))
     uuid = parent["tags"]["sweeper.study_uuid"]
     records = [_record(run) for run in runs if run["tags"].get(KEY_TAG, "").startswith(f"{uuid}/")]

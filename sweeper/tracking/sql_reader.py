@@ -36,8 +36,9 @@ class SqlRunReader:
 
     def list_studies(self) -> list[str]:
         rows = self._query(
-            "SELECT e.name FROM experiments e JOIN experiment_tags t ON t.experiment_id = e.experiment_id "
-            "WHERE e.lifecycle_stage = 'active' AND t.key = 'sweeper.study' ORDER BY e.name"
+            "SELECT DISTINCT e.name FROM experiments e JOIN runs r ON r.experiment_id = e.experiment_id "
+            "JOIN tags t ON t.run_uuid = r.run_uuid WHERE e.lifecycle_stage = 'active' "
+            "AND r.lifecycle_stage = 'active' AND t.key = 'sweeper.role' AND t.value = 'study' ORDER BY e.name"
         )
         return [name for (name,) in rows]
 

@@ -143,6 +143,16 @@ class StudyFiles:
         return self.folder / "stop"
 
     @property
+    def tracker(self) -> Path:
+        """Driver: where the study is tracked."""
+        return self.folder / self.uuid / "tracker.json"
+
+    @property
+    def elapsed(self) -> Path:
+        """Driver: seconds searched so far."""
+        return self.folder / self.uuid / "elapsed.json"
+
+    @property
     def progress(self) -> Path:
         """What the driver shows of its sweep, each second."""
         return self.folder / "progress.json"
