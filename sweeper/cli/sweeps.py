@@ -288,6 +288,8 @@ def sync(
         try:
             n_trials = sync_study(workspace, study)
         except SweeperError as error:
+            if name is not None:
+                raise
             typer.echo(f"{study}: {error}", err=True)
             failed = True
             continue

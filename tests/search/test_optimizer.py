@@ -165,7 +165,8 @@ def test_more_trials_can_be_added(open_study: Open, reopen: Reopen, url: str) ->
     optimizer = open_study(budget={"trials": 2})
     drain(optimizer, lambda proposal, epoch: 0.5, epochs=1)
     optimizer.close()
-    StudyStore(url).set_n_trials("small", 3)
+    store = StudyStore(url)
+    store.set_budget("small", store.read("small").study, n_trials=3)
     later = reopen()
     assert not later.exhausted
     assert [proposal.number for proposal in drain(later, lambda proposal, epoch: 0.5, epochs=1)] == [2]

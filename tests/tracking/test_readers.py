@@ -143,7 +143,7 @@ def test_an_experiment_that_is_not_ours(mlflow_db: str, read: type) -> None:
     client = MlflowClient(tracking_uri=mlflow_db)
     experiment_id = client.create_experiment("birds")
     client.create_run(experiment_id)
-    with pytest.raises(NotFoundError, match="holds no study of sweeper"):
+    with pytest.raises(NotFoundError, match="the MLflow experiment of that name holds none"):
         read(mlflow_db).read_study("birds")
 
 
