@@ -33,6 +33,7 @@ __all__ = [
 
 MIN_SECONDS = 2.0
 """A trial that is being trained is brought up to date at most so often."""
+MIN_BACKOFF_SECONDS = 0.25
 MAX_BACKOFF_SECONDS = 30.0
 
 
@@ -215,6 +216,7 @@ class Recorder:
         self._lock = threading.Condition()
         self._busy = False
         self._closing = False
+        self._retry_now = False
         self._problem: str | None = None
         self._tracker: Tracker | None = None
         self._parent: Parent | None = None
@@ -240,11 +242,15 @@ class Recorder:
             self._lock.notify_all()
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until everything noted has been recorded; False when that took too long."""
+        """Wait until everything noted has been recorded; False when that took too long.
+
+        A tracker that has failed is tried again at once.
+        """
         deadline = time.monotonic() + timeout_seconds
         with self._lock:
             for number in self._pending:
                 self._pending[number] = 0.0
+            self._retry_now = True
             self._lock.notify_all()
             while self._pending or self._parent_status is not None or self._busy:
                 remaining = deadline - time.monotonic()
@@ -266,7 +272,7 @@ class Recorder:
         self._thread.join(timeout=5.0)
 
     def _run(self) -> None:
-        backoff = 0.25
+        backoff = MIN_BACKOFF_SECONDS
         while True:
             work = self._next()
             if work is None:
@@ -283,13 +289,14 @@ class Recorder:
                     self._put_back(work)
                     self._busy = False
                     self._lock.notify_all()
-                    self._lock.wait_for(lambda: self._closing, timeout=backoff)
-                backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
+                    self._lock.wait_for(lambda: self._closing or self._retry_now, timeout=backoff)
+                    backoff = MIN_BACKOFF_SECONDS if self._retry_now else min(backoff * 2, MAX_BACKOFF_SECONDS)
+                    self._retry_now = False
             else:
                 if self._problem is not None:
                     self._problem = None
                     self._on_problem(None)
-                backoff = 0.25
+                backoff = MIN_BACKOFF_SECONDS
                 with self._lock:
                     self._busy = False
                     self._lock.notify_all()

@@ -407,6 +407,19 @@ def test_flush_gives_up_on_a_tracker_that_hangs_and_close_ends(tmp_path: Path) -
     assert not recorder._thread.is_alive()
 
 
+def test_flush_interrupts_the_wait_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "MIN_BACKOFF_SECONDS", 1e6)
+    outage = Outage()
+    outage.is_down.set()
+    recorder = start_recorder(tmp_path, outage)
+    begin_trial(study_files(tmp_path).trial(0))
+    recorder.note(0)
+    outage.wait_for_failures(1)
+    outage.is_down.clear()
+    assert recorder.flush(GUARD_SECONDS)
+    recorder.close()
+
+
 def test_close_interrupts_the_wait_after_a_failure(tmp_path: Path) -> None:
     outage = Outage()
     outage.is_down.set()
