@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 import sweeper
 from sweeper.cli import results, studies, sweeps, ui
 from sweeper.errors import StudyFileError, SweeperError
+from sweeper.masking import without_passwords
 
 __all__ = ["app", "main"]
 
@@ -48,8 +50,12 @@ def main() -> None:
         app()
     except SweeperError as error:
         # Faults of a file begin with its name and line, for editors.
-        typer.echo(str(error) if isinstance(error, StudyFileError) else f"error: {error}", err=True)
+        message = str(error) if isinstance(error, StudyFileError) else f"error: {error}"
+        typer.echo(without_passwords(message), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:  # noqa: BLE001  # a fault of ours, whose traceback may quote a URL
+        typer.echo(without_passwords("".join(traceback.format_exception(error))), err=True, nl=False)
+        sys.exit(1)

@@ -119,10 +119,10 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder. Default: reports/NAME.")] = None,
 ) -> None:
     """Write a report, computed from the tracked runs alone: a page, Markdown, CSV of every table and figure."""
-    from sweeper.report.write import write_report
+    from sweeper.report.write import default_folder, write_report
     from sweeper.tracking.reading import open_reader
 
     reader = open_reader(open_workspace().tracking_uri)
-    folder = out or Path("reports") / "+".join(names)
+    folder = out or default_folder(names)
     files = write_report([reader.read_study(name) for name in names], reader, folder)
     typer.echo(f"report: {files.page}")

@@ -21,6 +21,7 @@ from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone
 from sweeper.models.layers import layer_table
 from sweeper.study.config import DataConfig, TrialConfig
 from sweeper.tracking.outbox import OutboxWriter, Row
+from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.workspace import TrialFiles, write_json
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint, save_whole
 from sweeper.training.loop import EpochMetrics, Interrupted, Training
@@ -46,6 +47,7 @@ def run_attempt(
     """
     files = TrialFiles(folder=Path(attempt.folder))
     try:
+        refuse_links_in(files.folder)
         files.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(files.lock, timeout=LOCK_SECONDS):  # the worker of a dead driver may live for a moment
             if files.outcome.exists():

@@ -24,6 +24,7 @@ from sweeper.launch.messages import (
     from_json,
     to_json,
 )
+from sweeper.masking import SECRET_VARIABLES
 
 __all__ = ["LocalLauncher"]
 
@@ -39,8 +40,9 @@ class _Process:
         log.parent.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()
         threads = str(slot.n_threads)
-        # Threads are fixed before any library starts its pool.
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        # Threads are fixed before any library starts its pool. A worker needs no database, and so no password.
+        environment = {key: value for key, value in os.environ.items() if key not in SECRET_VARIABLES}
+        environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         arguments = [str(theirs.fileno()), str(slot.index), slot.device, threads, str(cache_dir), str(data_dir or "")]
         with log.open("ab") as output:
             self.log_start = output.tell()

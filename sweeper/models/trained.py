@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
+from sweeper.errors import InputError
 from sweeper.models.networks import build_model
 from sweeper.study.config import ModelConfig
 
@@ -66,6 +68,9 @@ def load_trained(description: Mapping[str, Any], state: bytes) -> TrainedModel:
     Args:
         description: Contents of its `model.json`.
         state: Contents of its `model.pt`: a state dict, loaded as data only.
+
+    Raises:
+        InputError: `state` is something else.
     """
     channels, height, width = description["input_shape"]
     class_names = tuple(description["class_names"])
@@ -75,7 +80,13 @@ def load_trained(description: Mapping[str, Any], state: bytes) -> TrainedModel:
         n_classes=len(class_names),
         log_probabilities=description["loss"] == "nll",
     )
-    network.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
+    try:
+        network.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InputError(
+            "model.pt of this run is not the state dict of its network, and nothing else is loaded: "
+            f"{(str(error).splitlines() or [type(error).__name__])[0]}"
+        ) from error
     normalize = description["normalize"]
     model = TrainedModel(
         network,

@@ -16,9 +16,10 @@ from sweeper.report.document import build_document
 from sweeper.report.markdown import render_markdown
 from sweeper.report.page import render_page
 from sweeper.report.sections import SECTIONS
+from sweeper.study.study import check_name
 from sweeper.tracking.records import RunReader, StudyRecord
 
-__all__ = ["ReportFiles", "write_report"]
+__all__ = ["ReportFiles", "default_folder", "write_report"]
 
 _MANIFEST = ".sweeper-report.json"
 """Names the files of a report, so that the next one into the same folder removes those it no longer has."""
@@ -69,6 +70,20 @@ def _remove(out: Path, names: set[str]) -> None:
         while path.parent != out and path.parent.is_dir() and not any(path.parent.iterdir()):
             path = path.parent
             path.rmdir()
+
+
+def default_folder(names: Sequence[str]) -> Path:
+    """Where the report of some studies goes: `reports/NAME`, in the current folder.
+
+    Raises:
+        InputError: A name, which may come from a database that others write, cannot be part of a path.
+    """
+    for name in names:
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise InputError(f"name of a study: {error}; say where the report goes with --out") from None
+    return Path("reports") / "+".join(names)
 
 
 def write_report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,11 +18,13 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
+from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sweeper.errors import InputError, NotFoundError
-from sweeper.study.study import Study
+from sweeper.masking import without_passwords
+from sweeper.study.study import NAME_PATTERN, Study
 
 __all__ = ["StoredStudy", "StudyStore", "TrialRecord", "masked"]
 
@@ -130,12 +133,17 @@ class StudyStore:
                 with FileLock(lock_path):
                     self.storage = _open(url)
         except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0].replace(url, masked(url))
+            reason = without_passwords((str(error).splitlines() or [""])[0].replace(url, masked(url)))
             raise InputError(f"cannot open Optuna's database {masked(url)}: {reason}") from None
 
     def names(self) -> list[str]:
-        """Names of the studies that sweeper started, sorted."""
-        return sorted(s.study_name for s in self.storage.get_all_studies() if STUDY_ATTR in s.user_attrs)
+        """Names of the studies that sweeper started, sorted. Others may write to the database: names that sweeper gives
+        to no study are left out.
+        """
+        studies = self.storage.get_all_studies()
+        return sorted(
+            s.study_name for s in studies if STUDY_ATTR in s.user_attrs and re.fullmatch(NAME_PATTERN, s.study_name)
+        )
 
     def exists(self, name: str) -> bool:
         """Whether there is a study of that name."""
@@ -146,6 +154,7 @@ class StudyStore:
 
         Raises:
             NotFoundError: There is none of that name.
+            InputError: What is stored under that name cannot be read.
         """
         try:
             study_id = self.storage.get_study_id_from_name(name)
@@ -155,10 +164,19 @@ class StudyStore:
         attrs = self.storage.get_study_user_attrs(study_id)
         if STUDY_ATTR not in attrs:
             raise NotFoundError(f"the study {name!r} in {masked(self.url)} was not made by sweeper")
+        try:
+            study = Study.model_validate(attrs[STUDY_ATTR])
+        except ValidationError as error:
+            raise InputError(
+                f"the study {name!r} in {masked(self.url)} cannot be read; another version of sweeper stored it, or "
+                f"someone changed it: {error.errors()[0]['msg']}"
+            ) from None
+        if study.name != name:
+            raise InputError(f"the study {name!r} in {masked(self.url)} is stored with the name {study.name!r}")
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
         starts = [t.datetime_start for t in trials if t.datetime_start is not None]
         return StoredStudy(
-            study=Study.model_validate(attrs[STUDY_ATTR]),
+            study=study,
             uuid=attrs[UUID_ATTR],
             n_trials=attrs[N_TRIALS_ATTR],
             created=min(starts, default=None),

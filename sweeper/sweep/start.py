@@ -18,6 +18,7 @@ from sweeper.sweep.owner import own
 from sweeper.sweep.progress import View
 from sweeper.sweep.record import bind_tracker, connect_tracker, status_now, study_info
 from sweeper.sweep.store import open_store
+from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.provenance import provenance_tags
 from sweeper.tracking.recorder import Recorder, study_status, unsent_trials
 from sweeper.tracking.tracker import Tracker
@@ -120,6 +121,7 @@ def drive(
     stored = store.read(name)
     files = workspace.study_files(name, stored.uuid)
     with own(files, name):
+        refuse_links_in(files.folder)
         bind_tracker(workspace, files, name)
         optimizer = Optimizer(store, name)
         tags = provenance_tags(workspace.root)

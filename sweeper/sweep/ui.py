@@ -13,9 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from sweeper.errors import InputError, SweeperError
+from sweeper.masking import without_passwords
 from sweeper.sweep.store import open_store
+from sweeper.tracking.paths import refuse_link
 from sweeper.tracking.view import runs_path
 from sweeper.tracking.workspace import Workspace, read_json
 
@@ -59,7 +62,7 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[S
     commands: list[tuple[str, str, list[str], dict[str, str]]] = []
     addresses: list[tuple[str, str]] = []
     if workspace.tracking_uri.startswith(("http://", "https://")):
-        addresses.append(("MLflow UI", workspace.tracking_uri))
+        addresses.append(("MLflow UI", _public(workspace.tracking_uri)))
     else:
         _check_port(port, "--port")
         commands.append(("MLflow UI", f"http://{HOST}:{port}", *_mlflow_command(workspace, port)))
@@ -69,6 +72,7 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[S
     )
     log_path = workspace.root / ".sweeper" / ".ui.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
+    refuse_link(log_path)
     processes: list[subprocess.Popen[bytes]] = []
     try:
         with log_path.open("wb") as log:
@@ -95,6 +99,12 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[S
             _end(process)
 
 
+def _public(uri: str) -> str:
+    """A server's address without user and password, for the browser, which asks for them itself."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 def _study_paths(workspace: Workspace) -> list[tuple[str, str]]:
     """Names of the tracked studies, and the paths of their runs."""
     paths: list[tuple[str, str]] = []
@@ -112,7 +122,11 @@ def _mlflow_command(workspace: Workspace, port: int) -> tuple[list[str], dict[st
     environment = {
         "MLFLOW_BACKEND_STORE_URI": workspace.tracking_uri,
         "MLFLOW_SERVER_ALLOWED_HOSTS": f"{HOST}:{port},localhost:{port}",
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port},http://localhost:{port}",
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
+        "MLFLOW_SERVER_X_FRAME_OPTIONS": "DENY",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     if workspace.own_tracking:
@@ -146,7 +160,8 @@ def _wait_until_up(process: subprocess.Popen[bytes], title: str, address: str, l
             return  # it answers
         except OSError:
             time.sleep(0.1)
-    raise SweeperError(f"{title} did not start; its log is {log}:\n{log.read_text(errors='replace')[-1500:]}")
+    said = without_passwords(log.read_text(errors="replace"))[-1500:]
+    raise SweeperError(f"{title} did not start; its log is {log}:\n{said}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

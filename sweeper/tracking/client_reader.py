@@ -17,7 +17,8 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 
 from sweeper.errors import NotFoundError, TrackingError
-from sweeper.tracking.mlflow import reason_of, translated, without_password
+from sweeper.masking import without_passwords
+from sweeper.tracking.mlflow import reason_of, translated
 from sweeper.tracking.names import metric_name, original_name
 from sweeper.tracking.reading import build_study, local_artifact
 from sweeper.tracking.records import RunRecord, StudyRecord
@@ -56,7 +57,7 @@ class ClientRunReader:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage != "active":
             known = ", ".join(self.list_studies()) or "none"
-            raise NotFoundError(f"no tracked study {name!r} at {without_password(self._uri)}; studies there: {known}")
+            raise NotFoundError(f"no tracked study {name!r} at {without_passwords(self._uri)}; studies there: {known}")
         runs = [_as_data(run) for run in self._runs([experiment.experiment_id])]
         return build_study(name, str(experiment.experiment_id), runs, self._read_artifact_of)
 

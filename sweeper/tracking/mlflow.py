@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -26,6 +25,7 @@ from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import TrackingError
+from sweeper.masking import without_passwords
 from sweeper.study.flatten import encode
 from sweeper.tracking.names import metric_name
 from sweeper.tracking.outbox import Row
@@ -34,7 +34,7 @@ from sweeper.tracking.tracker import RunInfo
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-__all__ = ["KEY_TAG", "MlflowTracker", "reason_of", "translated", "without_password"]
+__all__ = ["KEY_TAG", "MlflowTracker", "reason_of", "translated"]
 
 KEY_TAG = "sweeper.trial"
 MAX_METRICS = 1000
@@ -49,12 +49,7 @@ R = TypeVar("R")
 def reason_of(error: Exception) -> str:
     """What went wrong, in one line and without the password of a URL."""
     lines = str(error).splitlines() or [type(error).__name__]
-    return without_password(lines[0])
-
-
-def without_password(text: str) -> str:
-    """Text in which URLs have no passwords."""
-    return re.sub(r"(://[^/\s:@]*):[^/\s@]*@", r"\1:***@", text)
+    return without_passwords(lines[0])
 
 
 def translated(call: Callable[P, R]) -> Callable[P, R]:

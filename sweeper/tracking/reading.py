@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from sweeper.errors import NotFoundError
+from sweeper.errors import NotFoundError, TrackingError
 from sweeper.study.flatten import decode
 from sweeper.tracking.names import original_name
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
@@ -92,7 +92,7 @@ def local_artifact(artifact_uri: str, path: str) -> Path | None:
     """The file of an artifact that lies on this machine; None for other stores.
 
     Raises:
-        ValueError: The path leads out of the run's artifacts.
+        TrackingError: The path leads out of the run's artifacts, by `..` or by a link.
     """
     parsed = urlparse(artifact_uri)
     if parsed.scheme == "file":
@@ -103,5 +103,5 @@ def local_artifact(artifact_uri: str, path: str) -> Path | None:
         return None
     file = (root / path).resolve()
     if not file.is_relative_to(root.resolve()):
-        raise ValueError(f"the artifact path {path!r} leads out of the run's artifacts")
+        raise TrackingError(f"the artifact path {path!r} leads out of the run's artifacts")
     return file

@@ -16,6 +16,7 @@ from typing import Any
 
 from sweeper.errors import SweeperError
 from sweeper.failpoints import failpoint
+from sweeper.masking import without_passwords
 from sweeper.tracking.outbox import read_released
 from sweeper.tracking.tracker import STATUS_OF_STATE, RunInfo, Tracker
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json, write_json
@@ -148,7 +149,8 @@ def _record_state(tracker: Tracker, files: TrialFiles, run_id: str, state: str, 
     ended = state in ("COMPLETE", "PRUNED", "FAIL")
     if ended and files.artifacts.is_dir():
         for artifact in sorted(files.artifacts.iterdir()):
-            tracker.log_artifact(run_id, artifact, "")
+            if artifact.is_file() and not artifact.is_symlink():  # a link may lead to anything that we can read
+                tracker.log_artifact(run_id, artifact, "")
         failpoint("recorder.artifacts_sent")
     tags = {"sweeper.state": state, **end.get("tags", {})}
     tracker.set_tags(run_id, tags)
@@ -281,7 +283,7 @@ class Recorder:
                 self._work(work)
             except Exception as error:  # noqa: BLE001  # whatever it is, what is not sent must be tried again
                 known = isinstance(error, SweeperError | OSError)
-                problem = str(error) if known else f"{type(error).__name__}: {error}"
+                problem = without_passwords(str(error) if known else f"{type(error).__name__}: {error}")
                 if self._problem is None:
                     self._on_problem(problem)
                 self._problem = problem

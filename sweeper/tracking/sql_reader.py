@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQLAlchemyError
 
-from sweeper.errors import NotFoundError, TrackingError
+from sweeper.errors import InputError, NotFoundError, TrackingError
+from sweeper.masking import without_passwords
 from sweeper.tracking.names import metric_name, original_name
 from sweeper.tracking.reading import build_study, local_artifact
 from sweeper.tracking.records import RunRecord, StudyRecord
@@ -28,11 +29,17 @@ class SqlRunReader:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        database = make_url(url)
-        self._shown = database.render_as_string(hide_password=True)
+        try:
+            database = make_url(url)
+        except (ArgumentError, ValueError):
+            raise InputError("MLFLOW_TRACKING_URI is a malformed database URL") from None
+        self._shown = without_passwords(database.render_as_string(hide_password=True))
         if database.get_backend_name() == "sqlite" and database.database and not Path(database.database).exists():
             raise NotFoundError(f"nothing is tracked yet: {self._shown} does not exist; start a study first")
-        self._engine: Engine = create_engine(database)
+        try:
+            self._engine: Engine = create_engine(database)
+        except (ImportError, SQLAlchemyError) as error:  # no driver
+            raise InputError(f"cannot open MLflow's database {self._shown}: {without_passwords(str(error))}") from None
 
     def list_studies(self) -> list[str]:
         rows = self._query(
@@ -125,7 +132,8 @@ class SqlRunReader:
         except (OperationalError, ProgrammingError) as error:
             if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
                 raise NotFoundError(f"nothing is tracked yet in {self._shown}; start a study first") from None
-            raise TrackingError(f"cannot read MLflow's database {self._shown}: {error.orig}") from None
+            reason = without_passwords(str(error.orig))
+            raise TrackingError(f"cannot read MLflow's database {self._shown}: {reason}") from None
         except SQLAlchemyError as error:
             raise TrackingError(f"cannot read MLflow's database {self._shown}: {type(error).__name__}") from None
 

@@ -22,6 +22,7 @@ from typing import Any
 import platformdirs
 
 from sweeper.errors import InputError
+from sweeper.tracking.paths import check_stored, refuse_link, refuse_links_in
 
 TRACKING_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 
@@ -167,12 +168,19 @@ class StudyFiles:
         return self.folder / "workers" / f"{index}.log"
 
     def trial(self, number: int) -> TrialFiles:
-        """The files of one trial."""
-        return TrialFiles(folder=self.folder / self.uuid / "trials" / f"{number:05d}")
+        """The files of one trial.
+
+        Raises:
+            InputError: Its folder is a link.
+        """
+        folder = self.folder / self.uuid / "trials" / f"{number:05d}"
+        refuse_link(folder)
+        return TrialFiles(folder=folder)
 
     def trials(self) -> Iterator[TrialFiles]:
         """The files of every trial that has any, by number."""
         for folder in sorted((self.folder / self.uuid / "trials").glob("*")):
+            refuse_link(folder)
             yield TrialFiles(folder=folder)
 
 
@@ -234,6 +242,14 @@ class Workspace:
         return self.root / ".sweeper" / ".locks" / "storage.lock"
 
     def study_files(self, name: str, uuid: str) -> StudyFiles:
-        """The files of a study."""
+        """The files of a study, whose name and id may come from a database that others write.
+
+        Raises:
+            InputError: Name or id cannot be part of a path, or a folder or file there is a link.
+        """
+        check_stored(name, uuid)
         home = self.root / ".sweeper"  # names of studies do not begin with a dot
+        refuse_link(home)
+        for folder in (home / ".locks", home / name, home / name / uuid, home / name / uuid / "trials"):
+            refuse_links_in(folder, deep=False)
         return StudyFiles(folder=home / name, uuid=uuid, lock=home / ".locks" / f"study-{name}.lock")

@@ -187,5 +187,5 @@ def test_places_that_are_no_database_and_no_server(uri: str, tmp_path: Path) -> 
 def test_artifacts_outside_of_a_run_are_refused(readers: tuple[SqlRunReader, ClientRunReader]) -> None:
     for reader in readers:
         run = reader.read_study("birds").runs[0]
-        with pytest.raises(ValueError, match="leads out of"):
+        with pytest.raises(TrackingError, match="leads out of"):
             reader.read_artifact(run, "../../../study.json")
