@@ -4,7 +4,7 @@ A driver is alone on its study, so what it holds in memory is the truth, and ask
 of what they cost over a database. Nothing that was acted on can be lost: a trial is dispatched only after it is stored
 (`Pending.done`), its outcome lies in its files before Optuna is told, and reports are made again from its outbox.
 Writes are made one after the other, in order, and each is made again until it succeeds; all have the same effect twice
-as once.
+as once, so that one whose answer was lost may be made again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import SweeperError
+from sweeper.errors import OwnedError, SweeperError
 from sweeper.failpoints import failpoint
 
 __all__ = ["Mirror", "Pending"]
@@ -55,12 +55,13 @@ class Mirror:
         on_problem: Callable[[str | None], None] = lambda problem: None,
     ) -> None:
         self.on_problem = on_problem
+        self.guard: Callable[[], None] = lambda: None
+        """Called before each write. What it raises as `OwnedError` ends all writing: the study is another's."""
         self._storage = storage
         self._study_id = study_id
         self._trial_ids = trial_ids
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
         self._closing = threading.Event()
-        self._retrying = False
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
 
@@ -71,11 +72,7 @@ class Mirror:
         def write() -> None:
             if len(self._trial_ids) > trial.number:
                 return
-            stored = self._storage.get_all_trials(self._study_id, deepcopy=False) if self._retrying else []
-            if len(stored) > trial.number:  # the write before succeeded, and its answer was lost
-                self._trial_ids.append(stored[trial.number]._trial_id)
-            else:
-                self._trial_ids.append(self._storage.create_new_trial(self._study_id, template_trial=trial))
+            self._trial_ids.append(self._storage.create_new_trial(self._study_id, template_trial=trial))
 
         return self._submit(write)
 
@@ -132,6 +129,12 @@ class Mirror:
                 "`sweeper resume` stores them"
             )
 
+    def abandon(self) -> None:
+        """End the thread; what is not written belongs to somebody else."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join(timeout=5.0)
+
     def _submit(self, write: Callable[[], None]) -> Pending:
         pending = Pending(write)
         self._queue.put(pending)
@@ -139,22 +142,25 @@ class Mirror:
 
     def _run(self) -> None:
         while (pending := self._queue.get()) is not None:
-            self._retrying = False
+            failing = False
             backoff = 0.1
             while not self._closing.is_set():
                 try:
+                    self.guard()
                     pending.write()
                     failpoint("mirror.written")
                 except UpdateFinishedTrialError:  # it is as it should be
                     break
+                except OwnedError:
+                    return
                 except (StorageInternalError, SQLAlchemyError, OSError) as error:
-                    if not self._retrying:
+                    if not failing:
                         self.on_problem(type(error).__name__)
-                    self._retrying = True
+                    failing = True
                     self._closing.wait(backoff)
                     backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
                 else:
                     break
-            if self._retrying and not self._closing.is_set():
+            if failing and not self._closing.is_set():
                 self.on_problem(None)
             pending.done.set()

@@ -90,7 +90,7 @@ class Optimizer:
             self._optuna = optuna.load_study(
                 study_name=name,
                 storage=memory,
-                sampler=build_sampler(self.study.sampler),
+                sampler=build_sampler(self.study.sampler, number=len(trials)),
                 pruner=build_pruner(self.study.pruner, max_epochs=int(max_epochs or 1)),
             )
         self._running: dict[int, Trial] = {}
@@ -99,6 +99,14 @@ class Optimizer:
     def on_problem(self, call: Callable[[str | None], None]) -> None:
         """Have `call` told when the database begins to fail, with the reason, and when it works again, with None."""
         self._mirror.on_problem = call
+
+    def guard(self, call: Callable[[], None]) -> None:
+        """Have `call` called before each write to the database; an `OwnedError` from it ends all writing."""
+        self._mirror.guard = call
+
+    def abandon(self) -> None:
+        """Store nothing more: the study is another driver's."""
+        self._mirror.abandon()
 
     def close(self) -> None:
         """Store what is not stored yet.
@@ -144,6 +152,8 @@ class Optimizer:
     def ask(self) -> Proposal:
         """The next trial: one that waits, else a new one. It is RUNNING from here on."""
         n_before = len(self._frozen())
+        # Seeded by the trial's number: a sweep that was resumed draws what it would have drawn without the break.
+        self._optuna.sampler = build_sampler(self.study.sampler, number=n_before)
         trial = self._optuna.ask()
         draw = self.study.trial.draw(trial)
         offset = trial.user_attrs.get(SEED_OFFSET_ATTR, 0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,17 +17,21 @@ from filelock import FileLock
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from pydantic import ValidationError
-from sqlalchemy.engine import make_url
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from sweeper.errors import InputError, NotFoundError
 from sweeper.masking import without_passwords
+from sweeper.search.locks import database_lock
 from sweeper.study.study import NAME_PATTERN, Study
 
-__all__ = ["StoredStudy", "StudyStore", "TrialRecord", "masked"]
+__all__ = ["StoredStudy", "StudyStore", "TrialRecord", "are_same", "masked"]
 
 STUDY_ATTR = "sweeper.study"
 UUID_ATTR = "sweeper.uuid"
@@ -42,6 +47,23 @@ def masked(url: str) -> str:
         return make_url(url).set(query={}).render_as_string(hide_password=True)
     except (ArgumentError, ValueError):
         return "(a malformed database URL)"
+
+
+def are_same(one: str, other: str) -> bool:
+    """Whether two URLs name one database, as far as their text tells."""
+    try:
+        places = [_place(make_url(url)) for url in (one, other)]
+    except (ArgumentError, ValueError):  # not a database, such as a server's address; or refused when it is opened
+        return False
+    return places[0] == places[1]
+
+
+def _place(url: URL) -> tuple[Any, ...]:
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return backend, str(Path(url.database or "").resolve())
+    host, port = url.host or url.query.get("host"), url.port or url.query.get("port")
+    return backend, host or "localhost", int(port) if isinstance(port, str) else port or 5432, url.database
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,28 +135,36 @@ class StudyStore:
 
         Args:
             url: Such as `sqlite:///optuna.db`.
-            lock_path: A lock file that keeps two processes from creating the tables at once.
+            lock_path: A lock file that keeps two processes from creating the tables at once. A database that
+                machines share is locked besides.
             create: Whether to create a missing SQLite file.
 
         Raises:
-            InputError: The URL is malformed or the database out of reach.
+            InputError: The URL is malformed, the database out of reach, or MLflow's.
             NotFoundError: The SQLite file is missing and is not to be created.
         """
         self.url = url
+        self._lock_path = lock_path
         try:
             database = make_url(url)
             file = database.database if database.get_backend_name() == "sqlite" else None
             if file and not create and not Path(file).exists():
                 raise NotFoundError(f"no studies yet: {masked(url)} does not exist; start one with `sweeper start`")
-            if lock_path is None:
-                self.storage: BaseStorage = _open(url)
-            else:
-                lock_path.parent.mkdir(parents=True, exist_ok=True)
-                with FileLock(lock_path):
-                    self.storage = _open(url)
+            with self.locked():
+                self.storage = _open(url)
         except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError, ValueError) as error:
             reason = without_passwords((str(error).splitlines() or [""])[0].replace(url, masked(url)))
             raise InputError(f"cannot open Optuna's database {masked(url)}: {reason}") from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others, on other machines too, from creating tables or studies during a block."""
+        with ExitStack() as stack:
+            if self._lock_path is not None:
+                self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(self._lock_path))
+            stack.enter_context(database_lock(self.url, "storage"))
+            yield
 
     def names(self) -> list[str]:
         """Names of the studies that sweeper started, sorted. Others may write to the database: names that sweeper gives
@@ -220,8 +250,39 @@ class StudyStore:
         self.storage.delete_study(self.storage.get_study_id_from_name(name))
 
 
+class _Storage(RDBStorage):
+    """Optuna's storage in a database, in which a trial that has a number is created once.
+
+    Optuna itself creates a trial again when the answer to the commit is lost, and would leave two.
+    """
+
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Session
+    ) -> models.TrialModel:
+        if template_trial is not None:  # the study's row is locked: no other request is on its way
+            of_study = session.query(models.TrialModel).filter(models.TrialModel.study_id == study_id)
+            created = of_study.filter(models.TrialModel.number == template_trial.number).one_or_none()
+            if created is not None:
+                return created
+        return super()._get_prepared_new_trial(study_id, template_trial, session)
+
+
 def _open(url: str) -> BaseStorage:
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
     engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": 60}} if is_sqlite else {"pool_pre_ping": True}
+    _refuse_mlflow(url)
     # The cache reads finished trials once; without it each question to the sampler reads all trials again.
-    return _CachedStorage(RDBStorage(url, engine_kwargs=engine_kwargs))
+    return _CachedStorage(_Storage(url, engine_kwargs=engine_kwargs))
+
+
+def _refuse_mlflow(url: str) -> None:
+    engine = create_engine(url)
+    try:
+        tables = set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+    if "alembic_version" in tables and "experiments" in tables:
+        raise InputError(
+            f"{masked(url)} is MLflow's database; Optuna needs one of its own, since both keep a table "
+            "alembic_version there: create another database and set SWEEPER_STORAGE to it"
+        )

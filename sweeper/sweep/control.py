@@ -107,10 +107,13 @@ def request_stop(workspace: Workspace, name: str, *, now: bool) -> Owner | None:
 
     Raises:
         NotFoundError: There is no study of that name.
+        SweeperError: Its driver is on another machine, and has a workspace of its own.
     """
     files = _files(workspace, open_store(workspace), name)
     owner = read_owner(files)
     if owner is not None:
+        if read_json(files.owner) != asdict(owner) and read_owner(files) == owner:
+            raise SweeperError(f"{name} is driven from another workspace, by {owner}; stop it there")
         files.stop.write_text("now" if now else "drain", encoding="utf-8")
     return owner
 

@@ -88,6 +88,7 @@ class Driver:
         self.has_ended = False
         """Whether `run` has returned or raised."""
         self._fatal: SweeperError | None = None
+        self._abandoned = False
         self.progress = Progress(
             name=optimizer.study.name,
             metric=self._objective.metric,
@@ -103,12 +104,17 @@ class Driver:
         if self._stop_request != "now":
             self._stop_request = how
 
+    def abandon(self, error: SweeperError) -> None:
+        """End at once and leave everything as it is: the study is another driver's. `run` raises the error."""
+        self._fatal, self._abandoned, self._stop_request = error, True, "now"
+
     def run(self) -> SweepResult:
         """Run the sweep to the end of its budget, or until it is stopped.
 
         Raises:
             WorkersLostError: Every worker has died too often.
             InputError: The trials cannot be trained as the study says.
+            OwnedError: Another driver has taken the study, while Optuna's database was out of reach.
         """
         self._count_trials()
         if not self._has_work():
@@ -126,6 +132,8 @@ class Driver:
                         self.progress.stopping = reason
                         for worker, _ in self._crew.assignments():
                             self._launcher.stop(worker)
+                elif self._read_stop_file() == "now":
+                    self._stop_request = "now"
                 if self._stop_request == "now":
                     killed = True
                     break
@@ -146,10 +154,11 @@ class Driver:
         finally:
             self._clock.stop()
             self._launcher.close(kill=killed)
-            for _, assignment in self._crew.assignments():
-                self._put_back(assignment.proposal)
-            for proposal in self._ready:
-                self._put_back(proposal)
+            if not self._abandoned:
+                for _, assignment in self._crew.assignments():
+                    self._put_back(assignment.proposal)
+                for proposal in self._ready:
+                    self._put_back(proposal)
             self._show()
             self.has_ended = True
         if self._fatal is not None:

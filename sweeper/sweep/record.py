@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from sweeper.errors import InputError
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeper.errors import InputError, TrackingError
+from sweeper.search.locks import database_lock
 from sweeper.search.storage import StoredStudy, masked
 from sweeper.study.study import Study
 from sweeper.study.varied import varied_params
@@ -25,20 +29,40 @@ from sweeper.tracking.tracker import RunInfo, Tracker
 from sweeper.tracking.view import VIEW_TAG, runs_view
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json, write_json
 
-__all__ = ["bind_tracker", "connect_tracker", "status_now", "study_info", "sync_study"]
+__all__ = ["bind_tracker", "check_tracker", "connect_tracker", "status_now", "study_info", "sync_study"]
 
 
-def bind_tracker(workspace: Workspace, files: StudyFiles, name: str) -> None:
+def bind_tracker(workspace: Workspace, files: StudyFiles, stored: StoredStudy) -> None:
+    """See that a study stays with one workspace and one tracker while it has trials to be continued. For its owner.
+
+    Raises:
+        InputError: It has been tracked elsewhere so far, or its checkpoints and unsent rows lie in another workspace.
+    """
+    if read_json(files.tracker) is None:
+        n_begun = sum(trial.state in ("RUNNING", "WAITING") and trial.start is not None for trial in stored.trials)
+        if n_begun:
+            raise InputError(
+                f"{n_begun} trials of the study {stored.study.name!r} were begun in another workspace, where their "
+                f"checkpoints lie and rows that MLflow may not have yet; go on there (`sweeper resume "
+                f"{stored.study.name}`), or copy its folder .sweeper/{stored.study.name} here"
+            )
+        write_json(files.tracker, {"uri": _place_of_tracking(workspace)})
+    check_tracker(workspace, files, stored.study.name)
+
+
+def _place_of_tracking(workspace: Workspace) -> str:
+    return "mlflow.db of the workspace" if workspace.own_tracking else masked(workspace.tracking_uri)
+
+
+def check_tracker(workspace: Workspace, files: StudyFiles, name: str) -> None:
     """See that a study is tracked in one place for all its life: ids of runs mean nothing elsewhere.
 
     Raises:
         InputError: It has been tracked elsewhere so far.
     """
-    here = "mlflow.db of the workspace" if workspace.own_tracking else masked(workspace.tracking_uri)
+    here = _place_of_tracking(workspace)
     bound = read_json(files.tracker)
-    if bound is None:
-        write_json(files.tracker, {"uri": here})
-    elif bound["uri"] != here:
+    if bound is not None and bound["uri"] != here:
         raise InputError(
             f"the study {name!r} is tracked in {bound['uri']}, and MLFLOW_TRACKING_URI now says {here}; "
             "set it back, or give the study another name (`--set name=...`) to begin anew there"
@@ -53,9 +77,20 @@ def connect_tracker(workspace: Workspace) -> Tracker:
     """
     from sweeper.tracking.mlflow import MlflowTracker  # 1.7 s; meanwhile the workers start
 
-    return MlflowTracker(
-        workspace.tracking_uri, artifact_root=workspace.artifact_root if workspace.own_tracking else None
-    )
+    with _locked(workspace.tracking_uri):
+        return MlflowTracker(
+            workspace.tracking_uri, artifact_root=workspace.artifact_root if workspace.own_tracking else None
+        )
+
+
+@contextmanager
+def _locked(uri: str) -> Iterator[None]:
+    """Keep drivers on other machines from creating MLflow's tables at the same time."""
+    try:
+        with database_lock(uri, "tables"):
+            yield
+    except SQLAlchemyError as error:
+        raise TrackingError(f"MLflow's database is out of reach: {type(error).__name__}") from error
 
 
 def status_now(*, ended: bool) -> tuple[str, int | None]:
@@ -120,8 +155,8 @@ def sync_study(workspace: Workspace, name: str, *, connect: Callable[[], Tracker
     """
     stored = open_store(workspace).read(name)
     files = workspace.study_files(name, stored.uuid)
-    bind_tracker(workspace, files, name)
     with own(files, name):
+        bind_tracker(workspace, files, stored)
         waiting = unsent_trials(files)
         ended = stored.count("COMPLETE", "PRUNED", "FAIL") >= stored.n_trials
         status, end_time_ms = status_now(ended=ended)

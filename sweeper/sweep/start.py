@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from filelock import FileLock
-
 from sweeper.errors import InputError, NotFoundError, StudyExistsError
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.search.optimizer import Optimizer
@@ -16,7 +14,7 @@ from sweeper.sweep.driver import Driver, DriverOptions, SweepResult
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.owner import own
 from sweeper.sweep.progress import View
-from sweeper.sweep.record import bind_tracker, connect_tracker, status_now, study_info
+from sweeper.sweep.record import bind_tracker, check_tracker, connect_tracker, status_now, study_info
 from sweeper.sweep.store import open_store
 from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.provenance import provenance_tags
@@ -58,7 +56,7 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
         OwnedError: The budget would change, but a driver that lives owns the study.
     """
     store = open_store(workspace, create=True)
-    with FileLock(workspace.storage_lock):
+    with store.locked():
         try:
             stored = store.read(study.name)
         except NotFoundError:
@@ -71,7 +69,7 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
             f"give the changed study another name (`--set name={study.name}-2`), go on with the stored one "
             f"(`sweeper resume {study.name}`), or delete it (`sweeper delete {study.name}`)"
         )
-    bind_tracker(workspace, workspace.study_files(study.name, stored.uuid), study.name)
+    check_tracker(workspace, workspace.study_files(study.name, stored.uuid), study.name)
     n_trials = max(stored.n_trials, study.n_trials)
     if more_trials is not None:
         n_trials = len(stored.trials) + more_trials
@@ -120,10 +118,14 @@ def drive(
     store = open_store(workspace)
     stored = store.read(name)
     files = workspace.study_files(name, stored.uuid)
-    with own(files, name):
+    with own(files, name) as ownership:
+        stored = store.read(name)
         refuse_links_in(files.folder)
-        bind_tracker(workspace, files, name)
+        bind_tracker(workspace, files, stored)
+        if ownership.is_shared and stored.count("RUNNING"):
+            ownership.wait_for_predecessor()
         optimizer = Optimizer(store, name)
+        optimizer.guard(ownership.verify)
         tags = provenance_tags(workspace.root)
         ledger = Ledger(optimizer, files, tags)
         recorder = Recorder(
@@ -160,17 +162,22 @@ def drive(
                 ),
             )
             on_driver(driver)
+            ownership.watch(driver.abandon)
             result = driver.run()
         finally:
-            for number in ledger.publish_models():
-                recorder.note(number)
-            if not had_ended or study_status(files) != "FINISHED":
-                recorder.set_study_status(*status_now(ended=optimizer.exhausted))
-            try:
-                _flush(recorder, name, view)
-            finally:
+            if ownership.lost is not None:
                 recorder.close()
-                optimizer.close()
+                optimizer.abandon()
+            else:
+                for number in ledger.publish_models():
+                    recorder.note(number)
+                if not had_ended or study_status(files) != "FINISHED":
+                    recorder.set_study_status(*status_now(ended=optimizer.exhausted))
+                try:
+                    _flush(recorder, name, view)
+                finally:
+                    recorder.close()
+                    optimizer.close()
     return result
 
 

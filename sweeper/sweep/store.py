@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sweeper.search.storage import StudyStore
+from sweeper.errors import InputError
+from sweeper.search.storage import StudyStore, are_same, masked
 from sweeper.tracking.workspace import Workspace
 
 __all__ = ["open_store"]
@@ -13,5 +14,12 @@ def open_store(workspace: Workspace, *, create: bool = False) -> StudyStore:
 
     Raises:
         NotFoundError: There is none yet and it is not to be created.
+        InputError: It is out of reach, or MLflow's.
     """
+    if are_same(workspace.storage_url, workspace.tracking_uri):
+        raise InputError(
+            f"SWEEPER_STORAGE and MLFLOW_TRACKING_URI name one database, {masked(workspace.storage_url)}; Optuna and "
+            "MLflow need one each, since both keep a table alembic_version there: create another and set one of them "
+            "to it"
+        )
     return StudyStore(workspace.storage_url, lock_path=workspace.storage_lock, create=create)

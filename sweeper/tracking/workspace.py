@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,8 @@ class StudyFiles:
     uuid: str
     lock: Path
     """Held by the driver as long as it lives."""
+    storage_url: str = field(default="sqlite://", repr=False)
+    """Of Optuna's database; in one that machines share, the driver holds a lock too."""
 
     @property
     def owner(self) -> Path:
@@ -252,4 +254,5 @@ class Workspace:
         refuse_link(home)
         for folder in (home / ".locks", home / name, home / name / uuid, home / name / uuid / "trials"):
             refuse_links_in(folder, deep=False)
-        return StudyFiles(folder=home / name, uuid=uuid, lock=home / ".locks" / f"study-{name}.lock")
+        lock = home / ".locks" / f"study-{name}.lock"
+        return StudyFiles(folder=home / name, uuid=uuid, lock=lock, storage_url=self.storage_url)

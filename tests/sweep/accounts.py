@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 STATUS_OF_STATE = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "WAITING": "SCHEDULED"}
 
 
@@ -38,15 +40,21 @@ class Accounts:
     uuid: str
 
 
-def query(database: Path, sql: str, *values: Any) -> list[Any]:
-    """Rows of a SQLite database that another process may be writing."""
+def query(database: Path | str, sql: str, *values: Any) -> list[Any]:
+    """Rows of a database that another process may be writing: a SQLite file, or the URL of a PostgreSQL database."""
+    if isinstance(database, str):
+        with psycopg.connect(database.replace("+psycopg", "")) as connected:
+            return connected.execute(sql.replace("?", "%s").encode(), values).fetchall()
     with closing(sqlite3.connect(database, timeout=60)) as connection:
         return connection.execute(sql, values).fetchall()
 
 
-def read_accounts(folder: Path, name: str = "tiny", mlflow_db: Path | None = None) -> Accounts:
+def read_accounts(
+    folder: Path, name: str = "tiny", mlflow_db: Path | str | None = None, optuna_db: Path | str | None = None
+) -> Accounts:
     """What both databases hold of a study; fails where they hold anything twice."""
     mlflow_db = mlflow_db or folder / "mlflow.db"
+    optuna_db = optuna_db or folder / "optuna.db"
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     params: dict[str, dict[str, str]] = defaultdict(dict)
     of_study = "JOIN runs r USING (run_uuid) JOIN experiments e USING (experiment_id) WHERE e.name = ?"
@@ -80,7 +88,7 @@ def read_accounts(folder: Path, name: str = "tiny", mlflow_db: Path | None = Non
         rows[run_id][key].append((step, value))
     trials = []
     for number, state, value in query(
-        folder / "optuna.db",
+        optuna_db,
         "SELECT t.number, t.state, v.value FROM trials t JOIN studies s USING (study_id) "
         "LEFT JOIN trial_values v USING (trial_id) WHERE s.study_name = ? ORDER BY t.number",
         name,
@@ -105,10 +113,16 @@ def read_accounts(folder: Path, name: str = "tiny", mlflow_db: Path | None = Non
 
 
 def check_accounts(
-    folder: Path, name: str = "tiny", *, n_trials: int, mlflow_db: Path | None = None, finished: bool = True
+    folder: Path,
+    name: str = "tiny",
+    *,
+    n_trials: int,
+    mlflow_db: Path | str | None = None,
+    optuna_db: Path | str | None = None,
+    finished: bool = True,
 ) -> Accounts:
     """Everything that must hold when nobody drives a study: each trial once, each row once, both sides agree."""
-    accounts = read_accounts(folder, name, mlflow_db)
+    accounts = read_accounts(folder, name, mlflow_db, optuna_db)
     if finished:
         assert len(accounts.trials) == n_trials
         assert accounts.parent_status == "FINISHED"
