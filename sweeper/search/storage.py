@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,22 +11,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import optuna
 from filelock import FileLock
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
-from optuna.storages._cached_storage import _CachedStorage
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from pydantic import ValidationError
-from sqlalchemy import create_engine, inspect
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import InputError, NotFoundError
 from sweeper.masking import without_passwords
+from sweeper.search.database import are_same, masked, open_database, translated
 from sweeper.search.locks import database_lock
 from sweeper.study.study import NAME_PATTERN, Study
 
@@ -36,34 +30,6 @@ __all__ = ["StoredStudy", "StudyStore", "TrialRecord", "are_same", "masked"]
 STUDY_ATTR = "sweeper.study"
 UUID_ATTR = "sweeper.uuid"
 N_TRIALS_ATTR = "sweeper.n_trials"
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def masked(url: str) -> str:
-    """A database URL without its password and its query, which may hold one too."""
-    try:
-        return make_url(url).set(query={}).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):
-        return "(a malformed database URL)"
-
-
-def are_same(one: str, other: str) -> bool:
-    """Whether two URLs name one database, as far as their text tells."""
-    try:
-        places = [_place(make_url(url)) for url in (one, other)]
-    except (ArgumentError, ValueError):  # not a database, such as a server's address; or refused when it is opened
-        return False
-    return places[0] == places[1]
-
-
-def _place(url: URL) -> tuple[Any, ...]:
-    backend = url.get_backend_name()
-    if backend == "sqlite":
-        return backend, str(Path(url.database or "").resolve())
-    host, port = url.host or url.query.get("host"), url.port or url.query.get("port")
-    return backend, host or "localhost", int(port) if isinstance(port, str) else port or 5432, url.database
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +94,10 @@ class StoredStudy:
 
 
 class StudyStore:
-    """Optuna's database at a URL. Opening it creates its tables where they are missing."""
+    """Optuna's database at a URL. Opening it creates its tables where they are missing.
+
+    Every method raises `SweeperError` where the database is out of reach.
+    """
 
     def __init__(self, url: str, *, lock_path: Path | None = None, create: bool = True) -> None:
         """Open the database.
@@ -151,7 +120,7 @@ class StudyStore:
             if file and not create and not Path(file).exists():
                 raise NotFoundError(f"no studies yet: {masked(url)} does not exist; start one with `sweeper start`")
             with self.locked():
-                self.storage = _open(url)
+                self.storage = open_database(url)
         except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError, ValueError) as error:
             reason = without_passwords((str(error).splitlines() or [""])[0].replace(url, masked(url)))
             raise InputError(f"cannot open Optuna's database {masked(url)}: {reason}") from None
@@ -166,6 +135,7 @@ class StudyStore:
             stack.enter_context(database_lock(self.url, "storage"))
             yield
 
+    @translated
     def names(self) -> list[str]:
         """Names of the studies that sweeper started, sorted. Others may write to the database: names that sweeper gives
         to no study are left out.
@@ -179,6 +149,7 @@ class StudyStore:
         """Whether there is a study of that name."""
         return name in self.names()
 
+    @translated
     def read(self, name: str) -> StoredStudy:
         """A study with its trials.
 
@@ -213,6 +184,7 @@ class StudyStore:
             trials=tuple(record_of(trial) for trial in trials),
         )
 
+    @translated
     def create(self, study: Study, *, n_trials: int) -> None:
         """Store a new study. After a crash it is stored in full or does not count as stored.
 
@@ -237,6 +209,7 @@ class StudyStore:
         # Last: a study without this attribute is not taken for one of ours.
         self.storage.set_study_user_attr(study_id, STUDY_ATTR, study.to_json_dict())
 
+    @translated
     def set_budget(self, name: str, study: Study, *, n_trials: int) -> None:
         """Take over the budget of `study` for the stored study of a name, and set the trials after which it ends."""
         study_id = self.storage.get_study_id_from_name(name)
@@ -245,44 +218,7 @@ class StudyStore:
         self.storage.set_study_user_attr(study_id, STUDY_ATTR, {**stored, "budget": budget})
         self.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
 
+    @translated
     def delete(self, name: str) -> None:
         """Delete a study with its trials."""
         self.storage.delete_study(self.storage.get_study_id_from_name(name))
-
-
-class _Storage(RDBStorage):
-    """Optuna's storage in a database, in which a trial that has a number is created once.
-
-    Optuna itself creates a trial again when the answer to the commit is lost, and would leave two.
-    """
-
-    def _get_prepared_new_trial(
-        self, study_id: int, template_trial: FrozenTrial | None, session: Session
-    ) -> models.TrialModel:
-        if template_trial is not None:  # the study's row is locked: no other request is on its way
-            of_study = session.query(models.TrialModel).filter(models.TrialModel.study_id == study_id)
-            created = of_study.filter(models.TrialModel.number == template_trial.number).one_or_none()
-            if created is not None:
-                return created
-        return super()._get_prepared_new_trial(study_id, template_trial, session)
-
-
-def _open(url: str) -> BaseStorage:
-    is_sqlite = make_url(url).get_backend_name() == "sqlite"
-    engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": 60}} if is_sqlite else {"pool_pre_ping": True}
-    _refuse_mlflow(url)
-    # The cache reads finished trials once; without it each question to the sampler reads all trials again.
-    return _CachedStorage(_Storage(url, engine_kwargs=engine_kwargs))
-
-
-def _refuse_mlflow(url: str) -> None:
-    engine = create_engine(url)
-    try:
-        tables = set(inspect(engine).get_table_names())
-    finally:
-        engine.dispose()
-    if "alembic_version" in tables and "experiments" in tables:
-        raise InputError(
-            f"{masked(url)} is MLflow's database; Optuna needs one of its own, since both keep a table "
-            "alembic_version there: create another database and set SWEEPER_STORAGE to it"
-        )

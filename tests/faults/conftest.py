@@ -2,61 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.faults.postgres import PostgresServer
+from tests.faults.postgres import Databases, PostgresServer
 from tests.sweep.conftest import CommandLine, cache_dir, cli, folder, own_server, workspace
 
 __all__ = ["cache_dir", "cli", "folder", "own_server", "workspace"]
 
-MLFLOW_TEMPLATE = "mlflow_template"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Databases:
-    """URLs of two databases in one server."""
-
-    optuna: str
-    mlflow: str
-
-    def environment(self) -> dict[str, str]:
-        """That makes `sweeper` use them."""
-        return {"SWEEPER_STORAGE": self.optuna, "MLFLOW_TRACKING_URI": self.mlflow}
-
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A running server, with a database that holds MLflow's empty tables: migrations take seconds."""
-    from sweeper.tracking.mlflow import MlflowTracker
-
+    """A running server."""
     server = PostgresServer()
-    try:
-        tracker = MlflowTracker(server.create_database(MLFLOW_TEMPLATE))
-        tracker._client._tracking_client.store.engine.dispose()  # a template has no connections
-        yield server
-    finally:
-        server.remove()
-
-
-_names = itertools.count()
-
-
-def create_databases(server: PostgresServer) -> Databases:
-    """An empty database for Optuna, and one with MLflow's tables."""
-    number = next(_names)
-    server.execute(f"CREATE DATABASE mlflow_{number} TEMPLATE {MLFLOW_TEMPLATE}")
-    return Databases(optuna=server.create_database(f"optuna_{number}"), mlflow=server.url(f"mlflow_{number}"))
+    yield server
+    server.remove()
 
 
 @pytest.fixture
 def databases(postgres: PostgresServer) -> Databases:
     """Two databases of the test's own."""
-    return create_databases(postgres)
+    return postgres.create_databases()
 
 
 @pytest.fixture

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
+import time
 
+from tests.faults.postgres import Databases, PostgresServer
 from tests.sweep.accounts import check_accounts
-from tests.sweep.conftest import GUARD_SECONDS, CommandLine
+from tests.sweep.conftest import GUARD_SECONDS, CommandLine, wait_until
 from tests.sweep.studies import write_study
 
 
@@ -24,3 +27,36 @@ def two_starts_at_once(
     told = rf"the study 'tiny' is being driven by pid {winner.pid} on \S+, since 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"
     assert re.search(told, refused), refused
     check_accounts(one.folder, n_trials=2, optuna_db=optuna_db, mlflow_db=mlflow_db)
+
+
+def restart_postgres(
+    command_line: CommandLine, server: PostgresServer, databases: Databases, *, n_restarts: int, seed: int
+) -> str:
+    """PostgreSQL crashes and comes back several times in one sweep. Returns what the driver printed."""
+    moments = random.Random(seed)
+    n_trials = 2 + 2 * n_restarts
+    write_study(command_line.folder, trials=n_trials, epochs=60, batch_size=32, keep_models=1)
+    driver = command_line.begin("start", "tiny.yaml", "--workers", "2", "--checkpoint-seconds", "0.2")
+    database = databases.optuna.rpartition("/")[2]
+    count = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
+    wait_until(
+        lambda: driver.poll() is not None or list(command_line.folder.glob(".sweeper/*/*/trials/*/checkpoint.pt")),
+        "a checkpoint",
+    )
+    for restart in range(n_restarts):
+        # Two trials lie between two restarts, so that the sweep is not over before the last one.
+        wait_until(
+            lambda n=2 * restart: server.execute(count, database)[0][0] >= n or driver.poll() is not None, "trials"
+        )
+        assert driver.poll() is None, driver.communicate()[0]
+        time.sleep(moments.uniform(0.0, 0.3))
+        server.stop("immediate")
+        time.sleep(moments.uniform(0.0, 2.0))
+        server.start()
+    output, _ = driver.communicate(timeout=GUARD_SECONDS)
+    assert driver.returncode == 0, output
+    accounts = check_accounts(
+        command_line.folder, n_trials=n_trials, optuna_db=databases.optuna, mlflow_db=databases.mlflow
+    )
+    assert {trial.state for trial in accounts.trials} == {"COMPLETE"}, output
+    return output

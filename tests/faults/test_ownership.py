@@ -21,8 +21,7 @@ from sweeper.sweep.owner import Ownership, own, read_owner
 from sweeper.sweep.start import prepare
 from sweeper.sweep.store import open_store
 from sweeper.tracking.workspace import Workspace
-from tests.faults.conftest import Databases, create_databases
-from tests.faults.postgres import PostgresServer
+from tests.faults.postgres import Databases, PostgresServer
 from tests.faults.scenarios import two_starts_at_once
 from tests.sweep.accounts import check_accounts, query
 from tests.sweep.conftest import CommandLine, open_workspace, wait_until, workers_of
@@ -58,7 +57,7 @@ def test_pairs_at_the_same_moment_on_empty_databases(shared: str, postgres: Post
         barrier = manager.Barrier(2, timeout=60)
         for pair in range(5):
             folders = [tmp_path / f"{pair}-{side if shared == 'postgresql' else 0}" for side in range(2)]
-            databases = create_databases(postgres)
+            databases = postgres.create_databases()
             environ = databases.environment() if shared == "postgresql" else {}
             both = [processes.submit(contend, barrier, folder, environ) for folder in folders]
             results = dict(future.result(timeout=90) for future in both)
