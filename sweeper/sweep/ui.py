@@ -135,8 +135,8 @@ def _mlflow_command(workspace: Workspace, port: int) -> tuple[list[str], dict[st
 
 
 def _dashboard_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str, str]]:
-    program = "import os, optuna_dashboard as d; d.run_server(os.environ['SWEEPER_STORAGE'], host='{}', port={})"
-    return [sys.executable, "-c", program.format(HOST, port)], {"SWEEPER_STORAGE": workspace.storage_url}
+    command = [sys.executable, "-m", "sweeper.search.dashboard", str(port)]
+    return command, {"SWEEPER_STORAGE": workspace.storage_url}
 
 
 def _check_port(port: int, option: str) -> None:

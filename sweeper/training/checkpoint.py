@@ -12,7 +12,7 @@ import torch
 
 from sweeper.failpoints import failpoint
 
-__all__ = ["load_checkpoint", "save_checkpoint", "save_whole"]
+__all__ = ["is_whole", "load_checkpoint", "save_checkpoint", "save_whole"]
 
 
 def save_whole(path: Path, state: Any) -> None:
@@ -43,10 +43,20 @@ def save_checkpoint(path: Path, previous: Path, state: Any) -> None:
 def load_checkpoint(path: Path, previous: Path) -> Any | None:
     """The last checkpoint that is whole; None without one."""
     for candidate in (path, previous):
-        try:
-            return torch.load(candidate, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            continue
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, KeyError):
-            continue  # torn: a crash of the machine or a full disk
+        checkpoint = _load(candidate)
+        if checkpoint is not None:
+            return checkpoint
     return None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is a checkpoint that can be loaded."""
+    return _load(path) is not None
+
+
+def _load(path: Path) -> Any | None:
+    """What a file holds; None where it is missing, torn (a crash of the machine, a full disk) or more than data."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, KeyError):
+        return None
