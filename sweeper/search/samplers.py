@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
 from optuna import Study as OptunaStudy
 from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning
@@ -43,13 +44,20 @@ class _GridSampler(samplers.BruteForceSampler):
         pass
 
 
-def build_sampler(config: SamplerConfig) -> samplers.BaseSampler:
-    """The sampler that a study names."""
+def build_sampler(config: SamplerConfig, *, number: int) -> samplers.BaseSampler:
+    """The sampler that a study names, ready to draw one trial.
+
+    Args:
+        config: The sampler's configuration.
+        number: Number of the trial. With the configuration's seed it determines the draw; a sampler that kept the seed
+            alone would, after each start of the sweep, draw the same trials again.
+    """
+    seed = None if config.seed is None else _derive_seed(config.seed, number)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if isinstance(config, TPESamplerConfig):
             return samplers.TPESampler(
-                seed=config.seed,
+                seed=seed,
                 n_startup_trials=config.n_startup_trials,
                 n_ei_candidates=config.n_ei_candidates,
                 multivariate=config.multivariate,
@@ -57,16 +65,16 @@ def build_sampler(config: SamplerConfig) -> samplers.BaseSampler:
                 constant_liar=True,
             )
         if isinstance(config, RandomSamplerConfig):
-            return samplers.RandomSampler(seed=config.seed)
+            return samplers.RandomSampler(seed=seed)
         if isinstance(config, GridSamplerConfig):
-            return _GridSampler(seed=config.seed)
+            return _GridSampler(seed=seed)
         if isinstance(config, GPSamplerConfig):
             return samplers.GPSampler(
-                seed=config.seed, n_startup_trials=config.n_startup_trials, warn_independent_sampling=False
+                seed=seed, n_startup_trials=config.n_startup_trials, warn_independent_sampling=False
             )
         if isinstance(config, CmaEsSamplerConfig):
             return samplers.CmaEsSampler(
-                seed=config.seed,
+                seed=seed,
                 n_startup_trials=config.n_startup_trials,
                 sigma0=config.sigma0,
                 warn_independent_sampling=False,
@@ -75,10 +83,14 @@ def build_sampler(config: SamplerConfig) -> samplers.BaseSampler:
         return samplers.QMCSampler(
             qmc_type=config.sequence,
             scramble=True,
-            seed=config.seed,
+            seed=config.seed,  # of the scrambling: the same for all trials, which are points of one sequence
             warn_independent_sampling=False,
             warn_asynchronous_seeding=False,
         )
+
+
+def _derive_seed(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 def build_pruner(config: PrunerConfig, *, max_epochs: int) -> pruners.BasePruner:
