@@ -40,7 +40,7 @@ def _root(
     """Options of the program itself."""
 
 
-for module in (studies, sweeps, results, care, ui):
+for module in (studies, sweeps, care, results, ui):
     module.register(app)
 
 

@@ -1,4 +1,4 @@
-"""Commands that run sweeps and look after them: start, resume, stop, status, watch, sync, delete."""
+"""Commands that run sweeps: start, resume."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from sweeper.cli.options import (
     CheckpointSeconds,
     Devices,
     Files,
-    Json,
     Launcher,
     Name,
     Overrides,
     PerGpu,
     Workers,
-    complete_name,
     open_workspace,
     plan_workers,
 )
-from sweeper.cli.output import number, print_json, print_table
+from sweeper.cli.output import number
 
 if TYPE_CHECKING:
     from sweeper.launch.launcher import WorkerSlot
@@ -47,11 +45,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog="Example: sweeper start studies/digits/mlp.yaml --workers 2")(start)
     app.command(epilog="Example: sweeper resume digits-mlp")(resume)
-    app.command(epilog="Example: sweeper stop digits-mlp")(stop)
-    app.command(epilog="Example: sweeper status")(status)
-    app.command(epilog="Example: sweeper watch digits-mlp")(watch)
-    app.command(epilog="Example: sweeper sync digits-mlp")(sync)
-    app.command(epilog="Example: sweeper delete digits-mlp")(delete)
 
 
 def start(
@@ -208,108 +201,3 @@ def _detach(
         time.sleep(0.1)
     typer.echo(f"{name} runs in the background, pid {process.pid}, log {files.log}")
     typer.echo(f"watch it: sweeper watch {name}    stop it: sweeper stop {name}")
-
-
-def stop(
-    name: Name,
-    now: Annotated[bool, typer.Option("--now", help="Do not wait for the epoch to end.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait until the driver has ended.")] = True,
-) -> None:
-    """Stop the driver of a study: trials finish their epoch and make a checkpoint. Go on with `sweeper resume`."""
-    from sweeper.sweep.control import request_stop, wait_for_end
-
-    workspace = open_workspace()
-    owner = request_stop(workspace, name, now=now)
-    if owner is None:
-        typer.echo(f"{name} is not running")
-        return
-    if wait:
-        wait_for_end(workspace, name)
-        typer.echo(f"{name} has stopped; go on with: sweeper resume {name}")
-    else:
-        typer.echo(f"asked {owner} to stop")
-
-
-def status(
-    name: Annotated[str | None, typer.Argument(help="Name of a study.", autocompletion=complete_name)] = None,
-    as_json: Json = False,
-) -> None:
-    """Show the studies of this workspace: whether they run, how far they are, their best value."""
-    from sweeper.sweep.control import study_statuses
-
-    statuses = study_statuses(open_workspace(), name)
-    if as_json:
-        print_json([status.to_dict() for status in statuses])
-        return
-    if not statuses:
-        typer.echo("no studies yet; start one with: sweeper start FILE")
-        return
-    print_table(
-        ["study", "state", "done", "pruned", "failed", "left", "metric", "best", "trial"],
-        [
-            [s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, s.metric, s.best, s.best_trial]
-            for s in statuses
-        ],
-    )
-    for s in statuses:
-        if s.owner:
-            typer.echo(f"{s.name} is driven by {s.owner}")
-
-
-def watch(name: Name) -> None:
-    """Watch a study that runs in another process. Ctrl-C ends the watching, not the study."""
-    from sweeper.cli.views import create_view
-    from sweeper.sweep.control import follow_progress
-
-    ended = "is not running"
-    try:
-        with create_view() as view:
-            for progress in follow_progress(open_workspace(), name):
-                view.update(progress)
-                ended = f"has ended: {progress.n_ended} of {progress.n_trials} trials"
-                if progress.best_value is not None:
-                    ended += f", best {progress.metric} {number(progress.best_value)} (trial {progress.best_number})"
-    except KeyboardInterrupt:
-        ended = "goes on"
-    typer.echo(f"{name} {ended}")
-
-
-def sync(
-    name: Annotated[str | None, typer.Argument(help="Name of a study.", autocompletion=complete_name)] = None,
-) -> None:
-    """Send to MLflow what could not be sent while a sweep ran. Default: for all studies."""
-    from sweeper.errors import SweeperError
-    from sweeper.sweep.record import sync_study
-    from sweeper.sweep.store import open_store
-
-    workspace = open_workspace()
-    failed = False
-    for study in [name] if name else open_store(workspace).names():
-        try:
-            n_trials = sync_study(workspace, study)
-        except SweeperError as error:
-            if name is not None:
-                raise
-            typer.echo(f"{study}: {error}", err=True)
-            failed = True
-            continue
-        sent = f"{n_trials} trial{'' if n_trials == 1 else 's'} sent" if n_trials else "all sent"
-        typer.echo(f"{study}: {sent}")
-    if failed:
-        raise typer.Exit(1)
-
-
-def delete(
-    name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Delete a study with its trials, tracked runs and checkpoints, after showing what."""
-    from sweeper.sweep.control import delete_study, describe_study
-
-    workspace = open_workspace()
-    typer.echo(describe_study(workspace, name))
-    if not yes and not typer.confirm("delete all of this?"):
-        typer.echo("nothing was deleted")
-        raise typer.Exit(1)
-    delete_study(workspace, name)
-    typer.echo(f"{name} is deleted")
