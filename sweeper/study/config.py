@@ -84,7 +84,7 @@ ClassWeights: TypeAlias = (
 )
 LearningRate: TypeAlias = Annotated[float, Field(gt=0.0, le=1e6)]
 _SHARES = ("accuracy", "balanced_accuracy", "auc")
-METRIC_PATTERN = r"^((train|val)/(loss|accuracy(/.+)?|balanced_accuracy|auc)|seconds|pictures_per_second)$"
+METRIC_PATTERN = r"^((train|val)/(loss|accuracy(/.+)?|balanced_accuracy|auc)|lr|seconds|pictures_per_second)$"
 
 
 def _check_metric(name: str) -> str:
@@ -92,7 +92,7 @@ def _check_metric(name: str) -> str:
         hint = nearest(name, [f"{part}/{what}" for part in ("train", "val") for what in ("loss", *_SHARES)])
         raise ValueError(
             f"given {show(name)}{hint or ';'} allowed: train/ or val/ with loss, accuracy, accuracy/<class>, "
-            "balanced_accuracy or auc; seconds; pictures_per_second"
+            "balanced_accuracy or auc; lr; seconds; pictures_per_second"
         )
     return name
 

@@ -17,7 +17,7 @@ from sweeper.study.varied import varied_params
 from sweeper.sweep.owner import own
 from sweeper.sweep.store import open_store
 from sweeper.tracking.provenance import provenance_tags
-from sweeper.tracking.recorder import (
+from sweeper.tracking.recording import (
     StudyInfo,
     record_study,
     record_study_status,

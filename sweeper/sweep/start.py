@@ -18,7 +18,8 @@ from sweeper.sweep.record import bind_tracker, check_tracker, connect_tracker, s
 from sweeper.sweep.store import open_store
 from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.provenance import provenance_tags
-from sweeper.tracking.recorder import Recorder, study_status, unsent_trials
+from sweeper.tracking.recorder import Recorder
+from sweeper.tracking.recording import study_status, unsent_trials
 from sweeper.tracking.tracker import Tracker
 from sweeper.tracking.workspace import StudyFiles, Workspace
 

@@ -1,194 +1,26 @@
-"""The recorder: makes the tracker show what the files of each trial say.
+"""The recorder: a thread of the driver that records every trial that has news.
 
-A run is a function of its trial's files. `record_trial` brings one run up to date and may be called at any time and
-again after any crash; the `Recorder` does so in a thread of the driver for every trial that has news. A tracker that is
-slow or down holds up nothing but itself: files wait, and `sweeper sync` sends what is left.
+A tracker that is slow or down holds up nothing but itself: files wait, and `sweeper sync` sends what is left.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 from sweeper.errors import SweeperError
-from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
-from sweeper.tracking.outbox import read_released
-from sweeper.tracking.tracker import STATUS_OF_STATE, RunInfo, Tracker
-from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json, write_json
+from sweeper.tracking.recording import Parent, StudyInfo, record_study, record_study_status, record_trial
+from sweeper.tracking.tracker import Tracker
+from sweeper.tracking.workspace import StudyFiles
 
-__all__ = [
-    "Parent",
-    "Recorder",
-    "StudyInfo",
-    "record_study",
-    "record_study_status",
-    "record_trial",
-    "study_status",
-    "unsent_trials",
-]
+__all__ = ["Recorder"]
 
 MIN_SECONDS = 2.0
 """A trial that is being trained is brought up to date at most so often."""
 MIN_BACKOFF_SECONDS = 0.25
 MAX_BACKOFF_SECONDS = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyInfo:
-    """What the tracker shows of a study."""
-
-    name: str
-    uuid: str
-    experiment_tags: Mapping[str, str]
-    run: RunInfo
-    """The parent run."""
-    artifacts: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parent:
-    """Where a study's runs go."""
-
-    experiment_id: str
-    run_id: str
-
-
-def record_study(tracker: Tracker, files: StudyFiles, info: StudyInfo) -> Parent:
-    """Find or make the experiment and the parent run of a study."""
-    tracked = read_json(files.tracked)
-    if tracked is not None:
-        return Parent(experiment_id=tracked["experiment_id"], run_id=tracked["run_id"])
-    experiment_id = tracker.open_experiment(info.name, info.experiment_tags)
-    run_id = _find_or_create(tracker, experiment_id, info.run, None)
-    tracker.log_params(run_id, info.run.params)
-    for artifact in info.artifacts:
-        tracker.log_artifact(run_id, artifact, "")
-    write_json(files.tracked, {"experiment_id": experiment_id, "run_id": run_id})
-    failpoint("recorder.study_opened")
-    return Parent(experiment_id=experiment_id, run_id=run_id)
-
-
-def record_study_status(
-    tracker: Tracker, files: StudyFiles, parent: Parent, status: str, end_time_ms: int | None
-) -> None:
-    """Set the status of the parent run."""
-    tracker.set_status(parent.run_id, status, end_time_ms)
-    write_json(files.tracked, {"experiment_id": parent.experiment_id, "run_id": parent.run_id, "status": status})
-
-
-def study_status(files: StudyFiles) -> str | None:
-    """The status of the parent run that the tracker was told last."""
-    status: str | None = (read_json(files.tracked) or {}).get("status")
-    return status
-
-
-def record_trial(tracker: Tracker, files: TrialFiles, parent: Parent) -> str | None:
-    """Bring the run of one trial up to date with its files.
-
-    Returns:
-        The run's id, or None for a trial that was never dispatched.
-    """
-    trial = read_json(files.trial)
-    if trial is None:
-        return None
-    tracked: dict[str, Any] = read_json(files.tracked) or {}
-    if "run_id" not in tracked:
-        info = RunInfo(
-            key=trial["key"],
-            name=trial["name"],
-            start_time_ms=trial["start_time_ms"],
-            params=trial["params"],
-            tags=trial["tags"],
-        )
-        answer_was_lost = bool(tracked.get("creating"))
-        if answer_was_lost:
-            run_id = _find_or_create(tracker, parent.experiment_id, info, parent.run_id)
-        else:
-            write_json(files.tracked, {"creating": True})
-            failpoint("recorder.creating")
-            run_id = tracker.create_run(parent.experiment_id, info, parent.run_id)
-        failpoint("recorder.created")
-        tracked = {"run_id": run_id, "sent_bytes": 0, "state": "RUNNING", "maybe_double": answer_was_lost}
-        write_json(files.tracked, tracked)
-    run_id = tracked["run_id"]
-    before = dict(tracked)
-    if not tracked.get("params"):
-        tracker.log_params(run_id, trial["params"])
-        failpoint("recorder.params_sent")
-        tracked["params"] = True
-    end = read_json(files.end)  # before the rows, so that a run which ends has all of them
-    rows, offset = read_released(files.outbox, tracked["sent_bytes"])
-    if rows:
-        tracker.log_rows(run_id, rows)
-        failpoint("recorder.rows_sent")
-    tracked["sent_bytes"] = offset
-    state = "RUNNING" if end is None else end["state"]
-    if state != tracked["state"]:
-        if tracked.get("maybe_double"):  # the lost request may have been carried out after the search for its run
-            _delete_doubles(tracker, parent.experiment_id, trial["key"], run_id)
-        _record_state(tracker, files, run_id, state, end or {})
-        failpoint("recorder.status_sent")
-        tracked["state"] = state
-    if files.publish.exists() and files.model.exists() and not tracked.get("model"):
-        tracker.log_artifact(run_id, files.model, "model")
-        tracker.log_artifact(run_id, files.artifacts / "model.json", "model")
-        failpoint("recorder.model_sent")
-        tracked["model"] = True
-    if tracked != before:
-        write_json(files.tracked, tracked)
-    return str(run_id)
-
-
-def _record_state(tracker: Tracker, files: TrialFiles, run_id: str, state: str, end: Mapping[str, Any]) -> None:
-    """Artifacts and tags of a trial that has ended, then its status: an ended run is complete."""
-    ended = state in ("COMPLETE", "PRUNED", "FAIL")
-    if ended and files.artifacts.is_dir():
-        for artifact in sorted(files.artifacts.iterdir()):
-            if artifact.is_file() and not artifact.is_symlink():  # a link may lead to anything that we can read
-                tracker.log_artifact(run_id, artifact, "")
-        failpoint("recorder.artifacts_sent")
-    tags = {"sweeper.state": state, **end.get("tags", {})}
-    tracker.set_tags(run_id, tags)
-    tracker.set_status(run_id, STATUS_OF_STATE[state], end.get("end_time_ms") if ended else None)
-
-
-def _find_or_create(tracker: Tracker, experiment_id: str, info: RunInfo, parent_run_id: str | None) -> str:
-    """The one run with a key. Doubles, left by requests whose answer was lost, are deleted."""
-    found = tracker.find_runs(experiment_id, info.key)
-    if not found:
-        return tracker.create_run(experiment_id, info, parent_run_id)
-    _delete_doubles(tracker, experiment_id, info.key, found[0])
-    return found[0]
-
-
-def _delete_doubles(tracker: Tracker, experiment_id: str, key: str, run_id: str) -> None:
-    for found in tracker.find_runs(experiment_id, key):
-        if found != run_id:
-            tracker.delete_run(found)
-
-
-def is_recorded(files: TrialFiles) -> bool:
-    """Whether the tracker has all that the files of a trial say."""
-    trial, tracked, end = read_json(files.trial), read_json(files.tracked), read_json(files.end)
-    if trial is None:
-        return True
-    if tracked is None or "run_id" not in tracked:
-        return False
-    _, offset = read_released(files.outbox, tracked["sent_bytes"])
-    state = "RUNNING" if end is None else end["state"]
-    to_publish = files.publish.exists() and files.model.exists() and not tracked.get("model")
-    is_sent = bool(tracked.get("params")) and offset == tracked["sent_bytes"]
-    return is_sent and state == tracked["state"] and not to_publish
-
-
-def unsent_trials(files: StudyFiles) -> list[TrialFiles]:
-    """The trials of which the tracker does not have everything."""
-    return [trial for trial in files.trials() if not is_recorded(trial)]
 
 
 class Recorder:

@@ -13,10 +13,11 @@ import pytest
 
 from sweeper.errors import TrackingError
 from sweeper.tracking import recorder as recorder_module
+from sweeper.tracking import recording as recording_module
 from sweeper.tracking.memory import MemoryRun, MemoryTracker
-from sweeper.tracking.recorder import (
+from sweeper.tracking.recorder import Recorder
+from sweeper.tracking.recording import (
     Parent,
-    Recorder,
     record_study,
     record_study_status,
     record_trial,
@@ -86,7 +87,7 @@ def run_with_crash_at(moment: int, folder: Path, monkeypatch: pytest.MonkeyPatch
         for _ in range(2):
             try:
                 with monkeypatch.context() as patch:
-                    patch.setattr(recorder_module, "write_json", write)
+                    patch.setattr(recording_module, "write_json", write)
                     record_trial(tracker, study_files(folder).trial(0), PARENT)
             except CrashError:
                 continue

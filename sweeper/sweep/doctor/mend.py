@@ -14,7 +14,7 @@ from sweeper.sweep.owner import own
 from sweeper.sweep.record import bind_tracker, connect_tracker, status_now, study_info
 from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.provenance import provenance_tags
-from sweeper.tracking.recorder import record_study, record_study_status, record_trial, unsent_trials
+from sweeper.tracking.recording import record_study, record_study_status, record_trial, unsent_trials
 from sweeper.tracking.tracker import Tracker
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json, write_json
 

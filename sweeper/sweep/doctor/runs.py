@@ -12,7 +12,7 @@ from sweeper.sweep.record import status_now
 from sweeper.tracking.names import metric_name, original_name
 from sweeper.tracking.outbox import read_released
 from sweeper.tracking.reading import open_reader
-from sweeper.tracking.recorder import is_recorded
+from sweeper.tracking.recording import is_recorded
 from sweeper.tracking.tracker import STATUS_OF_STATE
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, Workspace, read_json
 

@@ -14,7 +14,7 @@ from sweeper.sweep.doctor.places import tracker_file
 from sweeper.sweep.doctor.runs import examine_runs
 from sweeper.sweep.owner import Owner, read_owner
 from sweeper.sweep.record import check_tracker
-from sweeper.tracking.recorder import is_recorded
+from sweeper.tracking.recording import is_recorded
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, Workspace, read_json
 
 __all__ = ["examine_owned", "examine_study", "forgotten_folders", "is_driven"]
