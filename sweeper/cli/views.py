@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from types import TracebackType
@@ -44,10 +45,10 @@ class PlainView:
 
     def trial_ended(self, trial: TrialEnded) -> None:
         if not self._quiet:
-            print(self._line(trial), flush=True)  # noqa: T201  # what this view is for
+            _print(self._line(trial))
 
     def message(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201  # what this view is for
+        _print(text, error=True)
 
     def _line(self, trial: TrialEnded) -> str:
         progress = self._progress
@@ -61,6 +62,14 @@ class PlainView:
         if progress is not None:
             parts.append(f"{progress.n_ended}/{progress.n_trials}")
         return "  ".join(parts)
+
+
+def _print(text: str, *, error: bool = False) -> None:
+    try:
+        print(text, file=sys.stderr if error else sys.stdout, flush=True)  # what this view is for
+    except OSError as caught:
+        if caught.errno not in (errno.ENOSPC, errno.EDQUOT):  # of a log file; it is printed later or not at all
+            raise
 
 
 class LiveView:

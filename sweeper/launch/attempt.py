@@ -54,21 +54,33 @@ def run_attempt(
                 yield AttemptEnded(worker=worker, number=attempt.number, how="outcome")
             else:
                 yield from _Run(attempt, files, worker, device, open_data, control).events()
-    except InputError as error:
-        yield AttemptEnded(worker=worker, number=attempt.number, how="bad_input", reason=str(error))
     except Exception as error:  # noqa: BLE001  # whatever a trial raises is that trial's failure
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        yield AttemptEnded(
-            worker=worker,
-            number=attempt.number,
-            how="no_space" if full else "error",
-            reason=f"{type(error).__name__}: {error}",
-            traceback=traceback.format_exc(),
-        )
+        full = _disk_is_full(error)
+        if full is not None:
+            yield AttemptEnded(worker=worker, number=attempt.number, how="no_space", reason=str(full))
+        elif isinstance(error, InputError):
+            yield AttemptEnded(worker=worker, number=attempt.number, how="bad_input", reason=str(error))
+        else:
+            yield AttemptEnded(
+                worker=worker,
+                number=attempt.number,
+                how="error",
+                reason=f"{type(error).__name__}: {error}",
+                traceback=traceback.format_exc(),
+            )
     finally:
         gc.collect()  # a few ms in a worker, which freezes what it imported; modules hold cycles of tensors
         if device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _disk_is_full(error: BaseException | None) -> OSError | None:
+    """The error, or the one behind it, that says so: torch and others raise their own in its wake."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class _Run:

@@ -22,13 +22,19 @@ from sqlalchemy.orm import Session
 from sweeper.errors import InputError, SweeperError
 from sweeper.masking import without_passwords
 
-__all__ = ["are_same", "masked", "open_database", "translated"]
+__all__ = ["are_same", "masked", "open_database", "reason_of", "translated"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in one line and without passwords; Optuna hides it in the cause of its own error."""
+    cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
+    return without_passwords((str(cause).splitlines() or [type(error).__name__])[0])
 
 
 def translated(call: Callable[P, R]) -> Callable[P, R]:
@@ -39,9 +45,7 @@ def translated(call: Callable[P, R]) -> Callable[P, R]:
         try:
             return call(*args, **kwargs)
         except (SQLAlchemyError, StorageInternalError) as error:
-            cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
-            reason = without_passwords((str(cause).splitlines() or [""])[0])
-            raise SweeperError(f"Optuna's database is out of reach; try again: {reason}") from error
+            raise SweeperError(f"Optuna's database is out of reach; try again: {reason_of(error)}") from error
 
     return wrapper
 

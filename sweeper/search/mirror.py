@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import OwnedError, SweeperError
 from sweeper.failpoints import failpoint
+from sweeper.search.database import reason_of
 
 __all__ = ["Mirror", "Pending"]
 
@@ -155,7 +156,7 @@ class Mirror:
                     return
                 except (StorageInternalError, SQLAlchemyError, OSError) as error:
                     if not failing:
-                        self.on_problem(type(error).__name__)
+                        self.on_problem(reason_of(error))
                     failing = True
                     self._closing.wait(backoff)
                     backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.sweep.attempts import Attempts, RetryPolicy
 from sweeper.sweep.clock import Clock
 from sweeper.sweep.crew import Crew
+from sweeper.sweep.disk import Disk, is_full, or_full
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.progress import Progress, TrialEnded, View, WorkerProgress, write_progress
 from sweeper.tracking.outbox import read_released
@@ -28,7 +28,6 @@ __all__ = ["Driver", "DriverOptions", "SweepResult"]
 
 POLL_SECONDS = 0.25
 STORAGE_SECONDS = 0.002
-MIN_FREE_BYTES = 64 * 2**20
 SHORT_TRIAL_SECONDS = 5.0
 """Asking, storing and dispatching take about 50 ms; for trials shorter than this a worker would wait for over 1 %."""
 MAX_FAILURES_AT_START = 5
@@ -83,7 +82,7 @@ class Driver:
         self._ready: deque[Proposal] = deque()
         self._stop_request = ""
         self._last_failure = ""
-        self._out_of_space = False
+        self._disk = Disk(files.folder, view.message)
         self._shown_at = 0.0
         self.has_ended = False
         """Whether `run` has returned or raised."""
@@ -137,12 +136,13 @@ class Driver:
                 if self._stop_request == "now":
                     killed = True
                     break
-                if not draining and self._has_space():
+                self._disk.settle()
+                if not draining and self._disk.has_room:
                     self._dispatch()
                     if self._clock.has_time:
                         self._ask()
                         self._dispatch()
-                if not self._crew.is_busy and (draining or not self._has_work()):
+                if not self._crew.is_busy and (draining or not (self._has_work() or self._disk.is_owed)):
                     break
                 waits_for_storage = bool(self._crew.n_idle and self._ready)
                 for event in self._launcher.poll(STORAGE_SECONDS if waits_for_storage else POLL_SECONDS):
@@ -152,13 +152,16 @@ class Driver:
             killed = True
             raise
         finally:
-            self._clock.stop()
+            with or_full():
+                self._clock.stop()
             self._launcher.close(kill=killed)
             if not self._abandoned:
+                self._disk.give_up()
                 for _, assignment in self._crew.assignments():
                     self._put_back(assignment.proposal)
                 for proposal in self._ready:
                     self._put_back(proposal)
+                self._disk.give_up()
             self._show()
             self.has_ended = True
         if self._fatal is not None:
@@ -172,7 +175,8 @@ class Driver:
         now = time.monotonic()
         if now - self._shown_at >= 1.0 or not self._crew.is_busy:
             self._shown_at = now
-            write_progress(self._files.progress, self.progress)
+            with or_full():
+                write_progress(self._files.progress, self.progress)
 
     def _reason_to_stop(self) -> str:
         request = self._stop_request or self._read_stop_file()
@@ -201,10 +205,17 @@ class Driver:
 
     def _dispatch(self) -> None:
         while self._crew.n_idle and self._ready and self._ready[0].stored:
-            proposal = self._ready.popleft()
+            proposal = self._ready[0]
             files = self._files.trial(proposal.number)
             attempts = Attempts.read(files).started()
-            self._ledger.begin(proposal, attempts)
+            try:
+                self._ledger.begin(proposal, attempts)
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                self._disk.found_full(str(error))
+                return
+            self._ready.popleft()
             failpoint("driver.begun")
             for row in read_released(files.outbox)[0]:  # reports that a crash kept from Optuna's database
                 self._optimizer.report(proposal.number, row.epoch, row.values[self._objective.metric])
@@ -260,21 +271,22 @@ class Driver:
     def _attempt_ended(self, event: AttemptEnded) -> None:
         assignment = self._crew.release(event.worker, leaving=event.how == "preempted")
         proposal, files = assignment.proposal, self._files.trial(event.number)
+        seconds = assignment.seconds
         if event.how == "outcome":
-            self._finish(proposal, read_json(files.outcome), assignment.seconds)
+            self._disk.write(lambda: self._finish(proposal, read_json(files.outcome), seconds))
         elif event.how in ("stopped", "preempted"):
             self._put_back(proposal)
         elif event.how == "no_space":
+            self._disk.found_full(event.reason)
             self._put_back(proposal)
-            self._wait_for_space(event.reason)
         elif event.how == "bad_input" and not self.progress.n_by_state["COMPLETE"]:
             # The first trial already cannot be trained as the study says: all others would fail alike.
             self._put_back(proposal)
             self._fatal = InputError(event.reason)
         else:
+            details = event.traceback or event.reason
             attempts = Attempts.read(files).raised()
-            attempts.write(files)
-            self._retry_or_fail(proposal, attempts, event.reason, event.traceback or event.reason)
+            self._disk.write(lambda: self._failed(proposal, attempts, event.reason, details))
 
     def _worker_died(self, event: WorkerDied) -> None:
         preempted = event.exit_code == EXIT_PREEMPTED
@@ -284,51 +296,41 @@ class Driver:
             what_now = "it died too often and is retired" if retired else "starting another"
             self._view.message(f"worker {event.worker} died (exit code {event.exit_code}); {what_now}")
         if assignment is not None:
-            files = self._files.trial(assignment.proposal.number)
+            proposal, seconds = assignment.proposal, assignment.seconds
+            files = self._files.trial(proposal.number)
             outcome = read_json(files.outcome)
             if outcome is not None:  # it died between its last words and the next trial
-                self._finish(assignment.proposal, outcome, assignment.seconds)
+                self._disk.write(lambda: self._finish(proposal, outcome, seconds))
             elif preempted:
-                self._put_back(assignment.proposal)
+                self._put_back(proposal)
             else:
-                attempts = Attempts.read(files).died(files)
-                attempts.write(files)
                 reason = f"the worker's process ended with exit code {event.exit_code}"
                 details = f"{reason}; its last output:\n{event.output}"
-                self._retry_or_fail(assignment.proposal, attempts, reason, details)
+                attempts = Attempts.read(files).died(files)
+                self._disk.write(lambda: self._failed(proposal, attempts, reason, details))
         if self._crew.is_lost:
             output = f"; the last output was:\n{event.output}" if event.output else ""
             self._fatal = WorkersLostError(f"all workers have died too often{output}")
 
-    def _wait_for_space(self, reason: str) -> None:
-        """Dispatch nothing until the disk has room again."""
-        if not self._out_of_space:
-            self._view.message(
-                f"the disk is full ({reason}); trials keep their last checkpoints and go on when at least "
-                f"{MIN_FREE_BYTES // 2**20} MB are free in {self._files.folder}"
-            )
-        self._out_of_space = True
-
-    def _has_space(self) -> bool:
-        if self._out_of_space and shutil.disk_usage(self._files.folder).free >= MIN_FREE_BYTES:
-            self._out_of_space = False
-            self._view.message("the disk has room again")
-        return not self._out_of_space
-
-    def _retry_or_fail(self, proposal: Proposal, attempts: Attempts, reason: str, details: str) -> None:
+    def _failed(self, proposal: Proposal, attempts: Attempts, reason: str, details: str) -> None:
+        """An attempt has failed: try again or give the trial up."""
+        attempts.write(self._files.trial(proposal.number))
         verdict = attempts.verdict(self._options.retry)
         if verdict is None:
             self._view.message(f"trial {proposal.number}: {reason}; trying again")
             self._ready.append(proposal)
             return
         self._last_failure = reason
-        outcome = self._ledger.fail(proposal.number, verdict, details, attempts)
-        self._finish(proposal, outcome, 0.0)
+        self._finish(proposal, self._ledger.fail(proposal.number, verdict, details, attempts), 0.0)
 
     def _put_back(self, proposal: Proposal) -> None:
         self._optimizer.requeue(proposal.number)
-        self._ledger.put_back(proposal.number)
-        self._recorder.note(proposal.number, urgent=True)
+
+        def write() -> None:
+            self._ledger.put_back(proposal.number)
+            self._recorder.note(proposal.number, urgent=True)
+
+        self._disk.write(write)
 
     def _finish(self, proposal: Proposal, outcome: Mapping[str, Any], seconds: float) -> None:
         """Optuna first: what it was told is final, and the rest follows from it."""

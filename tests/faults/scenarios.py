@@ -6,6 +6,7 @@ import random
 import re
 import time
 
+from tests.faults.disks import SmallDisk
 from tests.faults.postgres import Databases, PostgresServer
 from tests.sweep.accounts import check_accounts
 from tests.sweep.conftest import GUARD_SECONDS, CommandLine, wait_until
@@ -60,3 +61,37 @@ def restart_postgres(
     )
     assert {trial.state for trial in accounts.trials} == {"COMPLETE"}, output
     return output
+
+
+def fill_the_disk(command_line: CommandLine, disk: SmallDisk, *, n_times: int, seed: int) -> str:
+    """The disk with workspace and databases is full for a while, several times. Returns what the driver printed."""
+    moments = random.Random(seed)
+    n_trials = 2 + 2 * n_times
+    write_study(command_line.folder, trials=n_trials, epochs=60, batch_size=32, keep_models=1)
+    log = command_line.folder.parent / "printed"
+    driver = command_line.begin("start", "tiny.yaml", "--workers", "2", "--checkpoint-seconds", "0.05", log=log)
+    for time_ in range(n_times):
+        wait_until(
+            lambda n=2 * time_: (
+                driver.poll() is not None
+                or (
+                    len(list(command_line.folder.glob(".sweeper/*/*/trials/*/outcome.json"))) >= n
+                    and list(command_line.folder.glob(".sweeper/*/*/trials/*/checkpoint.pt"))
+                )
+            ),
+            "a checkpoint",
+        )
+        assert driver.poll() is None, log.read_text()
+        time.sleep(moments.uniform(0.0, 0.3))
+        disk.fill()
+        wait_until(
+            lambda n=time_ + 1: log.read_text().count("the disk is full") >= n or driver.poll() is not None,
+            "the driver to notice",
+        )
+        time.sleep(moments.uniform(0.0, 2.0))
+        assert driver.poll() is None, log.read_text()
+        disk.clear()
+    assert driver.wait(timeout=GUARD_SECONDS) == 0, log.read_text()
+    accounts = check_accounts(command_line.folder, n_trials=n_trials)
+    assert {trial.state for trial in accounts.trials} == {"COMPLETE"}, log.read_text()
+    return log.read_text()

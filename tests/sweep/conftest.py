@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +38,18 @@ class CommandLine:
         self.environment |= {"SWEEPER_CACHE": str(cache_dir), "PYTHONUNBUFFERED": "1"}
         self._begun: list[subprocess.Popen[str]] = []
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command in a session of its own, as from another terminal."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sweeper", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    def begin(self, *arguments: str, log: Path | None = None) -> subprocess.Popen[str]:
+        """Start a command in a session of its own, as from another terminal; its output goes to a pipe, or to a log."""
+        with ExitStack() as stack:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sweeper", *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=stack.enter_context(log.open("ab")) if log else subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
         self._begun.append(process)
         return process
 

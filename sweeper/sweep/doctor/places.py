@@ -12,8 +12,8 @@ from sqlalchemy.engine import make_url
 
 from sweeper.errors import NotFoundError, SweeperError
 from sweeper.search.storage import StudyStore, masked
+from sweeper.sweep.disk import MIN_FREE_BYTES
 from sweeper.sweep.doctor.finding import Finding
-from sweeper.sweep.driver import MIN_FREE_BYTES
 from sweeper.sweep.store import open_store
 from sweeper.tracking.workspace import Workspace
 
