@@ -10,15 +10,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from sweeper.errors import InputError, SweeperError
+from sweeper.errors import InputError, NotFoundError, SweeperError
 from sweeper.masking import without_passwords
 from sweeper.sweep.store import open_store
 from sweeper.tracking.paths import refuse_link
+from sweeper.tracking.reading import open_reader
 from sweeper.tracking.view import runs_path
 from sweeper.tracking.workspace import Workspace, read_json
 
@@ -56,15 +57,19 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[S
     With a server in `MLFLOW_TRACKING_URI`, only its address is given and no second UI is started.
 
     Raises:
-        InputError: A port is taken.
+        InputError: A port is taken, or Optuna's database cannot be opened.
+        TrackingError: MLflow's database is out of reach.
         SweeperError: A server did not start.
     """
+    open_store(workspace, create=True)  # a database that is out of reach is said to be, before servers wait for it
     commands: list[tuple[str, str, list[str], dict[str, str]]] = []
     addresses: list[tuple[str, str]] = []
     if workspace.tracking_uri.startswith(("http://", "https://")):
         addresses.append(("MLflow UI", _public(workspace.tracking_uri)))
     else:
         _check_port(port, "--port")
+        with suppress(NotFoundError):
+            open_reader(workspace.tracking_uri).list_studies()
         commands.append(("MLflow UI", f"http://{HOST}:{port}", *_mlflow_command(workspace, port)))
     _check_port(dashboard_port, "--dashboard-port")
     commands.append(

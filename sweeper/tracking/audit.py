@@ -41,6 +41,8 @@ def audit_runs(tracking_uri: str, name: str) -> list[AuditedRun]:
     Raises:
         TrackingError: MLflow is out of reach.
     """
+    if not tracking_uri.startswith(("http://", "https://")):
+        schema_versions(tracking_uri)  # MLflow itself would ask a database that is down for minutes
     client = MlflowClient(tracking_uri=tracking_uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
