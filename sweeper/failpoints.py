@@ -1,8 +1,9 @@
 """Named places where a test can make the program fail. Off, a failpoint is a call of a function that does nothing.
 
 `SWEEPER_FAILPOINTS` holds clauses separated by `;`, each `name=action` or `name=action@n`, for the n-th time that a
-process comes by (default: the first). Actions: `kill` (SIGKILL to this process), `once:PATH` (the same, but only for
-the process that creates the file PATH), `full` (raise "no space left on device"), `sleep:SECONDS`.
+process comes by (default: the first; `@*`: each time). Actions: `kill` (SIGKILL to this process), `once:PATH` (the
+same, but only for the process that creates the file PATH), `full` (raise "no space left on device"),
+`sleep:SECONDS`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ FAILPOINTS = (
     "recorder.model_sent",
 )
 """All names; each stands once in the code."""
+EACH_TIME = 0
 
 
 def _parse(text: str) -> dict[str, tuple[str, int]]:
@@ -55,7 +57,7 @@ def _parse(text: str) -> dict[str, tuple[str, int]]:
         action, _, n = rest.partition("@")
         if name not in FAILPOINTS:
             raise ValueError(f"SWEEPER_FAILPOINTS: no failpoint {name!r}; there are {', '.join(FAILPOINTS)}")
-        clauses[name] = (action, int(n or 1))
+        clauses[name] = (action, EACH_TIME if n == "*" else int(n or 1))
     return clauses
 
 
@@ -67,7 +69,7 @@ def _armed(clauses: dict[str, tuple[str, int]]) -> Callable[[str], None]:
             return
         passed[name] += 1
         action, n = clauses[name]
-        if passed[name] == n:
+        if n in (passed[name], EACH_TIME):
             _act(action)
 
     return failpoint

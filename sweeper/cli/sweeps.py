@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -39,6 +40,7 @@ Trials = Annotated[
 Detach = Annotated[bool, typer.Option("--detach", help="Run in the background, with a log file.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and the result.")]
 EXIT_STOPPED = 130
+SIGTERM_SECONDS = 6.0
 
 
 def register(app: typer.Typer) -> None:
@@ -144,14 +146,16 @@ def _drive(
 
 @contextmanager
 def _signals(drivers: list[Driver], view: Any) -> Iterator[None]:
-    """Ctrl-C and SIGTERM: the first one drains the sweep, the second ends it at once."""
+    """Ctrl-C and SIGTERM: the first one drains the sweep, the second ends it at once. SIGTERM comes from someone who
+    kills after a while, such as `docker stop` after 10 s, so that draining has its time."""
     received: list[int] = []
 
     def handle(signum: int, frame: object) -> None:
         if not drivers or drivers[0].has_ended:  # nothing has begun, or only the last rows are being sent
             raise KeyboardInterrupt
         received.append(signum)
-        drivers[0].request_stop("drain" if len(received) == 1 else "now")
+        within_seconds = SIGTERM_SECONDS if signum == signal.SIGTERM else math.inf
+        drivers[0].request_stop("drain" if len(received) == 1 else "now", within_seconds=within_seconds)
 
     before = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:

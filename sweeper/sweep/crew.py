@@ -90,12 +90,13 @@ class Crew:
             self._idle.append(worker)
         return assignment
 
-    def died(self, event: WorkerDied, *, preempted: bool) -> Assignment | None:
+    def died(self, event: WorkerDied, *, preempted: bool, restart: bool = True) -> Assignment | None:
         """A worker's process has ended. Another is started in its place, or the worker is retired.
 
         Args:
             event: The death.
             preempted: Whether it was asked to leave, which does not count.
+            restart: Whether another is wanted.
 
         Returns:
             The trial that it had.
@@ -109,6 +110,6 @@ class Crew:
         shown = self._workers[worker]
         shown.number, shown.pictures_per_second = None, None
         shown.state = "lost" if self._deaths.get(worker, 0) >= MAX_DEATHS_IN_A_ROW else "starting"
-        if shown.state == "starting":
+        if shown.state == "starting" and restart:
             self._launcher.restart(worker)
         return assignment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -88,6 +89,9 @@ class Driver:
         """Whether `run` has returned or raised."""
         self._fatal: SweeperError | None = None
         self._abandoned = False
+        self._draining = False
+        self._drain_until = math.inf
+        """On the monotonic clock."""
         self.progress = Progress(
             name=optimizer.study.name,
             metric=self._objective.metric,
@@ -98,10 +102,21 @@ class Driver:
         self._crew = Crew(launcher, self.progress)
         self._clock = Clock(files.elapsed, budget_seconds=optimizer.study.budget.timeout_seconds)
 
-    def request_stop(self, how: str) -> None:
-        """Ask for the end: `drain` lets each trial finish its epoch and make a checkpoint, `now` does not."""
+    def request_stop(self, how: str, *, within_seconds: float = math.inf) -> None:
+        """Ask for the end.
+
+        Args:
+            how: `drain` lets each trial finish its epoch and make a checkpoint, `now` does not.
+            within_seconds: Time for draining; then it ends as with `now`.
+        """
         if self._stop_request != "now":
             self._stop_request = how
+        self._drain_until = min(self._drain_until, time.monotonic() + within_seconds)
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether it was asked to end within a time, as by who stops a container."""
+        return self._drain_until < math.inf
 
     def abandon(self, error: SweeperError) -> None:
         """End at once and leave everything as it is: the study is another driver's. `run` raises the error."""
@@ -122,27 +137,26 @@ class Driver:
         killed = False
         self._launcher.start()
         try:
-            draining = False
             while True:
-                if not draining:
+                if not self._draining:
                     reason = self._reason_to_stop()
                     if reason:
-                        draining = True
+                        self._draining = True
                         self.progress.stopping = reason
                         for worker, _ in self._crew.assignments():
                             self._launcher.stop(worker)
-                elif self._read_stop_file() == "now":
+                elif self._read_stop_file() == "now" or time.monotonic() > self._drain_until:
                     self._stop_request = "now"
                 if self._stop_request == "now":
                     killed = True
                     break
                 self._disk.settle()
-                if not draining and self._disk.has_room:
+                if not self._draining and self._disk.has_room:
                     self._dispatch()
                     if self._clock.has_time:
                         self._ask()
                         self._dispatch()
-                if not self._crew.is_busy and (draining or not (self._has_work() or self._disk.is_owed)):
+                if not self._crew.is_busy and (self._draining or not (self._has_work() or self._disk.is_owed)):
                     break
                 waits_for_storage = bool(self._crew.n_idle and self._ready)
                 for event in self._launcher.poll(STORAGE_SECONDS if waits_for_storage else POLL_SECONDS):
@@ -290,7 +304,7 @@ class Driver:
 
     def _worker_died(self, event: WorkerDied) -> None:
         preempted = event.exit_code == EXIT_PREEMPTED
-        assignment = self._crew.died(event, preempted=preempted)
+        assignment = self._crew.died(event, preempted=preempted, restart=not self._draining)
         if not preempted:
             retired = self.progress.workers[event.worker].state == "lost"
             what_now = "it died too often and is retired" if retired else "starting another"

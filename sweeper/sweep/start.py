@@ -150,6 +150,7 @@ def drive(
         had_ended = optimizer.exhausted
         if not had_ended:
             recorder.set_study_status("RUNNING", None)
+        driver: Driver | None = None
         try:
             driver = Driver(
                 optimizer=optimizer,
@@ -175,18 +176,18 @@ def drive(
                 if not had_ended or study_status(files) != "FINISHED":
                     recorder.set_study_status(*status_now(ended=optimizer.exhausted))
                 try:
-                    _flush(recorder, name, view)
+                    _flush(recorder, name, view, is_hurried=driver is not None and driver.is_hurried)
                 finally:
                     recorder.close()
                     optimizer.close()
     return result
 
 
-def _flush(recorder: Recorder, name: str, view: View) -> None:
-    """Wait for the tracker to take the last rows; not long where it does not answer."""
+def _flush(recorder: Recorder, name: str, view: View, *, is_hurried: bool) -> None:
+    """Wait for the tracker to take the last rows; not long where it does not answer, or the driver has to go."""
     if recorder.flush(FLUSH_SECONDS_WHEN_DOWN):
         return
-    if recorder.problem is None:
+    if recorder.problem is None and not is_hurried:
         view.message(f"waiting for MLflow to take the last rows; Ctrl-C leaves them to `sweeper sync {name}`")
         if recorder.flush(FLUSH_SECONDS):
             return

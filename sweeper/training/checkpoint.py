@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,12 @@ def is_whole(path: Path) -> bool:
 def _load(path: Path) -> Any | None:
     """What a file holds; None where it is missing, torn (a crash of the machine, a full disk) or more than data."""
     try:
+        # torch would take a wrong byte among the weights for a weight.
+        with zipfile.ZipFile(path) as records:
+            if records.testzip() is not None:
+                return None
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, KeyError):
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, LookupError):
+        return None
+    except (AttributeError, TypeError, zlib.error, struct.error):  # from the reader of a torn directory of records
         return None

@@ -31,7 +31,7 @@ def test_a_disk_that_is_full_for_a_while(
     prepare_folder(tmp_path_factory, disk.folder)
     command_line = CommandLine(disk.folder, cache_dir)
     try:
-        output = fill_the_disk(command_line, disk, n_times=2, seed=1)
+        output = fill_the_disk(command_line, disk, n_times=1, seed=1)
     finally:
         command_line.end()
     assert "trials keep their last checkpoints and go on when at least 64 MiB are free" in output
