@@ -53,7 +53,13 @@ def run_attempt(
             if files.outcome.exists():
                 yield AttemptEnded(worker=worker, number=attempt.number, how="outcome")
             else:
-                yield from _Run(attempt, files, worker, device, open_data, control).events()
+                try:
+                    run = _Run(attempt, files, worker, device, open_data, control)
+                except InfeasibleError as error:
+                    _write_infeasible(attempt, files, device, error)
+                    yield AttemptEnded(worker=worker, number=attempt.number, how="outcome")
+                else:
+                    yield from run.events()
     except Exception as error:  # noqa: BLE001  # whatever a trial raises is that trial's failure
         full = _disk_is_full(error)
         if full is not None:
@@ -81,6 +87,17 @@ def _disk_is_full(error: BaseException | None) -> OSError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def _write_infeasible(attempt: Attempt, files: TrialFiles, device: torch.device, error: InfeasibleError) -> None:
+    """The outcome of a trial whose model does not even fit into memory by itself."""
+    (files.artifacts / "reason.txt").write_text(f"{error}\n", encoding="utf-8")
+    tags = {"sweeper.attempt": str(attempt.attempt), "sweeper.device": str(device), "sweeper.reason": "infeasible"}
+    end_time_ms = time.time_ns() // 1_000_000
+    write_json(
+        files.outcome,
+        {"state": "FAIL", "value": None, "reason": "infeasible", "end_time_ms": end_time_ms, "tags": tags},
+    )
 
 
 class _Run:
@@ -236,6 +253,7 @@ class _Run:
                     "sweeper.n_parameters": str(self.training.n_parameters),
                     "sweeper.n_threads": str(torch.get_num_threads()),
                     **({"sweeper.reason": reason} if reason else {}),
+                    **({"sweeper.micro_batch": str(self.training.micro_batch)} if self.training.micro_batch else {}),
                     **({"sweeper.stopped_early": "true"} if self.training.stopped_early else {}),
                 },
             },

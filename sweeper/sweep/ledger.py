@@ -91,7 +91,9 @@ class Ledger:
         tags = dict(outcome["tags"])
         if outcome["state"] != "FAIL" and value is not None:
             tags["sweeper.value"] = repr(value)
-        write_json(files.end, {"state": outcome["state"], "end_time_ms": outcome["end_time_ms"], "tags": tags})
+        start_time_ms = (read_json(files.trial) or {}).get("start_time_ms", 0)
+        end_time_ms = max(outcome["end_time_ms"], start_time_ms)  # the clock may have been set back
+        write_json(files.end, {"state": outcome["state"], "end_time_ms": end_time_ms, "tags": tags})
         files.checkpoint.unlink(missing_ok=True)
         files.previous_checkpoint.unlink(missing_ok=True)
         if outcome["state"] != "COMPLETE":

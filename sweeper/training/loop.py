@@ -216,6 +216,11 @@ class Training:
         if not math.isfinite(loss):
             raise DivergedError(f"{name} is {loss} in {place}; a lower learning rate may help")
 
+    @property
+    def micro_batch(self) -> int | None:
+        """Most pictures whose gradient is computed at once, where whole batches do not fit into memory; else None."""
+        return self._accumulation.max_pictures
+
     def model_state_dict(self) -> dict[str, torch.Tensor]:
         """Weights and buffers of the model, copied to the CPU."""
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
