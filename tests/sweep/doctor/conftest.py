@@ -87,16 +87,21 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def copy_workspace(source: Path, target: Path) -> None:
+    """Copy a workspace with all that is in it; artifacts of the copy are its own."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+        with closing(sqlite3.connect(target / "mlflow.db")) as connection, connection:
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (source.as_uri(), target.as_uri())
+            )
+
+
 @pytest.fixture
 def patient(finished: CommandLine, tmp_path: Path, cache_dir: Path) -> Patient:
     """A copy of the finished sweep."""
     folder = tmp_path / "patient"
-    shutil.copytree(finished.folder, folder)
-    for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-        with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
-            connection.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (finished.folder.as_uri(), folder.as_uri())
-            )
+    copy_workspace(finished.folder, folder)
     return Patient(folder, cache_dir)
 
 
