@@ -32,6 +32,8 @@ from sweeper.tracking.outbox import Row
 from sweeper.tracking.tracker import RunInfo
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
+# A hundred lines for each request that a database refuses; the error is raised besides, and said in one.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 __all__ = ["KEY_TAG", "MlflowTracker", "reason_of", "translated"]

@@ -1,7 +1,7 @@
 """The chaos table: `make chaos`, or `python -m tests.chaos --random 20 --rounds 2 --seed 1`.
 
-Every failpoint in several rounds, and kills at random moments; after each, the accounts of both databases are held
-against each other. Prints a row for each kind of fault.
+Every failpoint in several rounds, kills at random moments, and the faults of `tests.faults`; after each, the accounts
+of both databases are held against each other. Prints a row for each kind of fault.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.chaos.scenarios import DRIVER_FAILPOINTS, WORKER_FAILPOINTS, Outcome, kill_at, kill_at_random
+from tests.faults.postgres import PostgresServer
+from tests.faults.table import fault_rows
 from tests.sweep.conftest import CommandLine
 
 
-def _scenario(run: Callable[[CommandLine], Outcome], cache_dir: Path) -> Outcome | str:
+def _scenario(run: Callable[[CommandLine], Outcome | int], cache_dir: Path) -> Outcome | int | str:
     with tempfile.TemporaryDirectory(prefix="sweeper-chaos-") as folder:
         cli = CommandLine(Path(folder), cache_dir)
         try:
             return run(cli)
-        except AssertionError as error:
-            return str(error)
+        except Exception as error:  # noqa: BLE001  # the table goes on
+            return f"{type(error).__name__}: {error}"
         finally:
             cli.end()
 
@@ -34,6 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=2, help="times that each failpoint is met before it kills, from 1 up"
     )
+    parser.add_argument("--only", default="", help="only rows whose title has this in it")
     parser.add_argument("--random", type=int, default=20, help="sweeps with kills at random moments")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random moments")
     options = parser.parse_args()
@@ -41,13 +44,17 @@ def main() -> None:
     failures: list[str] = []
     with tempfile.TemporaryDirectory(prefix="sweeper-chaos-cache-") as cache:
 
-        def add(title: str, scenarios: list[tuple[str, Callable[[CommandLine], Outcome]]]) -> None:
+        def add(title: str, scenarios: Sequence[tuple[str, Callable[[CommandLine], Outcome | int]]]) -> None:
+            if options.only not in title:
+                return
             start, n_kills, n_failed = time.monotonic(), 0, 0
             for name, run in scenarios:
                 outcome = _scenario(run, Path(cache))
                 if isinstance(outcome, str):
                     n_failed += 1
                     failures.append(f"{name}: {outcome}")
+                elif isinstance(outcome, int):
+                    n_kills += outcome
                 else:
                     n_kills += outcome.n_driver_deaths + outcome.n_worker_deaths
                 sys.stderr.write("F" if isinstance(outcome, str) else ".")
@@ -73,8 +80,14 @@ def main() -> None:
                 for seed in range(options.seed, options.seed + options.random)
             ],
         )
+        postgres = PostgresServer()
+        try:
+            for row in fault_rows(postgres, options.seed):
+                add(row.title, row.scenarios)
+        finally:
+            postgres.remove()
     sys.stderr.write("\n")
-    print(f"{'fault':<48} {'sweeps':>6} {'kills':>6} {'broken':>6} {'seconds':>8}")
+    print(f"{'fault':<48} {'sweeps':>6} {'faults':>6} {'broken':>6} {'seconds':>8}")
     for title, n_sweeps, n_kills, n_failed, seconds in rows:
         print(f"{title:<48} {n_sweeps:>6} {n_kills:>6} {n_failed:>6} {seconds:>8.0f}")
     for failure in failures:

@@ -49,7 +49,8 @@ def restart_postgres(
     n_trials = 2 + 2 * n_restarts
     slow_epochs(command_line)
     write_study(command_line.folder, trials=n_trials, epochs=20, keep_models=1)
-    driver = command_line.begin("start", "tiny.yaml", "--workers", "2", "--checkpoint-seconds", "0.2")
+    log = command_line.folder / "printed"
+    driver = command_line.begin("start", "tiny.yaml", "--workers", "2", "--checkpoint-seconds", "0.2", log=log)
     database = databases.optuna.rpartition("/")[2]
     count = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
     wait_until(
@@ -61,18 +62,17 @@ def restart_postgres(
         wait_until(
             lambda n=2 * restart: server.execute(count, database)[0][0] >= n or driver.poll() is not None, "trials"
         )
-        assert driver.poll() is None, driver.communicate()[0]
+        assert driver.poll() is None, log.read_text()
         time.sleep(moments.uniform(0.0, 0.3))
         server.stop("immediate")
         time.sleep(moments.uniform(0.0, 2.0))
         server.start()
-    output, _ = driver.communicate(timeout=GUARD_SECONDS)
-    assert driver.returncode == 0, output
+    assert driver.wait(timeout=GUARD_SECONDS) == 0, log.read_text()
     accounts = check_accounts(
         command_line.folder, n_trials=n_trials, optuna_db=databases.optuna, mlflow_db=databases.mlflow
     )
-    assert {trial.state for trial in accounts.trials} == {"COMPLETE"}, output
-    return output
+    assert {trial.state for trial in accounts.trials} == {"COMPLETE"}, log.read_text()
+    return log.read_text()
 
 
 def fill_the_disk(command_line: CommandLine, disk: SmallDisk, *, n_times: int, seed: int) -> str:

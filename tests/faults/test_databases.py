@@ -29,6 +29,7 @@ def test_postgresql_restarted_in_the_middle_of_a_sweep(
     one = machine("one")
     output = restart_postgres(one, postgres, databases, n_restarts=2, seed=1)
     assert "the database works again" in output
+    assert "Traceback" not in output
     (status,) = json.loads(one.call("status", "--json"))
     assert (status["state"], status["n_complete"], status["n_left"]) == ("finished", 6, 0)
     best = json.loads(one.call("best", "tiny", "--json"))
