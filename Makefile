@@ -23,7 +23,7 @@ demo: install
 	@echo "Browse the runs:  $(BIN)/sweeper ui"
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 # The whole table of kills and faults, of which `make test` runs a part; takes about an hour.
 chaos: install
