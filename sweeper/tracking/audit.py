@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from mlflow import MlflowClient
@@ -83,6 +84,11 @@ def schema_versions(url: str) -> tuple[str | None, str]:
     """
     engine = create_engine(url)
     try:
-        return _get_schema_version(engine), _get_latest_schema_revision()  # type: ignore[no-untyped-call]
+        return _get_schema_version(engine), _wanted_version()  # type: ignore[no-untyped-call]
     finally:
         engine.dispose()
+
+
+@cache
+def _wanted_version() -> str:
+    return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]  # reads 50 files
