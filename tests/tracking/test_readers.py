@@ -15,7 +15,7 @@ from sweeper.tracking.client_reader import ClientRunReader
 from sweeper.tracking.mlflow import MlflowTracker
 from sweeper.tracking.outbox import OutboxWriter, Row
 from sweeper.tracking.reading import open_reader
-from sweeper.tracking.recorder import record_study, record_study_status, record_trial
+from sweeper.tracking.recording import record_study, record_study_status, record_trial
 from sweeper.tracking.records import RunReader, StudyRecord
 from sweeper.tracking.sql_reader import SqlRunReader
 from sweeper.tracking.workspace import write_json

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.tracking.outbox import OutboxWriter, Row
-from sweeper.tracking.recorder import StudyInfo
+from sweeper.tracking.recording import StudyInfo
 from sweeper.tracking.tracker import RunInfo
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, write_json
 
