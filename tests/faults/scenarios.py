@@ -25,7 +25,7 @@ def two_starts_at_once(
     """Exactly one of two simultaneous starts drives; the other is refused, and told who does."""
     both = []
     for command_line in (one, other):
-        write_study(command_line.folder, trials=2, epochs=20)
+        write_study(command_line.folder, trials=2, epochs=5)
         both.append(command_line.begin("start", "tiny.yaml", "--workers", "1"))
     outputs = [process.communicate(timeout=GUARD_SECONDS)[0] for process in both]
     codes = [process.returncode for process in both]

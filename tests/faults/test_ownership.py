@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from pathlib import Path
 from threading import Barrier
 
@@ -50,13 +51,12 @@ def contend(barrier: Barrier, folder: Path, environ: dict[str, str]) -> tuple[in
     return os.getpid(), ""
 
 
-@pytest.mark.parametrize("shared", ["sqlite", "postgresql"])
-def test_pairs_at_the_same_moment_on_empty_databases(shared: str, postgres: PostgresServer, tmp_path: Path) -> None:
+def test_pairs_at_the_same_moment_on_empty_databases(postgres: PostgresServer, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")  # threads do not survive a fork
     with context.Manager() as manager, ProcessPoolExecutor(2, mp_context=context) as processes:
         barrier = manager.Barrier(2, timeout=60)
-        for pair in range(5):
-            folders = [tmp_path / f"{pair}-{side if shared == 'postgresql' else 0}" for side in range(2)]
+        for pair, shared in product(range(5), ("sqlite", "postgresql")):
+            folders = [tmp_path / f"{shared}-{pair}-{side if shared == 'postgresql' else 0}" for side in range(2)]
             databases = postgres.create_databases()
             environ = databases.environment() if shared == "postgresql" else {}
             both = [processes.submit(contend, barrier, folder, environ) for folder in folders]
