@@ -30,36 +30,51 @@ def _scenario(run: Callable[[CommandLine], Outcome | int], cache_dir: Path) -> O
             cli.end()
 
 
+def print_row(row: Sequence[object]) -> None:
+    """A line of the table, as soon as it is known."""
+    title, n_sweeps, n_workers, n_drivers, n_faults, n_failed, seconds = row
+    if isinstance(seconds, float):
+        seconds = round(seconds)
+    print(
+        f"\r{title:<48} {n_sweeps:>6} {n_workers:>7} {n_drivers:>7} {n_faults:>6} {n_failed:>6} {seconds:>7}",
+        flush=True,
+    )
+
+
 def main() -> None:
     """Run the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--rounds", type=int, default=2, help="times that each failpoint is met before it kills, from 1 up"
+        "--rounds", type=int, default=3, help="times that each failpoint is met before it kills, from 1 up"
     )
     parser.add_argument("--only", default="", help="only rows whose title has this in it")
-    parser.add_argument("--random", type=int, default=20, help="sweeps with kills at random moments")
+    parser.add_argument("--random", type=int, default=60, help="sweeps with kills at random moments")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random moments")
     options = parser.parse_args()
-    rows: list[tuple[str, int, int, int, float]] = []
+    rows: list[tuple[str, int, int, int, int, int, float]] = []
     failures: list[str] = []
+    print_row(("fault", "sweeps", "workers", "drivers", "others", "broken", "seconds"))
     with tempfile.TemporaryDirectory(prefix="sweeper-chaos-cache-") as cache:
 
         def add(title: str, scenarios: Sequence[tuple[str, Callable[[CommandLine], Outcome | int]]]) -> None:
             if options.only not in title:
                 return
-            start, n_kills, n_failed = time.monotonic(), 0, 0
+            start, n_workers, n_drivers, n_faults, n_failed = time.monotonic(), 0, 0, 0, 0
             for name, run in scenarios:
                 outcome = _scenario(run, Path(cache))
                 if isinstance(outcome, str):
                     n_failed += 1
                     failures.append(f"{name}: {outcome}")
                 elif isinstance(outcome, int):
-                    n_kills += outcome
+                    n_faults += outcome
                 else:
-                    n_kills += outcome.n_driver_deaths + outcome.n_worker_deaths
+                    n_workers += outcome.n_worker_deaths
+                    n_drivers += outcome.n_driver_deaths
                 sys.stderr.write("F" if isinstance(outcome, str) else ".")
                 sys.stderr.flush()
-            rows.append((title, len(scenarios), n_kills, n_failed, time.monotonic() - start))
+            seconds = time.monotonic() - start
+            rows.append((title, len(scenarios), n_workers, n_drivers, n_faults, n_failed, seconds))
+            print_row(rows[-1])
 
         for title, names in (
             ("worker killed at a failpoint", WORKER_FAILPOINTS),
@@ -86,10 +101,7 @@ def main() -> None:
                 add(row.title, row.scenarios)
         finally:
             postgres.remove()
-    sys.stderr.write("\n")
-    print(f"{'fault':<48} {'sweeps':>6} {'faults':>6} {'broken':>6} {'seconds':>8}")
-    for title, n_sweeps, n_kills, n_failed, seconds in rows:
-        print(f"{title:<48} {n_sweeps:>6} {n_kills:>6} {n_failed:>6} {seconds:>8.0f}")
+    print_row(("all", *(sum(row[i] for row in rows) for i in range(1, 7))))
     for failure in failures:
         print(f"\n{failure}")
     sys.exit(1 if failures else 0)
