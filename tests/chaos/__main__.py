@@ -65,6 +65,7 @@ def main() -> None:
                 if isinstance(outcome, str):
                     n_failed += 1
                     failures.append(f"{name}: {outcome}")
+                    print(f"\r{failures[-1]}", flush=True)
                 elif isinstance(outcome, int):
                     n_faults += outcome
                 else:

@@ -29,12 +29,13 @@ class Outcome:
 
 def kill_at(cli: CommandLine, failpoint: str, *, nth: int = 1, **parts: object) -> Outcome:
     """Kill the process that comes by a failpoint for the n-th time, once; resume if that was the driver; check."""
-    write_study(cli.folder, trials=N_TRIALS, epochs=EPOCHS, **parts)
+    n_trials = max(N_TRIALS, 2 * nth)  # of two workers, one comes by n times
+    write_study(cli.folder, trials=n_trials, epochs=EPOCHS, **parts)
     flag = cli.folder / "killed"
     cli.environment["SWEEPER_FAILPOINTS"] = f"{failpoint}=once:{flag}@{nth}"
     n_driver_deaths = _run_to_end(cli)
     assert flag.exists(), f"{failpoint} was not passed {nth} times"
-    accounts = check_accounts(cli.folder, n_trials=N_TRIALS)
+    accounts = check_accounts(cli.folder, n_trials=n_trials)
     assert {trial.state for trial in accounts.trials} == {"COMPLETE"}
     is_driver = failpoint in DRIVER_FAILPOINTS
     assert n_driver_deaths == int(is_driver), f"{failpoint}: the driver died {n_driver_deaths} times"
