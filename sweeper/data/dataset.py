@@ -16,9 +16,13 @@ class Split:
     images_NCHW: torch.Tensor
     """uint8, (N, C, H, W): all pictures of the file, of which this part has some."""
     labels_N: torch.Tensor
-    """int64, (N,): class of each picture of the file."""
+    """int64, (N,): class of each picture of the file, as given: what is trained on."""
     indices_M: torch.Tensor
     """int64, (M,), ascending: the pictures of this part."""
+    true_labels_N: torch.Tensor | None = None
+    """int64, (N,): true class of each picture, where labels were made wrong on purpose; None where all are as given."""
+    targets_NT: torch.Tensor | None = None
+    """float32, (N, T): numbers to be predicted, for a regression; `labels_N` is then 0 throughout."""
 
     def __len__(self) -> int:
         return len(self.indices_M)
@@ -34,6 +38,7 @@ class Dataset:
 
     name: str
     class_names: tuple[str, ...]
+    """In the order of their labels; empty for a regression."""
     train: Split
     validation: Split
     test: Split
@@ -43,6 +48,11 @@ class Dataset:
     """float32, (C,): standard deviation of the training pictures, in units of 0 to 1; above 0."""
     fingerprint: str
     """Hash of all decoded pictures and labels and of the split: equal means the same data."""
+
+    content: str = ""
+    """Hash of all decoded pictures alone, whatever their labels and the split."""
+    output_names: tuple[str, ...] = ()
+    """Names of the numbers to be predicted, for a regression; else empty."""
 
     @property
     def n_classes(self) -> int:
