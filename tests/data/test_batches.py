@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pytest
@@ -9,8 +11,9 @@ import torch
 from sweeper.data import batches as module
 from sweeper.data.augmentation import build_augmentation
 from sweeper.data.batches import DeviceSplit, batches, build_normalization, place_split
-from sweeper.data.dataset import Dataset
+from sweeper.data.dataset import Dataset, Split
 from sweeper.data.store import open_dataset
+from sweeper.errors import DataError
 from sweeper.study.config import DataConfig, HorizontalFlipConfig, RotationConfig
 
 CPU = torch.device("cpu")
@@ -21,7 +24,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return open_dataset(DataConfig(name="digits"), cache_dir=tmp_path_factory.mktemp("cache"))
 
 
-def place(dataset: Dataset, *, normalize: bool = True) -> DeviceSplit:
+def place(dataset: Dataset, *, normalize: bool | Literal["imagenet"] = True) -> DeviceSplit:
     return place_split(dataset.train, build_normalization(dataset, normalize=normalize), CPU)
 
 
@@ -40,24 +43,26 @@ def test_normalized(digits: Dataset) -> None:
     assert images.std(correction=0).item() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_channels_are_normalized_on_their_own() -> None:
-    from sweeper.data.dataset import Split
-
-    pixels = torch.randint(0, 256, (50, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+def random_rgb() -> Dataset:
+    pixels = torch.randint(0, 256, (50, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     part = Split(images_NCHW=pixels, labels_N=torch.zeros(50, dtype=torch.int64), indices_M=torch.arange(50))
-    mean_C, deviation_C = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.2, 0.3, 0.4])
-    dataset = Dataset(
+    return Dataset(
         name="random",
         class_names=("a", "b"),
         train=part,
         validation=part,
         test=part,
-        mean_C=mean_C,
-        deviation_C=deviation_C,
+        mean_C=torch.tensor([0.1, 0.5, 0.9]),
+        deviation_C=torch.tensor([0.2, 0.3, 0.4]),
         fingerprint="",
     )
+
+
+def test_channels_are_normalized_on_their_own() -> None:
+    dataset = random_rgb()
     images = torch.cat([batch for batch, _ in batches(place(dataset), 7)])
-    expected = (pixels / 255 - mean_C[:, None, None]) / deviation_C[:, None, None]
+    mean_C11, deviation_C11 = dataset.mean_C[:, None, None], dataset.deviation_C[:, None, None]
+    expected = (dataset.train.images_NCHW / 255 - mean_C11) / deviation_C11
     torch.testing.assert_close(images, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -68,6 +73,49 @@ def test_shuffled(digits: Dataset) -> None:
     assert torch.equal(epoch(1), epoch(1))
     assert not torch.equal(epoch(1), epoch(2))
     assert torch.equal(epoch(1).bincount(), torch.tensor(digits.train.class_counts(10)))
+
+
+def test_an_order_may_repeat_and_leave_out(digits: Dataset) -> None:
+    split = place(digits)
+    order = torch.tensor([5, 5, 3, 0, 1200])
+    generator = torch.Generator().manual_seed(0)
+    state = generator.get_state()
+    images, labels = zip(*batches(split, 2, generator=generator, order_M=order), strict=True)
+    assert [len(batch) for batch in images] == [2, 2, 1]
+    assert torch.equal(torch.cat(labels), split.labels_M[order])
+    assert torch.equal(torch.cat(images), torch.cat([batch for batch, _ in batches(split, 64)])[order])
+    assert torch.equal(generator.get_state(), state)
+
+
+def test_targets_of_a_regression_come_in_the_place_of_labels(digits: Dataset) -> None:
+    targets = torch.randn(len(digits.train.labels_N), 3, generator=torch.Generator().manual_seed(0))
+    regression = replace(digits, train=replace(digits.train, targets_NT=targets))
+    split = place(regression)
+    generator = torch.Generator().manual_seed(1)
+    (images, drawn), *_ = batches(split, 50, generator=generator)
+    assert drawn.shape == (50, 3)
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(1))[:50]
+    assert torch.equal(drawn, targets[digits.train.indices_M[order]])
+    assert torch.equal(images, torch.cat([batch for batch, _ in batches(split, 50, order_M=order)]))
+
+
+def test_true_labels_are_those_of_the_part(digits: Dataset) -> None:
+    assert place(digits).true_labels_M is None
+    true = 9 - digits.train.labels_N
+    split = place(replace(digits, train=replace(digits.train, true_labels_N=true)))
+    assert split.true_labels_M is not None
+    assert torch.equal(split.true_labels_M, 9 - split.labels_M)
+
+
+def test_imagenet_statistics() -> None:
+    images = torch.cat([batch for batch, _ in batches(place(random_rgb(), normalize="imagenet"), 7)])
+    assert images[:, 0].min().item() == pytest.approx(-0.485 / 0.229, abs=1e-3)
+    assert images[:, 2].max().item() == pytest.approx((1 - 0.406) / 0.225, abs=1e-3)
+
+
+def test_imagenet_statistics_need_three_channels(digits: Dataset) -> None:
+    with pytest.raises(DataError, match=r"given imagenet.*digits have 1 channel.*allowed: true or false"):
+        build_normalization(digits, normalize="imagenet")
 
 
 def test_labels_stay_with_their_pictures(digits: Dataset) -> None:
