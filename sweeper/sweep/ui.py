@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -68,8 +68,12 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[S
         addresses.append(("MLflow UI", _public(workspace.tracking_uri)))
     else:
         _check_port(port, "--port")
-        with suppress(NotFoundError):
+        try:
             open_reader(workspace.tracking_uri).list_studies()
+        except NotFoundError:
+            from sweeper.tracking.mlflow import create_database  # takes seconds
+
+            create_database(workspace.tracking_uri)
         commands.append(("MLflow UI", f"http://{HOST}:{port}", *_mlflow_command(workspace, port)))
     _check_port(dashboard_port, "--dashboard-port")
     commands.append(

@@ -18,10 +18,13 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # Nobody asked for usage data to leave the machine.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import _safe_initialize_tables as initialize_tables
 from requests.exceptions import RequestException
+from sqlalchemy import NullPool, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import TrackingError
@@ -36,7 +39,7 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-__all__ = ["KEY_TAG", "MlflowTracker", "reason_of", "translated"]
+__all__ = ["KEY_TAG", "MlflowTracker", "create_database", "reason_of", "translated"]
 
 KEY_TAG = "sweeper.trial"
 MAX_METRICS = 1000
@@ -67,6 +70,35 @@ def translated(call: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
+def create_database(uri: str) -> None:
+    """Create a SQLite database that is not there, with all of MLflow's tables.
+
+    MLflow makes them by fifty migrations, of which SQLite takes none back: a process killed among them would leave a
+    database that nobody can use or mend. So it is made beside, and gets its name when it is complete.
+    """
+    url = make_url(uri) if uri.startswith("sqlite") else None
+    if url is None or not url.database or Path(url.database).exists():
+        return
+    path = Path(url.database)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        partial.unlink(missing_ok=True)
+        engine = create_engine(f"sqlite:///{partial}", poolclass=NullPool)
+        initialize_tables(engine)
+        try:
+            os.link(partial, path)  # unlike a rename, it replaces nothing
+        except FileExistsError:  # another process was faster
+            pass
+        except OSError:  # a file system without hard links
+            partial.rename(path)
+    finally:
+        for leftover in path.parent.glob(f".{path.name}.*.new"):
+            pid = leftover.name.split(".")[-2]
+            if leftover == partial or (pid.isdecimal() and not psutil.pid_exists(int(pid))):
+                leftover.unlink(missing_ok=True)
+
+
 class MlflowTracker:
     """Implements `Tracker` on MLflow."""
 
@@ -78,6 +110,7 @@ class MlflowTracker:
             uri: A database URL such as `sqlite:///mlflow.db`, or a server's address such as `http://localhost:5000`.
             artifact_root: Folder for the artifacts of new experiments; default: as MLflow or the server decides.
         """
+        create_database(uri)
         self._client = MlflowClient(tracking_uri=uri)
         self._artifact_root = artifact_root
         self._client.search_experiments(max_results=1)

@@ -1,0 +1,39 @@
+"""A process killed while it makes MLflow's database leaves none, or a whole one."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from sweeper.tracking.mlflow import MlflowTracker
+
+CREATE = (
+    "import sys; from sweeper.tracking.mlflow import create_database; print(flush=True); create_database(sys.argv[1])"
+)
+
+
+def test_killed_while_tables_are_made(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    process = subprocess.Popen([sys.executable, "-c", CREATE, uri], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".mlflow.db.*.new")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(tmp_path.glob(".mlflow.db.*.new"))
+    assert not (tmp_path / "mlflow.db").exists()
+
+    MlflowTracker(uri).open_experiment("mine", {})
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db"]
+
+
+def test_what_is_there_stays(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    experiment_id = MlflowTracker(uri).open_experiment("mine", {})
+    assert MlflowTracker(uri).open_experiment("mine", {}) == experiment_id
