@@ -1,0 +1,114 @@
+"""What is trained, behind one door: one step on a batch, and outputs without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import nn, optim
+
+from sweeper.training.losses import Loss
+from sweeper.training.memory import GradientAccumulation
+
+__all__ = ["LR_FACTOR", "Learner", "TorchLearner"]
+
+LR_FACTOR = "lr_factor"
+"""Key of an optimizer's parameter group: its learning rate as a share of the step's. Default: 1."""
+
+
+class Learner(Protocol):
+    """A model with its loss and optimizer."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters, trainable or not."""
+        ...
+
+    @property
+    def micro_batch(self) -> int | None:
+        """Most pictures whose gradient is computed at once, where whole batches do not fit into memory; else None."""
+        ...
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Make ready for the training steps of an epoch, counted from 1."""
+        ...
+
+    def train_step(
+        self, images_BCHW: torch.Tensor, targets_B: torch.Tensor, *, lr: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step of the optimizer. Returns the outputs for the batch, before it, and their loss, a scalar."""
+        ...
+
+    def evaluate(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        """The outputs for a batch, in evaluation mode and without gradients."""
+        ...
+
+    def model_state_dict(self) -> dict[str, torch.Tensor]:
+        """What is trained of the model, copied to the CPU."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on: tensors, which may be the learner's own, and plain containers."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict()` gave for the same configuration."""
+        ...
+
+
+class TorchLearner:
+    """A PyTorch network. Implements `Learner`.
+
+    Args:
+        model: The network, on its device.
+        loss: What is minimized.
+        optimizer: Of the network's parameters.
+    """
+
+    def __init__(self, model: nn.Module, loss: Loss, optimizer: optim.Optimizer) -> None:
+        self.model = model
+        self._optimizer = optimizer
+        self._accumulation = GradientAccumulation(model, loss)
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def micro_batch(self) -> int | None:
+        return self._accumulation.max_pictures
+
+    def begin_epoch(self, epoch: int) -> None:
+        self.model.train()
+
+    def train_step(
+        self, images_BCHW: torch.Tensor, targets_B: torch.Tensor, *, lr: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr * group.get(LR_FACTOR, 1.0)
+        self._optimizer.zero_grad(set_to_none=True)
+        outputs_BK, loss = self._accumulation.backward(images_BCHW, targets_B)
+        self._optimizer.step()
+        return outputs_BK, loss
+
+    @torch.inference_mode()
+    def evaluate(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        self.model.eval()
+        outputs_BK: torch.Tensor = self.model(images_BCHW)
+        return outputs_BK
+
+    def model_state_dict(self) -> dict[str, torch.Tensor]:
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "max_pictures": self._accumulation.max_pictures,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._accumulation.max_pictures = state["max_pictures"]
