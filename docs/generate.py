@@ -61,11 +61,40 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Budget", "budget", ("Budget",)),
     ("Trial", "trial", ("TrialConfig",)),
     ("Data", "trial.data", ("DataConfig",)),
-    ("Augmentation", "trial.data.augment", ("HorizontalFlipConfig", "VerticalFlipConfig", "RotationConfig")),
-    ("Model", "trial.model", ("LogisticConfig", "MLPConfig", "CNNConfig", "BlockConfig")),
+    ("Test part", "trial.data.test", ("TestConfig",)),
+    (
+        "Augmentation",
+        "trial.data.augment",
+        (
+            "HorizontalFlipConfig",
+            "VerticalFlipConfig",
+            "RotationConfig",
+            "AffineConfig",
+            "PerspectiveConfig",
+            "GrayscaleConfig",
+            "CenterCropConfig",
+            "RandomCropConfig",
+            "ColorJitterConfig",
+            "CutoutConfig",
+        ),
+    ),
+    (
+        "Model",
+        "trial.model",
+        (
+            "LogisticConfig",
+            "LinearConfig",
+            "MLPConfig",
+            "CNNConfig",
+            "BlockConfig",
+            "AutoencoderConfig",
+            "TorchvisionConfig",
+            "UnfreezingConfig",
+        ),
+    ),
     ("Training", "trial.training", ("TrainingConfig",)),
     ("Optimizer", "trial.training.optimizer", ("AdamConfig", "AdamWConfig", "SGDConfig", "RMSpropConfig")),
-    ("Loss", "trial.training.loss", ("CrossEntropyConfig", "NLLConfig")),
+    ("Loss", "trial.training.loss", ("CrossEntropyConfig", "NLLConfig", "MSEConfig")),
     (
         "Schedule",
         "trial.training.schedule",
@@ -137,7 +166,11 @@ def _name_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
 def _heading(name: str, definitions: Mapping[str, Any]) -> str:
     """`adam` for AdamConfig; a plain word where there is no name."""
     constant = _name_of(definitions[name]).get("const")
-    return f"`{constant}`" if constant else {"BlockConfig": "Block of a CNN"}[name]
+    return f"`{constant}`" if constant else _HEADINGS[name]
+
+
+_HEADINGS = {"BlockConfig": "Block of a CNN", "UnfreezingConfig": "Gradual unfreezing"}
+"""Headings of mappings without a name of their own."""
 
 
 def _anchor(name: str) -> str:
@@ -230,7 +263,8 @@ def _type(schema: Mapping[str, Any]) -> str:
     if kind == "boolean":
         return "`true`, `false`"
     if kind == "object":
-        return "[mapping](#trial)"
+        values = schema.get("additionalProperties")
+        return f"mapping of a name to {_type(values)}" if isinstance(values, dict) else "[mapping](#trial)"
     return {"integer": "integer", "number": "number"}[str(kind)] + _range(schema)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from sweeper.errors import InputError
 from sweeper.models.check import Shape, feature_shape, model_fault
-from sweeper.study.config import BlockConfig, CNNConfig, LogisticConfig, MLPConfig, ModelConfig
+from sweeper.study.config import BlockConfig, CNNConfig, LinearConfig, LogisticConfig, MLPConfig, ModelConfig
 
 __all__ = ["build_model", "n_parameters"]
 
@@ -43,7 +43,7 @@ def build_model(config: ModelConfig, *, input_shape: Shape, n_classes: int, log_
             channels = block.channels
     modules["flatten"] = nn.Flatten()
     features = math.prod(feature_shape(config, input_shape))
-    if not isinstance(config, LogisticConfig):
+    if not isinstance(config, LogisticConfig | LinearConfig):
         n_hidden = len(config.hidden)
         batch_norms = _per_layer(config.batch_norm if isinstance(config, MLPConfig) else False, n_hidden)
         dropouts = _per_layer(config.dropout, n_hidden)

@@ -74,7 +74,7 @@ ONE_FAULT = {
     "nesterov": (ADAM, "optimizer: {name: sgd, nesterov: true}", "8: trial.training.optimizer.nesterov: given true with a momentum of 0"),
     "shares": ("name: digits", "name: digits, train: 0.9, validation: 0.5", "3: trial.data.train: given 0.9 beside a validation of 0.5"),
     "folder without path": ("name: digits", "name: folder", "3: trial.data.path: is missing; name the folder"),
-    "path without folder": ("name: digits", "name: digits, path: x", "3: trial.data.path: given 'x' with name: digits; allowed: with name: folder only"),
+    "path without folder": ("name: digits", "name: digits, path: x", "3: trial.data.path: given 'x' with name: digits; allowed: with sets of pictures"),
     "class weights": (ADAM, "optimizer: adam\n    loss: {name: nll, class_weights: [1.0, 2.0]}", "9: trial.training.loss.class_weights: given 2 weights; allowed: one for each of the 10 classes"),
     "class of the objective": (NAME, "name: plain\nobjective: {metric: val/accuracy/cat}", "2: objective.metric: given 'val/accuracy/cat'; allowed classes: 0, 1"),
     "class of early stopping": (ADAM, "optimizer: adam\n    early_stopping: {patience: 1, metric: val/accuracy/cat}", "9: trial.training.early_stopping.metric: given 'val/accuracy/cat'; allowed classes: 0, 1"),

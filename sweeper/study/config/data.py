@@ -175,7 +175,7 @@ class DataConfig(Config):
     """Folder of pictures, relative to `SWEEPER_DATA` if that is set, else to the working directory. It holds one folder
     a class, or `train/` and `test/` with one folder a class in each. Beside a name other than `folder`: where this
     folder exists, it is read instead of torchvision's files of that data set."""
-    classes: Annotated[tuple[str, ...], BeforeValidator(to_tuple), Field(min_length=2)] | dict[str, str] | None = None
+    classes: Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(to_tuple)] | dict[str, str] | None = None
     """The classes that are kept, in this order. As a mapping: the name to be used, then the data set's own name.
     Default: all."""
     counts: dict[str, Annotated[int, Field(ge=1)]] | None = None

@@ -12,6 +12,7 @@ __all__ = [
     "AutoencoderConfig",
     "BlockConfig",
     "CNNConfig",
+    "LinearConfig",
     "LogisticConfig",
     "MLPConfig",
     "ModelConfig",
@@ -33,9 +34,15 @@ def _check_per_layer(field: str, value: float | tuple[float, ...], hidden: tuple
 
 
 class LogisticConfig(Config):
-    """One linear layer on the flattened picture: logistic regression, or with a loss of `mse` linear regression."""
+    """One linear layer on the flattened picture: logistic regression."""
 
-    name: Literal["logistic", "linear"] = "logistic"
+    name: Literal["logistic"] = "logistic"
+
+
+class LinearConfig(Config):
+    """The same layer under the name that it has in a regression: with a loss of `mse`, linear regression."""
+
+    name: Literal["linear"] = "linear"
 
 
 class MLPConfig(Config):
@@ -153,5 +160,6 @@ class TorchvisionConfig(Config):
 
 
 ModelConfig: TypeAlias = Annotated[
-    LogisticConfig | MLPConfig | CNNConfig | AutoencoderConfig | TorchvisionConfig, Field(discriminator="name")
+    LogisticConfig | LinearConfig | MLPConfig | CNNConfig | AutoencoderConfig | TorchvisionConfig,
+    Field(discriminator="name"),
 ]

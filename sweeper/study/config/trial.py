@@ -12,6 +12,7 @@ from sweeper.study.config.data import DataConfig
 from sweeper.study.config.models import (
     AutoencoderConfig,
     CNNConfig,
+    LinearConfig,
     LogisticConfig,
     MLPConfig,
     ModelConfig,
@@ -61,7 +62,7 @@ def _misfits(config: TrialConfig) -> Iterator[tuple[tuple[str, ...], str]]:
     is_mse = isinstance(training.loss, MSEConfig)
     if config.task == "classification" and is_mse:
         yield ("training", "loss"), f"given mse with classes of {data.name}; allowed: cross_entropy or nll"
-    if config.task == "regression" and not isinstance(model, LogisticConfig | MLPConfig | CNNConfig):
+    if config.task == "regression" and not isinstance(model, LogisticConfig | LinearConfig | MLPConfig | CNNConfig):
         yield ("model",), f"given {model.name} with data {data.name}; allowed: linear, mlp or cnn"
     if config.task != "classification" and not is_mse:
         what = f"data {data.name}" if config.task == "regression" else f"model {model.name}"
@@ -72,7 +73,7 @@ def _misfits(config: TrialConfig) -> Iterator[tuple[tuple[str, ...], str]]:
         wrong = f"given {training.backbone_lr_factor} without a backbone that is trained"
         yield ("training", "backbone_lr_factor"), f"{wrong}; allowed: with a torchvision model that is not frozen"
     if training.backend == "numpy":
-        fits = isinstance(model, LogisticConfig) or (
+        fits = isinstance(model, LogisticConfig | LinearConfig) or (
             isinstance(model, MLPConfig)
             and model.batch_norm in (False, (False,) * len(model.hidden))
             and model.dropout in (0.0, (0.0,) * len(model.hidden))
