@@ -14,7 +14,7 @@ from sweeper.report.format import hide_paths
 if TYPE_CHECKING:
     from sweeper.report.study_data import StudyData
 
-__all__ = ["Block", "Column", "Facts", "Figure", "Note", "Row", "Section", "Table", "text"]
+__all__ = ["Block", "Column", "Facts", "Figure", "Note", "Picture", "Row", "Section", "Table", "text"]
 
 
 def text(value: Any) -> str:
@@ -74,11 +74,26 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture that a run has as an artifact, shown as it is. It is written beside the CSV files."""
+
+    kind: ClassVar[str] = "picture"
+    key: str
+    """Unique within the section: letters, digits and `-`."""
+    title: str
+    description: str
+    """What it shows, in words, for those who cannot see it."""
+    content: bytes
+    """The PNG file."""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """Figures, or small tables, side by side where there is room."""
+    """Figures, pictures or small tables, side by side where there is room."""
 
     kind: ClassVar[str] = "row"
-    items: Sequence[Figure] | Sequence[Table]
+    items: Sequence[Figure] | Sequence[Table] | Sequence[Picture]
     columns: Literal[2, 3] = 2
     """At most so many figures in a line."""
 
@@ -101,7 +116,7 @@ class Note:
     level: Literal["text", "warning"] = "text"
 
 
-Block: TypeAlias = Table | Figure | Row | Facts | Note
+Block: TypeAlias = Table | Figure | Picture | Row | Facts | Note
 
 
 @dataclass(frozen=True, kw_only=True)

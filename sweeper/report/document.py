@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sweeper.report.blocks import Block, Figure, Row, Section, Table
+from sweeper.report.blocks import Block, Figure, Picture, Row, Section, Table
 from sweeper.report.overview import build_overview, rank_studies
 from sweeper.report.sections import SECTIONS
 from sweeper.report.study_data import StudyData
@@ -23,13 +23,13 @@ class BuiltSection:
     title: str
     blocks: Sequence[Block]
 
-    def files(self) -> Iterator[tuple[str, Table | Figure]]:
-        """Tables and figures, each with the name of its CSV file."""
+    def files(self) -> Iterator[tuple[str, Table | Figure | Picture]]:
+        """Tables and figures with the names of their CSV files, pictures with those of their PNG files."""
         for block in self.blocks:
             for item in block.items if isinstance(block, Row) else (block,):
-                if isinstance(item, Table | Figure):
+                if isinstance(item, Table | Figure | Picture):
                     name = item.key if item.key.startswith(self.key) else f"{self.key}-{item.key}"
-                    yield f"{name}.csv", item
+                    yield f"{name}.png" if isinstance(item, Picture) else f"{name}.csv", item
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Part:
     """Prefix of ids in the page: unique, letters, digits and `-`."""
     title: str
     folder: str
-    """Folder of its CSV files, relative to the report."""
+    """Folder of its CSV and PNG files, relative to the report."""
     sections: Sequence[BuiltSection]
 
 

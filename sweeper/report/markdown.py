@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from sweeper.report.blocks import Block, Facts, Figure, Note, Row, Table
+from sweeper.report.blocks import Block, Facts, Figure, Note, Picture, Row, Table
 from sweeper.report.document import Document
 
 __all__ = ["render_markdown"]
@@ -41,6 +41,22 @@ def _figure(figure: Figure, link: str) -> Iterator[str]:
     yield ""
 
 
+def _picture(picture: Picture, link: str) -> Iterator[str]:
+    yield f"**{_escape(picture.title)}**"
+    yield ""
+    yield f"![{_escape(picture.description)}]({link})"
+    yield ""
+    if picture.note:
+        yield _escape(picture.note)
+        yield ""
+
+
+def _item(item: Table | Figure | Picture, link: str) -> Iterator[str]:
+    if isinstance(item, Table):
+        return _table(item, link)
+    return _picture(item, link) if isinstance(item, Picture) else _figure(item, link)
+
+
 def _block(block: Block, links: dict[str, str]) -> Iterator[str]:
     if isinstance(block, Note):
         yield f"> **Note:** {_escape(block.text)}" if block.level == "warning" else _escape(block.text)
@@ -50,7 +66,7 @@ def _block(block: Block, links: dict[str, str]) -> Iterator[str]:
         yield ""
     else:
         for item in block.items if isinstance(block, Row) else (block,):
-            yield from _table(item, links[item.key]) if isinstance(item, Table) else _figure(item, links[item.key])
+            yield from _item(item, links[item.key])
 
 
 def render_markdown(document: Document) -> str:

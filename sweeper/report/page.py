@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from sweeper.report.blocks import Figure, Row, Table
+from sweeper.report.blocks import Figure, Picture, Row, Table
 from sweeper.report.document import Document
 from sweeper.report.format import as_float
 from sweeper.report.theme import THEMES
@@ -46,6 +46,10 @@ def _rows(table: Table) -> list[list[dict[str, Any]]]:
             ]
         )
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _data_url(picture: Picture) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.content).decode()
 
 
 def _prose(text: str) -> str:
@@ -81,6 +85,7 @@ def render_page(document: Document) -> str:
         lstrip_blocks=True,
     )
     environment.filters["prose"] = _prose
+    environment.filters["data_url"] = _data_url
     templates = files("sweeper.report") / "templates"
     plotly, script = get_plotlyjs(), (templates / "page.js").read_text(encoding="utf-8")
     figures = _figures(document)

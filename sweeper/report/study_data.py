@@ -22,6 +22,7 @@ __all__ = ["DataInfo", "StudyData", "is_percent"]
 
 _STATE_ORDER = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 2, "WAITING": 3, "FAIL": 4}
 _SUMMARY_METRICS = ("train/accuracy", "train/loss", "val/accuracy", "val/loss")
+_PNG = b"\x89PNG\r\n\x1a\n"
 _PERCENT_QUANTITIES = ("accuracy", "balanced_accuracy")
 
 
@@ -210,6 +211,33 @@ class StudyData:
             return json.loads(content)
         except ValueError:
             return None
+
+    def picture(self, path: str) -> bytes | None:
+        """A PNG artifact of the study's own run, else of the best trial's; None where neither has one."""
+        for run in (self._parent, *self.ranked[:1]):
+            content = None if run is None else self.reader.read_artifact(run, path)
+            if content is not None and content.startswith(_PNG):
+                return content
+        return None
+
+    @property
+    def _parent(self) -> RunRecord | None:
+        """The study's own run, as far as artifacts are read from it."""
+        if self.record.parent_run_id is None or not self.record.artifact_uri:
+            return None
+        return RunRecord(
+            run_id=self.record.parent_run_id,
+            name=self.record.name,
+            number=-1,
+            state="",
+            value=None,
+            params={},
+            metrics={},
+            tags=self.record.tags,
+            start_time=None,
+            end_time=None,
+            artifact_uri=self.record.artifact_uri,
+        )
 
     @cached_property
     def data(self) -> DataInfo | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sweeper.errors import InputError
-from sweeper.report.blocks import Section
+from sweeper.report.blocks import Picture, Section
 from sweeper.report.csv import render_csv
 from sweeper.report.document import build_document
 from sweeper.report.markdown import render_markdown
@@ -23,7 +23,7 @@ __all__ = ["ReportFiles", "default_folder", "write_report"]
 
 _MANIFEST = ".sweeper-report.json"
 """Names the files of a report, so that the next one into the same folder removes those it no longer has."""
-_SUFFIXES = (".html", ".md", ".csv")
+_SUFFIXES = (".html", ".md", ".csv", ".png")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +35,16 @@ class ReportFiles:
     markdown: Path
     """`report.md`."""
     data: tuple[Path, ...]
-    """One CSV file for each table and figure."""
+    """One CSV file for each table and figure, one PNG file for each picture."""
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
         # mkstemp creates files for the owner alone; a report is for others too.
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
@@ -94,7 +94,7 @@ def write_report(
     top: int = 5,
     sections: Sequence[Section] = SECTIONS,
 ) -> ReportFiles:
-    """Write the report of one or several studies: `index.html`, `report.md` and `data/*.csv`.
+    """Write the report of one or several studies: `index.html`, `report.md`, tables and figures as `data/*.csv`, pictures.
 
     The same runs give the same bytes, in whatever order they come. Files of an earlier report in `out` are replaced,
     and removed where the new report does not have them; other files stay.
@@ -113,19 +113,22 @@ def write_report(
     if not records:
         raise InputError("a report needs at least one study; none was given")
     document = build_document(records, reader, top=top, sections=sections)
-    texts = {"index.html": render_page(document), "report.md": render_markdown(document)}
+    contents: dict[str, str | bytes] = {"index.html": render_page(document), "report.md": render_markdown(document)}
     for part in document.parts:
         for section in part.sections:
-            texts |= {f"{part.folder}/{name}": render_csv(item) for name, item in section.files()}
+            contents |= {
+                f"{part.folder}/{name}": item.content if isinstance(item, Picture) else render_csv(item)
+                for name, item in section.files()
+            }
     try:
         out.mkdir(parents=True, exist_ok=True)
         earlier = _earlier_files(out)
         # Listed before they are written: a report that is cut short leaves no file that the next one does not know.
-        _write(out / _MANIFEST, json.dumps({"files": sorted(earlier | set(texts))}, indent=1) + "\n")
-        for name, text in texts.items():
-            _write(out / name, text)
-        _remove(out, earlier - set(texts))
-        _write(out / _MANIFEST, json.dumps({"files": sorted(texts)}, indent=1) + "\n")
+        _write(out / _MANIFEST, json.dumps({"files": sorted(earlier | set(contents))}, indent=1) + "\n")
+        for name, content in contents.items():
+            _write(out / name, content)
+        _remove(out, earlier - set(contents))
+        _write(out / _MANIFEST, json.dumps({"files": sorted(contents)}, indent=1) + "\n")
     except OSError as error:
         raise InputError(
             f"the report cannot be written to {out}: {error.strerror or error}; give another folder"
@@ -133,5 +136,5 @@ def write_report(
     return ReportFiles(
         page=out / "index.html",
         markdown=out / "report.md",
-        data=tuple(out / name for name in sorted(texts) if name.endswith(".csv")),
+        data=tuple(out / name for name in sorted(contents) if name.endswith((".csv", ".png"))),
     )

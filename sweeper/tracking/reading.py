@@ -62,6 +62,7 @@ def build_study(name: str, experiment_id: str, runs: Iterable[Mapping[str, Any]]
         parent_run_id=parent["run_id"],
         tags=dict(parent["tags"]),
         runs=tuple(sorted(records, key=lambda record: (record.number, record.run_id))),
+        artifact_uri=parent["artifact_uri"],
     )
 
 

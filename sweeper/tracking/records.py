@@ -52,6 +52,8 @@ class StudyRecord:
     """Tags of the parent run."""
     runs: Sequence[RunRecord] = field(default=())
     """By trial number."""
+    artifact_uri: str = ""
+    """Of the parent run; empty where it is not known."""
 
 
 class RunReader(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import importlib
 import io
@@ -268,3 +269,30 @@ def test_public_names_are_declared() -> None:
         names = vars(importlib.import_module(module.name))
         own = {n for n, v in names.items() if getattr(v, "__module__", "") == module.name and not n.startswith("_")}
         assert own <= set(names.get("__all__", own)) <= set(names)
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def test_pictures_of_the_study_are_in_the_page_and_beside_it(tmp_path: Path) -> None:
+    record = replace(make_record([make_run(0)]), parent_run_id="parent", artifact_uri="memory:/parent")
+    reader = MemoryReader(artifacts={("parent", "data/pictures.png"): PNG, ("s-000", "data/augmentations.png"): PNG})
+    files = write_report([record], reader, tmp_path)
+    assert (tmp_path / "data" / "pictures.png").read_bytes() == PNG
+    assert (
+        files.page.read_text(encoding="utf-8").count(f'src="data:image/png;base64,{base64.b64encode(PNG).decode()}"')
+        == 2
+    )
+    assert "(data/pictures-augmentations.png)" in files.markdown.read_text(encoding="utf-8")
+    write_report([make_record([make_run(0)])], MemoryReader(), tmp_path)
+    assert not (tmp_path / "data" / "pictures.png").exists()
+
+
+def test_what_is_no_picture_is_not_shown(tmp_path: Path) -> None:
+    reader = MemoryReader(artifacts={("s-000", "data/pictures.png"): b"<svg onload=alert(1)>"})
+    files = write_report([make_record([make_run(0)])], reader, tmp_path)
+    assert "<img" not in files.page.read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from sweeper.report.sections.curves import build_curves
 from sweeper.report.sections.gap import build_gap
 from sweeper.report.sections.head import build_head
 from sweeper.report.sections.layers import build_layers
+from sweeper.report.sections.pictures import build_pictures
 from sweeper.report.sections.search import build_search
 from sweeper.report.sections.trials import build_all_trials, build_best_trials
 
@@ -16,6 +17,7 @@ __all__ = ["SECTIONS"]
 
 SECTIONS: tuple[Section, ...] = (
     Section(key="study", title="Study", build=build_head),
+    Section(key="pictures", title="Pictures", build=build_pictures),
     Section(key="best", title="Best trials", build=build_best_trials),
     Section(key="curves", title="Learning curves", build=build_curves),
     Section(key="overfitting", title="Over-fitting", build=build_gap),
