@@ -68,7 +68,7 @@ def run_bare(config: TrialConfig, floats_NCHW: torch.Tensor, labels_N: torch.Ten
     """The loop that one would write by hand; its validation accuracy."""
     torch.manual_seed(config.seed)
     batch_size = config.training.batch_size
-    model = build_model(config.model, input_shape=(1, 28, 28), n_classes=N_CLASSES, log_probabilities=False)
+    model = build_model(config.model, input_shape=(1, 28, 28), n_outputs=N_CLASSES, log_probabilities=False)
     optimizer = build_optimizer(config.training.optimizer, model.parameters())
     for _ in range(config.training.epochs):
         model.train()

@@ -19,6 +19,7 @@ from sweeper.failpoints import failpoint
 from sweeper.launch.control import Control
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone
 from sweeper.models.layers import layer_table
+from sweeper.places import Places
 from sweeper.study.config import DataConfig, TrialConfig
 from sweeper.tracking.outbox import OutboxWriter, Row
 from sweeper.tracking.paths import refuse_links_in
@@ -40,6 +41,7 @@ def run_attempt(
     device: torch.device,
     open_data: Callable[[DataConfig], Dataset],
     control: Control,
+    places: Places | None = None,
 ) -> Iterator[EpochDone | AttemptEnded]:
     """Train a trial from its last checkpoint to its end; yields each epoch, and last how the attempt ended.
 
@@ -54,7 +56,7 @@ def run_attempt(
                 yield AttemptEnded(worker=worker, number=attempt.number, how="outcome")
             else:
                 try:
-                    run = _Run(attempt, files, worker, device, open_data, control)
+                    run = _Run(attempt, files, worker, device, open_data, control, places)
                 except InfeasibleError as error:
                     _write_infeasible(attempt, files, device, error)
                     yield AttemptEnded(worker=worker, number=attempt.number, how="outcome")
@@ -109,6 +111,7 @@ class _Run:
         device: torch.device,
         open_data: Callable[[DataConfig], Dataset],
         control: Control,
+        places: Places | None,
     ) -> None:
         self.attempt = attempt
         self.worker = worker
@@ -120,7 +123,11 @@ class _Run:
         self.dataset = open_data(self.config.data)
         failpoint("attempt.data_opened")
         self.training = Training(
-            config=self.config, dataset=self.dataset, device=device, should_stop=lambda: control.prune
+            config=self.config,
+            dataset=self.dataset,
+            device=device,
+            places=places,
+            should_stop=lambda: control.prune,
         )
         self.best_value: float | None = None
         self.best_epoch = 0
@@ -178,9 +185,7 @@ class _Run:
         value = metrics.values[self.attempt.metric]
         if self._improves(value):
             self.best_value, self.best_epoch = value, metrics.epoch
-            confusion = self.training.confusion
-            assert confusion is not None
-            self.best_confusion = {"train": confusion.train, "val": confusion.validation}
+            self.best_confusion = self.training.confusion
             if self.attempt.keep_model:
                 self.best_model = self.training.model_state_dict()
         assert self.best_value is not None
@@ -275,7 +280,7 @@ class _Run:
                 "split_seed": self.config.data.split_seed,
             },
         )
-        rows = layer_table(self.training.model, dataset.input_shape)
+        rows = layer_table(self.training.model, self.training.feed.input_shape)
         write_json(
             folder / "layers.json",
             [

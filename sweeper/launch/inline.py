@@ -15,6 +15,7 @@ from sweeper.launch.attempt import run_attempt
 from sweeper.launch.control import Control
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, WorkerReady
+from sweeper.places import Places
 
 __all__ = ["InlineLauncher"]
 
@@ -25,8 +26,7 @@ class InlineLauncher:
     def __init__(self, *, device: str, cache_dir: Path, data_dir: Path | None) -> None:
         self.slots: Sequence[WorkerSlot] = (WorkerSlot(index=0, device=device, n_threads=torch.get_num_threads()),)
         self._device = torch.device(device)
-        self._cache_dir = cache_dir
-        self._data_dir = data_dir
+        self._places = Places(cache_dir=cache_dir, data_dir=data_dir)
         self._events: list[Event] = []
         self._control = Control()
         self._run: Iterator[EpochDone | AttemptEnded] | None = None
@@ -51,8 +51,11 @@ class InlineLauncher:
             attempt,
             worker=0,
             device=self._device,
-            open_data=lambda config: open_dataset(config, cache_dir=self._cache_dir, data_dir=self._data_dir),
+            open_data=lambda config: open_dataset(
+                config, cache_dir=self._places.cache_dir, data_dir=self._places.data_dir
+            ),
             control=self._control,
+            places=self._places,
         )
 
     def prune(self, worker: int, number: int) -> None:

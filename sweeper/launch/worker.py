@@ -80,11 +80,13 @@ def main(arguments: list[str]) -> None:
 
     from sweeper.data.store import open_dataset
     from sweeper.launch.attempt import run_attempt
+    from sweeper.places import Places
 
     gc.collect()
     gc.freeze()  # what is imported stays: a later collection takes 3 ms and not 400
     torch.set_num_threads(n_threads)
     device = torch.device(device_name)
+    places = Places(cache_dir=Path(cache_dir), data_dir=Path(data_dir) if data_dir else None)
     connection.send_bytes(
         to_json(
             WorkerReady(
@@ -104,10 +106,9 @@ def main(arguments: list[str]) -> None:
             attempt,
             worker=worker,
             device=device,
-            open_data=lambda config: open_dataset(
-                config, cache_dir=Path(cache_dir), data_dir=Path(data_dir) if data_dir else None
-            ),
+            open_data=lambda config: open_dataset(config, cache_dir=places.cache_dir, data_dir=places.data_dir),
             control=control,
+            places=places,
         ):
             connection.send_bytes(to_json(event))
         if control.leave:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.study.config import BlockConfig, CNNConfig, LinearConfig, LogisticConfig, MLPConfig, ModelConfig
+from sweeper.study.config import BlockConfig, CNNConfig, MLPConfig, ModelConfig
 
 __all__ = ["Shape", "block_shape", "feature_shape", "model_fault"]
 
@@ -44,7 +44,7 @@ def feature_shape(config: ModelConfig, input_shape: Shape) -> Shape:
     Raises:
         ValueError: A picture is smaller than a kernel or a pooling window; the message names the block.
     """
-    if isinstance(config, LogisticConfig | LinearConfig | MLPConfig):
+    if not isinstance(config, CNNConfig):
         return input_shape
     shape = input_shape
     for number, block in enumerate(config.blocks, start=1):

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from sweeper.models.check import Shape
 from sweeper.models.networks import n_parameters
 
 __all__ = ["LayerRow", "layer_table"]
@@ -25,13 +24,13 @@ class LayerRow:
     kind: str
     """The module's class, such as `Conv2d`."""
     output_shape: tuple[int, ...]
-    """Shape of the output for one picture, without the batch dimension."""
+    """Shape of the output for one input, without the batch dimension."""
     n_parameters: int
     """Number of parameters, trainable or not."""
 
 
-def layer_table(model: nn.Module, input_shape: Shape) -> list[LayerRow]:
-    """The layers of `model` in the order in which they run, for pictures of `input_shape` (C, H, W).
+def layer_table(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow]:
+    """The layers of `model` in the order in which they run, for inputs of `input_shape`, such as (C, H, W).
 
     Runs on the meta device: no arithmetic, no copy of the weights. The model is left as it was.
     """

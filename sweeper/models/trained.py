@@ -77,7 +77,7 @@ def load_trained(description: Mapping[str, Any], state: bytes) -> TrainedModel:
     network = build_model(
         TypeAdapter(ModelConfig).validate_python(description["model"]),
         input_shape=(channels, height, width),
-        n_classes=len(class_names),
+        n_outputs=len(class_names),
         log_probabilities=description["loss"] == "nll",
     )
     try:

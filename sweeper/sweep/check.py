@@ -26,7 +26,7 @@ def model_fits_pictures(config: TrialConfig) -> Iterable[tuple[Path, str]]:
 
 def weights_fit_classes(config: TrialConfig) -> Iterable[tuple[Path, str]]:
     """A check: as many class weights as classes."""
-    weights, names = config.training.loss.class_weights, class_names(config.data)
+    weights, names = getattr(config.training.loss, "class_weights", None), class_names(config.data)
     if isinstance(weights, tuple) and names is not None and len(weights) != len(names):
         yield (
             ("training", "loss", "class_weights"),

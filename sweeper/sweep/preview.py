@@ -14,6 +14,7 @@ import torch
 from sweeper.data.dataset import Dataset, Split
 from sweeper.data.store import is_decoded, open_dataset
 from sweeper.errors import DivergedError
+from sweeper.places import Places
 from sweeper.study.config import DataConfig, TrialConfig
 from sweeper.study.study import Study
 from sweeper.study.suggesters import RandomSuggester
@@ -51,7 +52,8 @@ def preview_study(
                 draw = study.trial.draw(RandomSuggester(seed + i))
                 config = TrialConfig.model_validate(draw.tree)
                 dataset = _open(config.data, workspace, Path(folder))
-                n_parameters, seconds = _measure(config, dataset, torch.device(device))
+                places = Places(cache_dir=Path(folder), data_dir=workspace.data_dir)
+                n_parameters, seconds = _measure(config, dataset, torch.device(device), places)
                 yield PreviewedTrial(params=draw.params, n_parameters=n_parameters, seconds=seconds)
     finally:
         torch.set_num_threads(threads_before)
@@ -62,7 +64,7 @@ def _open(config: DataConfig, workspace: Workspace, folder: Path) -> Dataset:
     return open_dataset(config, cache_dir=workspace.cache_dir if decoded else folder, data_dir=workspace.data_dir)
 
 
-def _measure(config: TrialConfig, dataset: Dataset, device: torch.device) -> tuple[int, float]:
+def _measure(config: TrialConfig, dataset: Dataset, device: torch.device, places: Places) -> tuple[int, float]:
     """Parameters of the model, and seconds of all epochs: two epochs on some of the pictures, the second timed."""
     n_train = min(len(dataset.train), N_STEPS * config.training.batch_size)
     n_validation = min(len(dataset.validation), 1024)
@@ -72,7 +74,7 @@ def _measure(config: TrialConfig, dataset: Dataset, device: torch.device) -> tup
         validation=_some(dataset.validation, n_validation),
     )
     two_epochs = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 2})})
-    training = Training(config=two_epochs, dataset=part, device=device)
+    training = Training(config=two_epochs, dataset=part, device=device, places=places)
     start = time.perf_counter()
     last_seconds = train_seconds = 0.0
     try:

@@ -21,8 +21,8 @@ class Learner(Protocol):
     """A model with its loss and optimizer."""
 
     @property
-    def n_parameters(self) -> int:
-        """Number of parameters, trainable or not."""
+    def model(self) -> nn.Module:
+        """The network with its present weights. To be looked at, not to be trained, by others."""
         ...
 
     @property
@@ -34,18 +34,12 @@ class Learner(Protocol):
         """Make ready for the training steps of an epoch, counted from 1."""
         ...
 
-    def train_step(
-        self, images_BCHW: torch.Tensor, targets_B: torch.Tensor, *, lr: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def train_step(self, inputs: torch.Tensor, learnt: torch.Tensor, *, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
         """One step of the optimizer. Returns the outputs for the batch, before it, and their loss, a scalar."""
         ...
 
-    def evaluate(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+    def evaluate(self, inputs: torch.Tensor) -> torch.Tensor:
         """The outputs for a batch, in evaluation mode and without gradients."""
-        ...
-
-    def model_state_dict(self) -> dict[str, torch.Tensor]:
-        """What is trained of the model, copied to the CPU."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -67,48 +61,44 @@ class TorchLearner:
     """
 
     def __init__(self, model: nn.Module, loss: Loss, optimizer: optim.Optimizer) -> None:
-        self.model = model
+        self._model = model
         self._optimizer = optimizer
         self._accumulation = GradientAccumulation(model, loss)
 
     @property
-    def n_parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.model.parameters())
+    def model(self) -> nn.Module:
+        return self._model
 
     @property
     def micro_batch(self) -> int | None:
         return self._accumulation.max_pictures
 
     def begin_epoch(self, epoch: int) -> None:
-        self.model.train()
+        self._model.train()
 
-    def train_step(
-        self, images_BCHW: torch.Tensor, targets_B: torch.Tensor, *, lr: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def train_step(self, inputs: torch.Tensor, learnt: torch.Tensor, *, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
         for group in self._optimizer.param_groups:
             group["lr"] = lr * group.get(LR_FACTOR, 1.0)
         self._optimizer.zero_grad(set_to_none=True)
-        outputs_BK, loss = self._accumulation.backward(images_BCHW, targets_B)
+        outputs_BK, loss = self._accumulation.backward(inputs, learnt)
         self._optimizer.step()
         return outputs_BK, loss
 
     @torch.inference_mode()
-    def evaluate(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        self.model.eval()
-        outputs_BK: torch.Tensor = self.model(images_BCHW)
+    def evaluate(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self._model.training:
+            self._model.eval()
+        outputs_BK: torch.Tensor = self._model(inputs)
         return outputs_BK
-
-    def model_state_dict(self) -> dict[str, torch.Tensor]:
-        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "model": self.model.state_dict(),
+            "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "max_pictures": self._accumulation.max_pictures,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._accumulation.max_pictures = state["max_pictures"]

@@ -8,28 +8,27 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
-from sweeper.data.augmentation import build_augmentation
-from sweeper.data.batches import batches, build_normalization, place_split
-from sweeper.data.dataset import Dataset
+from sweeper.data.dataset import Dataset, Split
 from sweeper.errors import DataError, DivergedError, InputError
 from sweeper.models.check import model_fault
-from sweeper.models.networks import build_model, n_parameters
+from sweeper.models.networks import build_trainable, n_parameters
+from sweeper.places import Places
 from sweeper.study.config import TrialConfig
+from sweeper.training.build import build_feed, build_learner, n_outputs
 from sweeper.training.devices import place_model, synchronize
 from sweeper.training.early_stopping import EarlyStopping
-from sweeper.training.epoch import Confusion, EpochMetrics
-from sweeper.training.feed import n_steps, train_batches
+from sweeper.training.epoch import EpochMetrics, Evaluation
+from sweeper.training.feed import n_steps
 from sweeper.training.losses import build_loss, needs_log_probabilities
-from sweeper.training.memory import GradientAccumulation, out_of_memory_is_infeasible
-from sweeper.training.metrics import Predictions, accuracies, confusion_matrix, macro_auc
-from sweeper.training.optimizers import build_optimizer
+from sweeper.training.memory import out_of_memory_is_infeasible
+from sweeper.training.meters import Meter, build_meter
 from sweeper.training.schedules import build_schedule
 from sweeper.training.seeding import derive_seed, seeded
 
-__all__ = ["Confusion", "EpochMetrics", "Interrupted", "Training"]
+__all__ = ["EpochMetrics", "Evaluation", "Interrupted", "Training"]
 
-_EVALUATION_BATCH_SIZE = 256
 _STEPS_BETWEEN_LOSS_CHECKS = 100
 
 
@@ -46,19 +45,23 @@ class Training:
     and 0. The caller's own random state is left as it was.
 
     Metrics of the training part are those of the training steps: measured while the weights change, with dropout and
-    augmentation. Metrics of the validation part are measured after the epoch, without either. Losses are weighted means
-    over all pictures of the part, with the class weights of `training.loss`; only `train/loss` has its label smoothing.
+    augmentation, over the pictures drawn (`training.balance` draws some more than once). Metrics of other parts are
+    measured after the epoch, on each picture once, without either. Losses are weighted means over these pictures, with
+    the class weights of `training.loss` and `training.balance`; only `train/loss` has label smoothing.
 
     Args:
         config: What to train.
         dataset: What to train on.
         device: Where to train.
+        places: Where caches and pretrained weights lie; models that need neither do without.
         should_stop: Asked at the start of each epoch and then every 50 ms or so; when true, `epochs()` raises
             `Interrupted`.
+        measure_test: Measure the test part after each epoch too: for `sweeper finalize` alone, since what the test
+            pictures say must choose nothing.
 
     Raises:
         InputError: The model cannot be built for these pictures, or the class weights do not fit the classes.
-        DataError: A part without pictures, or balanced class weights for a class without training pictures.
+        DataError: A part without pictures, or a class without training pictures that is to be balanced.
         InfeasibleError: The model does not fit into the memory of the device.
     """
 
@@ -68,15 +71,19 @@ class Training:
         config: TrialConfig,
         dataset: Dataset,
         device: torch.device,
+        places: Places | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        measure_test: bool = False,
     ) -> None:
         training = config.training
         fault = model_fault(config.model, dataset.input_shape, batch_size=training.batch_size)
         if fault is not None:
             raise InputError(f"model {config.model.name} cannot be trained on {dataset.name}: {fault}")
-        for part, split in (("training", dataset.train), ("validation", dataset.validation)):
+        self._evaluated = {"val": dataset.validation, **({"test": dataset.test} if measure_test else {})}
+        names = {"train": "training", "val": "validation", "test": "test"}
+        for part, split in {"train": dataset.train, **self._evaluated}.items():
             if len(split) == 0:
-                raise DataError(f"the {part} part of {dataset.name} has no pictures; give it some under `data`")
+                raise DataError(f"the {names[part]} part of {dataset.name} has no pictures; give it some under `data`")
         self.config = config
         self.dataset = dataset
         self.device = device
@@ -86,32 +93,31 @@ class Training:
         self.stopped_early = False
         """Whether early stopping ended the training."""
         self.seconds_between_stop_checks = 0.05
-        self.confusion: Confusion | None = None
-        """Confusion matrices of the last epoch; None before the first."""
+        self.confusion: dict[str, torch.Tensor] = {}
+        """Confusion matrices of the last epoch, as in `Evaluation`: `train`, `val`, and `test` where it is measured;
+        with `true_` before these names those of true classes, where they are known. Empty before the first epoch, and
+        without classes."""
 
-        cpu = torch.device("cpu")
-        with seeded(derive_seed(config.seed, 0), cpu):  # drawn on the CPU: the same weights on every device
-            model = build_model(
-                config.model,
-                input_shape=dataset.input_shape,
-                n_classes=dataset.n_classes,
-                log_probabilities=needs_log_probabilities(training.loss),
-            )
         with out_of_memory_is_infeasible():
-            self.model = place_model(model, device)
-        self.n_parameters = n_parameters(model)
-        self._optimizer = build_optimizer(training.optimizer, self.model.parameters())
+            self.feed = build_feed(config, dataset, device, places)
+            cpu = torch.device("cpu")
+            with seeded(derive_seed(config.seed, 0), cpu):  # drawn on the CPU: the same weights on every device
+                model = build_trainable(
+                    config.model,
+                    input_shape=self.feed.input_shape,
+                    n_outputs=n_outputs(dataset),
+                    log_probabilities=needs_log_probabilities(training.loss),
+                    places=places,
+                )
+            model = place_model(model, device)
         self._loss = build_loss(
             training.loss,
+            balanced=training.balance in ("loss", "both"),
             class_names=dataset.class_names,
             class_counts=dataset.train.class_counts(dataset.n_classes),
             device=device,
         )
-        self._accumulation = GradientAccumulation(self.model, self._loss)
-        normalization = build_normalization(dataset, normalize=config.data.normalize)
-        self._train_split = place_split(dataset.train, normalization, device)
-        self._validation_split = place_split(dataset.validation, normalization, device)
-        self._augmentation = build_augmentation(config.data.augment)
+        self._learner = build_learner(config, model, self._loss)
         self._steps_per_epoch = n_steps(len(dataset.train), training.batch_size)
         self._schedule = build_schedule(
             training.schedule,
@@ -122,6 +128,16 @@ class Training:
         self._early_stopping = None if training.early_stopping is None else EarlyStopping(training.early_stopping)
         self._last_stop_check = -math.inf
         self._is_at_epoch_boundary = True
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained, with its present weights: the network, or of one with a frozen backbone the head alone."""
+        return self._learner.model
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters of `model`."""
+        return n_parameters(self.model)
 
     def epochs(self) -> Iterator[EpochMetrics]:
         """Train the epochs that are left, and yield after each. Between two of them, `state_dict()` may be called.
@@ -141,69 +157,66 @@ class Training:
             self._is_at_epoch_boundary = True
             yield metrics
 
+    def evaluate(self, split: Split) -> Evaluation:
+        """Measure the model as it is on a part of a data set like the one trained on: each picture once, in order,
+        without augmentation. May be called between epochs and after the last.
+        """
+        meter = self._meter()
+        for inputs, learnt in self.feed.evaluation(split):
+            self._check_stop()
+            meter.add(self._learner.evaluate(inputs), learnt)
+        return meter.read(_true_labels(split))
+
     def _run_epoch(self, epoch: int) -> EpochMetrics:
         self._last_stop_check = -math.inf
         started = time.perf_counter()
-        train_predictions, lr = self._train(epoch)
+        meter, lr = self._train(epoch)
         synchronize(self.device)
         trained = time.perf_counter()
-        train_values, train_confusion = self._measure("train", train_predictions, epoch)
-        validation_values, validation_confusion = self._measure("val", self._evaluate(), epoch)
-        self.confusion = Confusion(train=train_confusion, validation=validation_confusion)
-        values = {
-            **train_values,
-            **validation_values,
+        true_labels_M = _true_labels(self.dataset.train)
+        measured = meter.read(None if true_labels_M is None else true_labels_M[self.feed.order(epoch)])
+        values, confusion = self._of_part("train", measured, epoch)
+        for part, split in self._evaluated.items():
+            more_values, more_confusion = self._of_part(part, self.evaluate(split), epoch)
+            values |= more_values
+            confusion |= more_confusion
+        self.confusion = confusion
+        values |= {
             "lr": lr,
             "seconds": time.perf_counter() - started,
             "pictures_per_second": len(self.dataset.train) / (trained - started),
         }
         return EpochMetrics(epoch=epoch, values=values)
 
-    def _train(self, epoch: int) -> tuple[Predictions, float]:
-        """All training steps of one epoch: what they predicted, and the learning rate of the last."""
-        self.model.train()
-        predictions = Predictions()
+    def _of_part(self, part: str, measured: Evaluation, epoch: int) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+        """Values and confusion matrices under the name of the part; raises DivergedError."""
+        self._check_finite(measured.values["loss"], f"{part}/loss", f"epoch {epoch}")
+        matrices = {part: measured.confusion_KK, f"true_{part}": measured.true_confusion_KK}
+        return (
+            {f"{part}/{name}": value for name, value in measured.values.items()},
+            {name: matrix_KK for name, matrix_KK in matrices.items() if matrix_KK is not None},
+        )
+
+    def _train(self, epoch: int) -> tuple[Meter, float]:
+        """All training steps of one epoch: what they gave, and the learning rate of the last."""
+        meter = self._meter(smoothing=True)
         lr = math.nan
         first_step = (epoch - 1) * self._steps_per_epoch
-        drawn = train_batches(
-            self._train_split,
-            self.config.training.batch_size,
-            seed=derive_seed(self.config.seed, epoch, 1),
-            augmentation=self._augmentation,
-        )
-        for step, (images_BCHW, labels_B) in enumerate(drawn, start=first_step):
+        self._learner.begin_epoch(epoch)
+        for step, (inputs, learnt) in enumerate(self.feed.train(epoch), start=first_step):
             self._check_stop()
             lr = self._schedule(step)
-            for group in self._optimizer.param_groups:
-                group["lr"] = lr
-            self._optimizer.zero_grad(set_to_none=True)
-            outputs_BK, loss = self._accumulation.backward(images_BCHW, labels_B)
-            self._optimizer.step()
-            predictions.add(outputs_BK, labels_B)
+            outputs, loss = self._learner.train_step(inputs, learnt, lr=lr)
+            meter.add(outputs, learnt)
             if step % _STEPS_BETWEEN_LOSS_CHECKS == 0:
                 self._check_finite(loss.item(), "train/loss", f"epoch {epoch}, step {step - first_step + 1}")
-        return predictions, lr
+        return meter, lr
 
-    @torch.inference_mode()
-    def _evaluate(self) -> Predictions:
-        self.model.eval()
-        predictions = Predictions()
-        for images_BCHW, labels_B in batches(self._validation_split, _EVALUATION_BATCH_SIZE):
-            self._check_stop()
-            predictions.add(self.model(images_BCHW), labels_B)
-        return predictions
-
-    @torch.inference_mode()
-    def _measure(self, part: str, predictions: Predictions, epoch: int) -> tuple[dict[str, float], torch.Tensor]:
-        log_probabilities_NK, labels_N = predictions.read()
-        loss = self._loss.over(log_probabilities_NK, labels_N, smoothing=part == "train")
-        self._check_finite(loss, f"{part}/loss", f"epoch {epoch}")
-        confusion_KK = confusion_matrix(log_probabilities_NK, labels_N)
-        auc = macro_auc(log_probabilities_NK.cpu().numpy(), labels_N.cpu().numpy())
-        values = {"loss": loss, **accuracies(confusion_KK, self.dataset.class_names)}
-        if auc is not None:
-            values["auc"] = auc
-        return {f"{part}/{name}": value for name, value in values.items()}, confusion_KK
+    def _meter(self, *, smoothing: bool = False) -> Meter:
+        dataset = self.dataset
+        return build_meter(
+            self._loss, class_names=dataset.class_names, output_names=dataset.output_names, smoothing=smoothing
+        )
 
     def _check_stop(self) -> None:
         now = time.perf_counter()
@@ -219,10 +232,10 @@ class Training:
     @property
     def micro_batch(self) -> int | None:
         """Most pictures whose gradient is computed at once, where whole batches do not fit into memory; else None."""
-        return self._accumulation.max_pictures
+        return self._learner.micro_batch
 
     def model_state_dict(self) -> dict[str, torch.Tensor]:
-        """Weights and buffers of the model, copied to the CPU."""
+        """Weights and buffers of `model`, copied to the CPU."""
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -232,24 +245,23 @@ class Training:
         assert self._is_at_epoch_boundary, "a training that ended inside an epoch cannot be continued"
         return {
             "epoch": self.epoch,
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "learner": self._learner.state_dict(),
             "early_stopping": None if self._early_stopping is None else self._early_stopping.state_dict(),
             "stopped_early": self.stopped_early,
-            "max_pictures": self._accumulation.max_pictures,
-            "confusion": None
-            if self.confusion is None
-            else {"train": self.confusion.train, "validation": self.confusion.validation},
+            "confusion": self.confusion,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict()` gave for the same configuration and data."""
         self.epoch = state["epoch"]
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._learner.load_state_dict(state["learner"])
         if self._early_stopping is not None:
             self._early_stopping.load_state_dict(state["early_stopping"])
         self.stopped_early = state["stopped_early"]
-        self._accumulation.max_pictures = state["max_pictures"]
-        self.confusion = None if state["confusion"] is None else Confusion(**state["confusion"])
+        self.confusion = dict(state["confusion"])
         self._is_at_epoch_boundary = True
+
+
+def _true_labels(split: Split) -> torch.Tensor | None:
+    """int64, (M,): the true classes of a part, in its order, where they are known beside the given ones."""
+    return None if split.true_labels_N is None else split.true_labels_N[split.indices_M]

@@ -4,19 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch.nn import functional
 
 from sweeper.errors import DataError, InputError
-from sweeper.study.config import CrossEntropyConfig, LossConfig
+from sweeper.study.config import CrossEntropyConfig, LossConfig, MSEConfig
 
-__all__ = ["Loss", "build_loss", "class_weights", "needs_log_probabilities"]
+__all__ = ["ClassLoss", "Loss", "SquaredError", "build_loss", "class_weights", "needs_log_probabilities"]
+
+
+class Loss(Protocol):
+    """Called with the outputs of one step, it gives what is minimized."""
+
+    def __call__(
+        self, outputs: torch.Tensor, learnt: torch.Tensor, /, *, scale: torch.Tensor | float | None = None
+    ) -> torch.Tensor:
+        """The loss of one step, a scalar that can be differentiated.
+
+        With `scale`, from the `scale` method for a whole batch, the part of a piece in the loss of that batch.
+        """
+        ...
+
+    def scale(self, learnt: torch.Tensor, /) -> torch.Tensor | float:
+        """What the sum over a whole batch is multiplied by."""
+        ...
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """Mean of the squared errors of all outputs. Implements `Loss`."""
+
+    def __call__(
+        self, outputs: torch.Tensor, learnt: torch.Tensor, *, scale: torch.Tensor | float | None = None
+    ) -> torch.Tensor:
+        if scale is None:
+            return functional.mse_loss(outputs, learnt)
+        return functional.mse_loss(outputs, learnt, reduction="sum") * scale
+
+    def scale(self, learnt: torch.Tensor) -> torch.Tensor | float:
+        return 1.0 / learnt.numel()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss:
-    """Weighted mean of the pictures' losses. Called with the outputs of one step, it gives what is minimized."""
+class ClassLoss:
+    """Weighted mean of the pictures' losses, cross entropy or NLL. Implements `Loss`."""
 
     log_probabilities: bool
     """Whether outputs are log-probabilities (NLL) or logits (cross entropy)."""
@@ -28,10 +61,6 @@ class Loss:
     def __call__(
         self, outputs_BK: torch.Tensor, labels_B: torch.Tensor, *, scale: torch.Tensor | float | None = None
     ) -> torch.Tensor:
-        """The loss of one step, a scalar that can be differentiated.
-
-        With `scale`, from the `scale` method for a whole batch, the part of a piece in the loss of that batch.
-        """
         if scale is None and self.weights_K is not None:
             scale = self.scale(labels_B)
         reduction = "mean" if scale is None else "sum"
@@ -76,12 +105,18 @@ def needs_log_probabilities(config: LossConfig) -> bool:
 
 
 def build_loss(
-    config: LossConfig, *, class_names: Sequence[str], class_counts: Sequence[int], device: torch.device
+    config: LossConfig,
+    *,
+    balanced: bool = False,
+    class_names: Sequence[str],
+    class_counts: Sequence[int],
+    device: torch.device,
 ) -> Loss:
     """Build a loss.
 
     Args:
         config: The loss.
+        balanced: Weight classes as with `class_weights: balanced`.
         class_names: Names of the classes, in the order of the outputs.
         class_counts: Number of training pictures of each class.
         device: Where the outputs lie.
@@ -90,8 +125,11 @@ def build_loss(
         InputError: The class weights do not fit the classes.
         DataError: Balanced weights for a class without training pictures.
     """
-    weights = class_weights(config.class_weights, class_names=class_names, class_counts=class_counts)
-    return Loss(
+    if isinstance(config, MSEConfig):
+        return SquaredError()
+    given = "balanced" if balanced else config.class_weights
+    weights = class_weights(given, class_names=class_names, class_counts=class_counts)
+    return ClassLoss(
         log_probabilities=needs_log_probabilities(config),
         label_smoothing=config.label_smoothing if isinstance(config, CrossEntropyConfig) else 0.0,
         weights_K=None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
@@ -113,8 +151,8 @@ def class_weights(
         empty = [name for name, count in zip(class_names, class_counts, strict=True) if count == 0]
         if empty:
             raise DataError(
-                "training.loss.class_weights: balanced needs training pictures of every class; there are none of "
-                + ", ".join(empty)
+                "balanced class weights (training.balance, training.loss.class_weights) need training pictures of "
+                f"every class; there are none of {', '.join(empty)}"
             )
         return [sum(class_counts) / (len(class_counts) * count) for count in class_counts]
     if len(given) != len(class_names):

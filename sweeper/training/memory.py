@@ -44,22 +44,22 @@ class GradientAccumulation:
         has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules())
         self._min_pictures = 2 if has_batch_norm else 1
 
-    def backward(self, images_BCHW: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def backward(self, inputs: torch.Tensor, learnt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Put the gradient of the batch's loss into the parameters, whose `grad` must be None.
 
         Returns:
-            The outputs, (B, K), and the loss, a scalar, both of the whole batch.
+            The outputs and the loss, a scalar, both of the whole batch.
 
         Raises:
             torch.OutOfMemoryError: The smallest pieces do not fit.
         """
-        if self.max_pictures is None or self.max_pictures >= len(labels_B):
-            pieces = [(images_BCHW, labels_B)]
+        if self.max_pictures is None or self.max_pictures >= len(learnt):
+            pieces = [(inputs, learnt)]
         else:
-            n_pieces = max(1, min(-(-len(labels_B) // self.max_pictures), len(labels_B) // self._min_pictures))
-            pieces = list(zip(images_BCHW.tensor_split(n_pieces), labels_B.tensor_split(n_pieces), strict=True))
+            n_pieces = max(1, min(-(-len(learnt) // self.max_pictures), len(learnt) // self._min_pictures))
+            pieces = list(zip(inputs.tensor_split(n_pieces), learnt.tensor_split(n_pieces), strict=True))
         try:
-            return self._backward_over(pieces, labels_B)
+            return self._backward_over(pieces, learnt)
         except torch.OutOfMemoryError:
             largest = len(pieces[0][1])
             if largest // 2 < self._min_pictures:
@@ -67,24 +67,24 @@ class GradientAccumulation:
         # Below the handler, whose traceback would hold on to the tensors of the failed attempt.
         self.max_pictures = largest // 2
         self._model.zero_grad(set_to_none=True)
-        if images_BCHW.device.type == "cuda":
+        if inputs.device.type == "cuda":
             torch.cuda.empty_cache()
-        return self.backward(images_BCHW, labels_B)
+        return self.backward(inputs, learnt)
 
     def _backward_over(
-        self, pieces: list[tuple[torch.Tensor, torch.Tensor]], labels_B: torch.Tensor
+        self, pieces: list[tuple[torch.Tensor, torch.Tensor]], learnt: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if len(pieces) == 1:
-            outputs_BK = self._model(pieces[0][0])
-            loss = self._loss(outputs_BK, labels_B)
+            outputs = self._model(pieces[0][0])
+            loss = self._loss(outputs, learnt)
             loss.backward()  # type: ignore[no-untyped-call]
-            return outputs_BK.detach(), loss.detach()
-        scale = self._loss.scale(labels_B)
-        outputs, losses = [], []
-        for images_PCHW, labels_P in pieces:
-            outputs_PK = self._model(images_PCHW)
-            loss = self._loss(outputs_PK, labels_P, scale=scale)
+            return outputs.detach(), loss.detach()
+        scale = self._loss.scale(learnt)
+        all_outputs, losses = [], []
+        for inputs_P, learnt_P in pieces:
+            outputs_P = self._model(inputs_P)
+            loss = self._loss(outputs_P, learnt_P, scale=scale)
             loss.backward()  # type: ignore[no-untyped-call]
-            outputs.append(outputs_PK.detach())
+            all_outputs.append(outputs_P.detach())
             losses.append(loss.detach())
-        return torch.cat(outputs), torch.stack(losses).sum()
+        return torch.cat(all_outputs), torch.stack(losses).sum()

@@ -37,7 +37,7 @@ def test_a_fault_is_found_exactly_where_torch_fails(
     config = CNNConfig(blocks=tuple(blocks), batch_norm=batch_norm)
     fault = model_fault(config, shape, batch_size=batch_size)
     try:
-        model = build_model(config, input_shape=shape, n_classes=2, log_probabilities=False)
+        model = build_model(config, input_shape=shape, n_outputs=2, log_probabilities=False)
         features_NF = model[: len(blocks) + 1](torch.rand(batch_size, *shape))
     except (InputError, RuntimeError, ValueError):
         assert fault is not None

@@ -19,7 +19,7 @@ def build(
     raw: dict[str, object], input_shape: tuple[int, int, int] = STL10, n_classes: int = 10, log: bool = False
 ) -> nn.Module:
     config = TypeAdapter(ModelConfig).validate_python(raw)
-    return build_model(config, input_shape=input_shape, n_classes=n_classes, log_probabilities=log)
+    return build_model(config, input_shape=input_shape, n_outputs=n_classes, log_probabilities=log)
 
 
 PUBLISHED_MLP = {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from sweeper.data.dataset import Dataset, Split
+from sweeper.data.dataset import Dataset
 from sweeper.errors import DataError, DivergedError, InputError
 from sweeper.study.config import TrialConfig
 from sweeper.training.loop import EpochMetrics, Interrupted, Training
@@ -59,7 +59,7 @@ def test_it_learns_digits(
 
 def test_every_metric_is_there_in_its_range(digits: Dataset, make_config: MakeConfig) -> None:
     training = Training(config=make_config(epochs=1), dataset=digits, device=CPU)
-    assert training.confusion is None
+    assert training.confusion == {}
     (metrics,) = training.epochs()
     names = ["loss", "accuracy", *(f"accuracy/{digit}" for digit in range(10)), "balanced_accuracy", "auc"]
     assert list(metrics.values) == [
@@ -71,9 +71,8 @@ def test_every_metric_is_there_in_its_range(digits: Dataset, make_config: MakeCo
     fractions = [value for name, value in metrics.values.items() if "accuracy" in name or "auc" in name]
     assert all(type(value) is float for value in metrics.values.values())
     assert all(0.0 <= value <= 1.0 for value in fractions)
-    assert training.confusion is not None
-    for part, matrix in (("train", training.confusion.train), ("validation", training.confusion.validation)):
-        split: Split = getattr(digits, part)
+    assert list(training.confusion) == ["train", "val"]
+    for matrix, split in zip(training.confusion.values(), (digits.train, digits.validation), strict=True):
         assert matrix.dtype == torch.int64
         assert matrix.sum(1).tolist() == split.class_counts(10)
     assert training.n_parameters == 64 * 32 + 32 + 32 * 10 + 10
@@ -130,9 +129,8 @@ def test_a_resumed_training_gives_the_same_bits(
     assert_same_weights(second, whole)
     assert second.stopped_early == whole.stopped_early
     assert whole.stopped_early == ("early_stopping" in parts)
-    assert whole.confusion is not None
-    assert second.confusion is not None
-    assert torch.equal(whole.confusion.validation, second.confusion.validation)
+    assert second.confusion.keys() == whole.confusion.keys()
+    assert all(torch.equal(second.confusion[part], matrix_KK) for part, matrix_KK in whole.confusion.items())
 
 
 def test_a_finished_training_resumes_to_nothing(digits: Dataset, make_config: MakeConfig) -> None:
@@ -143,7 +141,7 @@ def test_a_finished_training_resumes_to_nothing(digits: Dataset, make_config: Ma
     second.load_state_dict(through_a_file(first.state_dict()))
     assert second.stopped_early
     assert list(second.epochs()) == []
-    assert second.confusion is not None
+    assert list(second.confusion) == ["train", "val"]
 
 
 def test_the_seed_decides_every_bit(digits: Dataset, make_config: MakeConfig) -> None:
@@ -241,8 +239,7 @@ def test_a_last_batch_of_one_picture_does_not_break_batch_norm(digits: Dataset, 
     config = make_config(model={"name": "mlp", "hidden": [8], "batch_norm": True}, epochs=1, batch_size=16)
     training = Training(config=config, dataset=replace(digits, train=train), device=CPU)
     list(training.epochs())
-    assert training.confusion is not None
-    assert training.confusion.train.sum() == 65
+    assert training.confusion["train"].sum() == 65
 
 
 def test_what_cannot_be_trained_is_refused(digits: Dataset, make_config: MakeConfig) -> None:

@@ -14,7 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sweeper.errors import DataError, InputError
 from sweeper.models.networks import build_model
 from sweeper.study.config import LossConfig, MLPConfig
-from sweeper.training.losses import Loss, build_loss, class_weights, needs_log_probabilities
+from sweeper.training.losses import ClassLoss, build_loss, class_weights, needs_log_probabilities
 
 CPU = torch.device("cpu")
 NAMES = ("car", "truck", "cat")
@@ -23,9 +23,11 @@ LABELS_B = torch.tensor([0, 0, 1, 2])
 LOGITS_BK = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 1.0, 1.0], [0.5, 0.0, 4.0]])
 
 
-def build(raw: dict[str, Any]) -> Loss:
+def build(raw: dict[str, Any]) -> ClassLoss:
     config = TypeAdapter(LossConfig).validate_python(raw)
-    return build_loss(config, class_names=NAMES, class_counts=COUNTS, device=CPU)
+    loss = build_loss(config, class_names=NAMES, class_counts=COUNTS, device=CPU)
+    assert isinstance(loss, ClassLoss)
+    return loss
 
 
 def by_hand(weights: list[float], smoothing: float) -> float:
@@ -72,7 +74,7 @@ def test_nll_on_its_head_is_cross_entropy_on_logits(weights: str | None) -> None
         torch.manual_seed(0)
         loss = build({"name": name, "class_weights": weights})
         head = needs_log_probabilities(TypeAdapter(LossConfig).validate_python({"name": name}))
-        model = build_model(MLPConfig(hidden=(16,)), input_shape=(1, 6, 6), n_classes=3, log_probabilities=head)
+        model = build_model(MLPConfig(hidden=(16,)), input_shape=(1, 6, 6), n_outputs=3, log_probabilities=head)
         value = loss(model(images_BCHW), LABELS_B)
         value.backward()
         losses.append(value.item())

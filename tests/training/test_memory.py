@@ -13,7 +13,7 @@ from sweeper.data.dataset import Dataset
 from sweeper.errors import InfeasibleError
 from sweeper.study.config import TrialConfig
 from sweeper.training.loop import Training
-from sweeper.training.losses import Loss
+from sweeper.training.losses import ClassLoss
 from sweeper.training.memory import GradientAccumulation
 
 CPU = torch.device("cpu")
@@ -32,7 +32,9 @@ def limit_memory(model: nn.Module, n_pictures: int) -> list[int]:
     return sizes
 
 
-def gradient_in_pieces(limit: int, loss: Loss, n_pictures: int = 13) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def gradient_in_pieces(
+    limit: int, loss: ClassLoss, n_pictures: int = 13
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     images_BCHW = torch.rand(n_pictures, 1, 3, 3, generator=generator)
     labels_B = torch.randint(0, 3, (n_pictures,), generator=generator)
@@ -48,7 +50,7 @@ def gradient_in_pieces(limit: int, loss: Loss, n_pictures: int = 13) -> tuple[to
 @pytest.mark.parametrize("limit", [12, 6, 5, 1])
 def test_pieces_give_the_gradient_of_the_whole(limit: int, weights: list[float] | None) -> None:
     weights_K = None if weights is None else torch.tensor(weights)
-    loss = Loss(log_probabilities=False, label_smoothing=0.1, weights_K=weights_K)
+    loss = ClassLoss(log_probabilities=False, label_smoothing=0.1, weights_K=weights_K)
     for whole, pieces in zip(gradient_in_pieces(100, loss), gradient_in_pieces(limit, loss), strict=True):
         torch.testing.assert_close(pieces, whole)
 
@@ -59,7 +61,7 @@ def test_sizes_are_halved_and_kept(digits: Dataset, make_config: Callable[..., T
     epochs = training.epochs()
     next(epochs)
     assert sizes[:7] == [32, 16, 8, 8, 8, 8, 8]
-    assert training.state_dict()["max_pictures"] == 8
+    assert training.state_dict()["learner"]["max_pictures"] == 8
     other = Training(config=make_config(epochs=2), dataset=digits, device=CPU)
     other.load_state_dict(training.state_dict())
     sizes = limit_memory(other.model, 10)

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from sweeper.training.metrics import Predictions, accuracies, confusion_matrix, macro_auc
+from sweeper.training.metrics import accuracies, confusion_matrix, macro_auc
 
 N_CLASSES = 5
 NAMES = ("ant", "bee", "cat", "dog", "eel")
@@ -76,14 +76,3 @@ def test_auc_reads_no_more_than_the_order_of_scores() -> None:
     scores_NK, labels_N = random_scores(3, ties=False, absent=False)
     as_double = scores_NK.double().numpy()
     assert macro_auc(as_double, labels_N.numpy()) == macro_auc(as_double * 3 - 1, labels_N.numpy())
-
-
-def test_predictions_of_steps_become_those_of_the_part() -> None:
-    logits_NK, labels_N = torch.randn(10, 3), torch.randint(0, 3, (10,))
-    predictions = Predictions()
-    for step in range(0, 10, 4):
-        predictions.add(logits_NK[step : step + 4].requires_grad_(), labels_N[step : step + 4])
-    log_probabilities_NK, read_labels_N = predictions.read()
-    assert not log_probabilities_NK.requires_grad
-    torch.testing.assert_close(log_probabilities_NK, logits_NK.log_softmax(1).detach())
-    assert torch.equal(read_labels_N, labels_N)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sweeper.training.losses import Loss
+from sweeper.training.losses import ClassLoss
 from sweeper.training.numpy_network.layers import Array
 
 __all__ = ["SoftmaxCrossEntropy", "log_softmax"]
@@ -13,13 +13,13 @@ __all__ = ["SoftmaxCrossEntropy", "log_softmax"]
 
 def log_softmax(logits_BK: Array) -> Array:
     """Log-probabilities, (B, K)."""
-    shifted_BK = logits_BK - logits_BK.max(axis=1, keepdims=True)  # no exponential overflows
+    shifted_BK: Array = logits_BK - logits_BK.max(axis=1, keepdims=True)  # no exponential overflows
     shifted_BK -= np.log(np.exp(shifted_BK).sum(axis=1, keepdims=True))
     return shifted_BK
 
 
 class SoftmaxCrossEntropy:
-    """What `Loss` computes, from logits: cross entropy, or NLL of their log-softmax, which is the same.
+    """What `ClassLoss` computes, from logits: cross entropy, or NLL of their log-softmax, which is the same.
 
     With weights w of the classes, smoothing s and label y, a picture's loss is the cross entropy of its probabilities
     with targets t_k = (1 - s) w_y [k = y] + s w_k / K, as in PyTorch; the batch's is their sum by that of all w_y.
@@ -29,7 +29,7 @@ class SoftmaxCrossEntropy:
         dtype: Type to compute in.
     """
 
-    def __init__(self, loss: Loss, dtype: npt.DTypeLike) -> None:
+    def __init__(self, loss: ClassLoss, dtype: npt.DTypeLike) -> None:
         self._smoothing = loss.label_smoothing
         self._weights_K: Array | None = None
         if loss.weights_K is not None:
@@ -50,7 +50,7 @@ class SoftmaxCrossEntropy:
             total = float(weights_B.sum())
             targets_BK += weights_K * (smoothing / n_classes)
             targets_BK[rows_B, labels_B] += weights_B * (1.0 - smoothing)
-        # Where all pictures have a weight of 0, so has the batch: see Loss.scale.
+        # Where all pictures have a weight of 0, so has the batch: see ClassLoss.scale.
         targets_BK *= 1.0 / total if total > 0.0 else 0.0
         loss = -np.vdot(targets_BK, log_probabilities_BK)
         slopes_BK = np.exp(log_probabilities_BK)

@@ -1,0 +1,42 @@
+"""The parts of a training that its configuration chooses between: where batches come from, and what learns."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from sweeper.data.dataset import Dataset
+from sweeper.places import Places
+from sweeper.study.config import TrialConfig
+from sweeper.training.feed import Feed, PictureFeed
+from sweeper.training.learner import Learner, TorchLearner
+from sweeper.training.losses import ClassLoss, Loss
+from sweeper.training.numpy_network import NumpyLearner
+from sweeper.training.optimizers import build_optimizer
+
+__all__ = ["build_feed", "build_learner", "n_outputs"]
+
+
+def build_feed(config: TrialConfig, dataset: Dataset, device: torch.device, places: Places | None) -> Feed:
+    """Where the batches of a training come from.
+
+    Args:
+        config: What to train.
+        dataset: What to train on.
+        device: Where batches appear.
+        places: Where caches and pretrained weights lie; None where there are none.
+    """
+    return PictureFeed(config, dataset, device)
+
+
+def build_learner(config: TrialConfig, model: nn.Module, loss: Loss) -> Learner:
+    """What trains `model`, which lies on its device already."""
+    if config.training.backend == "numpy":
+        assert isinstance(loss, ClassLoss)
+        return NumpyLearner(model, loss, config.training.optimizer)
+    return TorchLearner(model, loss, build_optimizer(config.training.optimizer, model.parameters()))
+
+
+def n_outputs(dataset: Dataset) -> int:
+    """Number of outputs of a model for `dataset`: its classes, or the numbers to be predicted."""
+    return len(dataset.output_names) or dataset.n_classes
