@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Interval", "accuracy_interval", "wilson_interval"]
+__all__ = ["Interval", "Sample", "accuracy_interval", "describe_sample", "wilson_interval"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,3 +44,35 @@ def accuracy_interval(accuracy: float | None, n: int | None) -> Interval | None:
     if accuracy is None or not n or not 0.0 <= accuracy <= 1.0:
         return None
     return wilson_interval(accuracy, n)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A few numbers, such as accuracies of one configuration with several seeds, and how sure their mean is."""
+
+    n: int
+    mean: float
+    deviation: float | None
+    """Standard deviation, with n - 1; None for one number."""
+    interval: Interval | None
+    """Confidence interval of the mean; None for one number."""
+
+
+def describe_sample(values: Sequence[float], confidence: float = 0.95) -> Sample | None:
+    """Mean, deviation and Student's t interval of the mean (Student 1908) of independent numbers; None without any.
+
+    Args:
+        values: The numbers, finite.
+        confidence: Nominal coverage, above 0 and below 1.
+    """
+    n = len(values)
+    if n == 0:
+        return None
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Sample(n=1, mean=mean, deviation=None, interval=None)
+    from scipy.stats import t
+
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(t.ppf(0.5 + confidence / 2, n - 1)) * deviation / math.sqrt(n)
+    return Sample(n=n, mean=mean, deviation=deviation, interval=Interval(low=mean - half, high=mean + half))

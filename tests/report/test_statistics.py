@@ -1,13 +1,15 @@
-"""Wilson's interval against its formula and against simulation."""
+"""Wilson's interval against its formula and against simulation; Student's against SciPy."""
 
 from __future__ import annotations
 
 import math
+from statistics import stdev
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from sweeper.report.statistics import accuracy_interval, wilson_interval
+from sweeper.report.statistics import Sample, accuracy_interval, describe_sample, wilson_interval
 
 Z = 1.959963984540054
 
@@ -48,3 +50,18 @@ def test_what_has_no_interval() -> None:
         wilson_interval(0.5, 0)
     with pytest.raises(ValueError, match="not within 0 to 1"):
         wilson_interval(-0.1, 10)
+
+
+def test_sample_agrees_with_scipy_on_student_s_interval() -> None:
+    values = [0.78, 0.81, 0.80, 0.84, 0.79]
+    sample = describe_sample(values)
+    assert sample is not None
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert sample.interval is not None
+    assert (sample.interval.low, sample.interval.high) == pytest.approx((expected.low, expected.high))
+    assert sample.deviation == pytest.approx(stdev(values))
+
+
+def test_sample_of_one_number_and_of_none() -> None:
+    assert describe_sample([0.5]) == Sample(n=1, mean=0.5, deviation=None, interval=None)
+    assert describe_sample([]) is None
