@@ -1,4 +1,4 @@
-"""MLflow's UI and Optuna's dashboard as child processes on loopback."""
+"""MLflow's UI and Optuna's dashboard as child processes, on loopback unless asked otherwise."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from sweeper.errors import InputError, NotFoundError, SweeperError
 from sweeper.masking import without_passwords
+from sweeper.sweep.access import LOOPBACK, Access, sign_in_environment
 from sweeper.sweep.store import open_store
 from sweeper.tracking.paths import refuse_link
 from sweeper.tracking.reading import open_reader
@@ -25,8 +27,7 @@ from sweeper.tracking.workspace import Workspace, read_json
 
 __all__ = ["Servers", "serve"]
 
-HOST = "127.0.0.1"
-START_SECONDS = 60.0
+START_SECONDS = 150.0  # MLflow imports for 5 s, and for a minute where others are at work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,39 +52,49 @@ class Servers:
 
 
 @contextmanager
-def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[Servers]:
+def serve(
+    workspace: Workspace, *, port: int, dashboard_port: int, access: Access | None = None
+) -> Iterator[Servers]:
     """Run both servers for the length of a block; it begins when they answer.
 
-    With a server in `MLFLOW_TRACKING_URI`, only its address is given and no second UI is started.
+    With a server in `MLFLOW_TRACKING_URI`, only its address is given and no second UI is started. `access` is that of
+    MLflow's UI, by default loopback; Optuna's dashboard can ask for no password and listens on loopback only.
 
     Raises:
         InputError: A port is taken, or Optuna's database cannot be opened.
         TrackingError: MLflow's database is out of reach.
         SweeperError: A server did not start.
     """
+    access = access or Access()
     open_store(workspace, create=True)  # a database that is out of reach is said to be, before servers wait for it
     commands: list[tuple[str, str, list[str], dict[str, str]]] = []
     addresses: list[tuple[str, str]] = []
     if workspace.tracking_uri.startswith(("http://", "https://")):
+        if access.password is not None:
+            raise InputError(f"--host {access.host}: runs are on a server already, {_public(workspace.tracking_uri)}")
         addresses.append(("MLflow UI", _public(workspace.tracking_uri)))
     else:
-        _check_port(port, "--port")
+        _check_port(access.host, port, "--port")
         try:
             open_reader(workspace.tracking_uri).list_studies()
         except NotFoundError:
             from sweeper.tracking.mlflow import create_database  # takes seconds
 
             create_database(workspace.tracking_uri)
-        commands.append(("MLflow UI", f"http://{HOST}:{port}", *_mlflow_command(workspace, port)))
-    _check_port(dashboard_port, "--dashboard-port")
+        commands.append(("MLflow UI", f"http://{access.address}:{port}", *_mlflow_command(workspace, port, access)))
+    _check_port(LOOPBACK, dashboard_port, "--dashboard-port")
     commands.append(
-        ("Optuna dashboard", f"http://{HOST}:{dashboard_port}", *_dashboard_command(workspace, dashboard_port))
+        ("Optuna dashboard", f"http://{LOOPBACK}:{dashboard_port}", *_dashboard_command(workspace, dashboard_port))
     )
     log_path = workspace.root / ".sweeper" / ".ui.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     refuse_link(log_path)
     processes: list[subprocess.Popen[bytes]] = []
-    try:
+    with ExitStack() as stack:
+        stack.callback(lambda: [_end(process) for process in processes])
+        if access.password is not None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sweeper-ui-")))
+            commands[0][3].update(sign_in_environment(access, folder))
         with log_path.open("wb") as log:
             for _, _, command, environment in commands:
                 processes.append(
@@ -97,15 +108,12 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int) -> Iterator[S
                         start_new_session=True,
                     )
                 )
-            for process, (title, address, _, _) in zip(processes, commands, strict=True):
-                _wait_until_up(process, title, address, log_path)
-                addresses.append((title, address))
-            mlflow = next(address for title, address in addresses if title == "MLflow UI")
-            addresses += [(f"  {name}", mlflow.rstrip("/") + path) for name, path in _study_paths(workspace)]
-            yield Servers(processes=tuple(processes), addresses=tuple(addresses))
-    finally:
-        for process in processes:
-            _end(process)
+        for process, (title, address, _, _) in zip(processes, commands, strict=True):
+            _wait_until_up(process, title, address, log_path)
+            addresses.append((title, address))
+        mlflow = next(address for title, address in addresses if title == "MLflow UI")
+        addresses += [(f"  {name}", mlflow.rstrip("/") + path) for name, path in _study_paths(workspace)]
+        yield Servers(processes=tuple(processes), addresses=tuple(addresses))
 
 
 def _public(uri: str) -> str:
@@ -125,13 +133,15 @@ def _study_paths(workspace: Workspace) -> list[tuple[str, str]]:
     return paths
 
 
-def _mlflow_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str, str]]:
+def _mlflow_command(workspace: Workspace, port: int, access: Access) -> tuple[list[str], dict[str, str]]:
     # The database's URL goes through the environment: it may hold a password, and arguments are public.
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", access.host, "--port", str(port), "--workers", "1"]
+    command += ["--app-name", "basic-auth"] if access.password is not None else []
+    hosts = [f"{name}:{port}" for name in access.names]
     environment = {
         "MLFLOW_BACKEND_STORE_URI": workspace.tracking_uri,
-        "MLFLOW_SERVER_ALLOWED_HOSTS": f"{HOST}:{port},localhost:{port}",
-        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port},http://localhost:{port}",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in hosts),
         "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
         "MLFLOW_SERVER_X_FRAME_OPTIONS": "DENY",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -148,11 +158,11 @@ def _dashboard_command(workspace: Workspace, port: int) -> tuple[list[str], dict
     return command, {"SWEEPER_STORAGE": workspace.storage_url}
 
 
-def _check_port(port: int, option: str) -> None:
+def _check_port(host: str, port: int, option: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             raise InputError(f"{option}: port {port} is taken; give another, such as {option} {port + 1}") from None
 

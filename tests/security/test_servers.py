@@ -1,7 +1,8 @@
-"""`sweeper ui`: loopback only, requests under another name refused, nothing of MLflow's that runs code."""
+"""`sweeper ui`: loopback only or with a password, other names refused, nothing of MLflow's that runs code."""
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 from collections.abc import Iterator
@@ -85,19 +86,63 @@ def test_the_servers_are_closed(servers: tuple[int, int, psutil.Process], cli: C
         assert environment["MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE"] == "false"
 
 
-def test_mlflow_knows_the_settings() -> None:
+def test_mlflow_knows_the_settings(tmp_path: Path) -> None:
     """They are MLflow's own names: a name that it no longer reads would protect nothing."""
     from mlflow import environment_variables
 
+    from sweeper.sweep.access import Access, sign_in_environment
     from sweeper.sweep.ui import _mlflow_command
     from sweeper.tracking.workspace import Workspace
 
-    _, environment = _mlflow_command(Workspace.from_environment(Path("/nowhere"), {}), 5000)
+    _, environment = _mlflow_command(Workspace.from_environment(Path("/nowhere"), {}), 5000, Access())
+    environment |= sign_in_environment(Access(password="correct-horse-battery"), tmp_path)
     for name in environment:
         if name not in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_DEFAULT_ARTIFACT_ROOT"):  # options of its command line
             assert hasattr(environment_variables, name), name
 
 
-def test_no_other_host_can_be_served(cli: CommandLine) -> None:
+@pytest.mark.parametrize("password", ["", "short"])
+def test_other_machines_reach_nothing_without_a_password(cli: CommandLine, password: str) -> None:
+    cli.environment["SWEEPER_UI_PASSWORD"] = password
     output = cli.call("ui", "--host", "0.0.0.0", exit_code=2)
-    assert "No such option: --host" in output
+    assert "SWEEPER_UI_PASSWORD" in output
+    assert "12 characters" in output
+
+
+def test_a_host_that_is_no_address(cli: CommandLine) -> None:
+    assert "--host: given 'example.org'; allowed: an IPv4 address" in cli.call(
+        "ui", "--host", "example.org", exit_code=2
+    )
+
+
+def test_other_machines_have_to_sign_in(cli: CommandLine) -> None:
+    password = "correct-horse-battery"
+    cli.environment |= {"SWEEPER_UI_PASSWORD": password, "MLFLOW_AUTH_ADMIN_PASSWORD": "another-password"}
+    port, dashboard_port = free_port(), free_port()
+    process = cli.begin(
+        *("ui", "--host", "0.0.0.0", "--allow-name", "gpu1.lab"),
+        *("--port", str(port), "--dashboard-port", str(dashboard_port)),
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert lines[2] == "Ctrl-C ends both\n", lines
+    try:
+        search = ("POST", "/api/2.0/mlflow/experiments/search", '{"max_results": 1}')
+        signed = "Basic " + base64.b64encode(f"admin:{password}".encode()).decode()
+        wrong = "Basic " + base64.b64encode(b"admin:another-password").decode()
+        assert ask(port, *search) == 401
+        assert ask(port, *search, authorization=wrong) == 401
+        assert ask(port, "GET", "/") == 401
+        assert ask(port, *search, authorization=signed) == 200
+        assert ask(port, *search, authorization=signed, host=f"gpu1.lab:{port}") == 200
+        assert ask(port, *search, authorization=signed, host=f"evil.example:{port}") == 403
+        children = psutil.Process(process.pid).children(recursive=True)
+        listening = {c.laddr for child in children for c in child.net_connections("inet") if c.status == "LISTEN"}
+        assert ("0.0.0.0", port) in listening
+        assert ("127.0.0.1", dashboard_port) in listening, "the dashboard knows no passwords"
+        for child in [psutil.Process(process.pid), *children]:
+            assert password not in " ".join(child.cmdline())
+    finally:
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+    assert password not in output + (cli.folder / ".sweeper" / ".ui.log").read_text()
