@@ -117,12 +117,28 @@ def _varies(record: StudyRecord, key: str) -> bool:
 def report(
     names: Annotated[list[str], typer.Argument(help="Names of studies.", metavar="NAME...")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder. Default: reports/NAME.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="PARAMETER",
+            help="Parameter by which trials are compared, such as training.optimizer.lr or lr. Default: the one that "
+            "was searched, of several the one that explains most.",
+        ),
+    ] = None,
+    sections: Annotated[
+        list[str] | None,
+        typer.Option("--section", metavar="KEY", help="Show this section alone; may be given several times."),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many of the best are shown in detail.")] = 5,
 ) -> None:
     """Write a report, computed from the tracked runs alone: a page, Markdown, CSV of every table and figure."""
+    from sweeper.report.sections import choose_sections
     from sweeper.report.write import default_folder, write_report
     from sweeper.tracking.reading import open_reader
 
+    chosen = choose_sections(sections or ())
     reader = open_reader(open_workspace().tracking_uri)
     folder = out or default_folder(names)
-    files = write_report([reader.read_study(name) for name in names], reader, folder)
+    files = write_report([reader.read_study(name) for name in names], reader, folder, top=top, by=by, sections=chosen)
     typer.echo(f"report: {files.page}")

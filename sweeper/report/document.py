@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sweeper.errors import InputError
 from sweeper.report.blocks import Block, Figure, Picture, Row, Section, Table
+from sweeper.report.effect import resolve_parameter
 from sweeper.report.overview import build_overview, rank_studies
 from sweeper.report.sections import SECTIONS
 from sweeper.report.study_data import StudyData
@@ -57,14 +59,22 @@ def _slug(name: str) -> str:
 
 
 def build_document(
-    records: Sequence[StudyRecord], reader: RunReader, *, top: int, sections: Sequence[Section] = SECTIONS
+    records: Sequence[StudyRecord],
+    reader: RunReader,
+    *,
+    top: int,
+    by: str | None = None,
+    sections: Sequence[Section] = SECTIONS,
 ) -> Document:
     """Compute a report of one study, or of several: then an overview comes first, and the studies by their rank.
 
     Raises:
-        InputError: The definition stored with a study cannot be read.
+        InputError: The definition stored with a study cannot be read, or the parameter `by` varied in none of them.
     """
-    studies = rank_studies([StudyData(record, reader, top=top) for record in records])
+    studies = rank_studies([StudyData(record, reader, top=top, by=by) for record in records])
+    if by is not None and all(resolve_parameter(data, by) is None for data in studies):
+        varied = ", ".join(dict.fromkeys(path for data in studies for path in data.factors)) or "nothing"
+        raise InputError(f"no parameter that varied is called {by!r}; varied has: {varied}")
     parts: list[Part] = []
     several = len(studies) != 1
     if several:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 __all__ = [
+    "aligned",
     "as_float",
     "count",
     "duration",
@@ -49,6 +50,24 @@ def number(value: Any, digits: int = 4) -> str:
     if -2 <= int(exponent) < max(digits, 6):
         return f"{x:.{max(digits - 1 - int(exponent), 0)}f}"
     return f"{mantissa}e{int(exponent)}"
+
+
+def aligned(values: Iterable[Any], digits: int = 4) -> Callable[[Any], str]:
+    """How to show numbers of one column alike: all with the decimals that give the smallest `digits` significant ones.
+
+    Where they are too far apart for that, each has `digits` significant digits of its own.
+    """
+    known = [abs(x) for value in values if (x := as_float(value))]
+    if not known or max(known) >= 1000.0 * min(known) or max(known) >= 10.0**digits:
+        return lambda value: number(value, digits)
+    decimals = max(digits - 1 - math.floor(math.log10(min(known))), 0)
+    decimals = min(decimals, max(digits - 1 - math.floor(math.log10(max(known))), 0) + 1)
+
+    def show(value: Any) -> str:
+        x = as_float(value)
+        return "–" if x is None else f"{x:.{decimals}f}"
+
+    return show
 
 
 def _trimmed(text: str) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.report.augmentations import augment_words
 from sweeper.report.format import as_float, param_text
+from sweeper.study.distributions import to_raw
 from sweeper.study.space import (
     ChoiceDistribution,
     Distribution,
@@ -24,6 +26,7 @@ __all__ = [
     "constant_params",
     "describe",
     "expand_lists",
+    "identity",
     "parameters_of_space",
     "run_params",
     "tree_order",
@@ -32,6 +35,7 @@ __all__ = [
 
 _ITEM = re.compile(r"\.(\d+)(?=\.|$)")
 _BRANCH = re.compile(r"\[[^\]]*\]")
+_NAMED = ("training.optimizer", "training.loss", "training.schedule", "model")
 _TOP_LEVEL = {"model": 0, "training": 1, "data": 2, "seed": 3}
 
 
@@ -83,7 +87,8 @@ def run_params(run: RunRecord) -> dict[str, Any]:
     return params
 
 
-def _identity(value: Any) -> str:
+def identity(value: Any) -> str:
+    """A value as text by which it is told from others: 1 and 1.0 are the same, 1 and true are not."""
     number = as_float(value)
     return repr(number) if number is not None else json.dumps(value, sort_keys=True, default=str)
 
@@ -91,7 +96,7 @@ def _identity(value: Any) -> str:
 def _columns(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str | None]]:
     """For each path, the identity of its value in each run; None where a run does not have it."""
     paths = sorted({path for params in runs for path in params}, key=tree_order)
-    return {path: [_identity(p[path]) if path in p else None for p in runs] for path in paths}
+    return {path: [identity(p[path]) if path in p else None for p in runs] for path in paths}
 
 
 def _presence_follows(column: Sequence[str | None], other: Sequence[str | None]) -> bool:
@@ -147,10 +152,15 @@ def parameters_of_space(space: Space) -> dict[str, Parameter]:
     for name, distribution in space.distributions.items():
         path = _BRANCH.sub("", name)
         options = distribution.options if isinstance(distribution, ChoiceDistribution) else ()
-        if any(isinstance(option, dict) for option in options):
+        # A bare word in these places stands for a branch with its defaults.
+        if any(isinstance(option, dict) for option in options) or path in _NAMED:
             path += ".name"
         known = found.get(path)
-        order = tuple(map(param_text, distribution.labels)) if isinstance(distribution, ChoiceDistribution) else ()
+        order = (
+            tuple(map(_option_text, distribution.labels, options))
+            if isinstance(distribution, ChoiceDistribution)
+            else ()
+        )
         brackets = list(_BRANCH.finditer(name))
         found[path] = Parameter(
             path=path,
@@ -165,6 +175,15 @@ def parameters_of_space(space: Space) -> dict[str, Parameter]:
     return found
 
 
+def _option_text(label: Any, option: Any) -> str:
+    """An option of a choice, as the value of the parameter is shown."""
+    if isinstance(option, list) and all(isinstance(item, dict | str) for item in option):
+        raw = to_raw(option)
+        if "{'choice'" not in str(raw) and all("name" in item for item in raw if isinstance(item, dict)):
+            return augment_words(raw)
+    return param_text(label)
+
+
 def describe(distribution: Distribution) -> str:
     """A distribution in words: `1e-5 to 0.03, logarithmic`, `one of 16, 32, 64`."""
     if isinstance(distribution, FloatDistribution | IntDistribution):
@@ -177,5 +196,5 @@ def describe(distribution: Distribution) -> str:
             words.append(f"in steps of {param_text(distribution.step)}")
         return ", ".join(words)
     if isinstance(distribution, ChoiceDistribution):
-        return "one of " + ", ".join(map(param_text, distribution.labels))
+        return "one of " + ", ".join(map(_option_text, distribution.labels, distribution.options))
     return f"{distribution.low} to {distribution.high} items"

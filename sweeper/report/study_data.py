@@ -13,15 +13,20 @@ import pandas as pd
 from pydantic import ValidationError
 
 from sweeper.errors import InputError
+from sweeper.report.augmentations import fold_augmentations
+from sweeper.report.configurations import SEED, Configuration, group_configurations
 from sweeper.report.format import as_float, metric_label, number, percent, percent_decimals, short_names
 from sweeper.report.parameters import Parameter, parameters_of_space, run_params, varied_params
+from sweeper.study.flatten import flatten
 from sweeper.study.study import Objective, Study
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
-__all__ = ["DataInfo", "StudyData", "is_percent"]
+__all__ = ["N_COMPARED", "DataInfo", "StudyData", "is_percent"]
 
 _STATE_ORDER = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 2, "WAITING": 3, "FAIL": 4}
 _SUMMARY_METRICS = ("train/accuracy", "train/loss", "val/accuracy", "val/loss")
+N_COMPARED = 12
+"""With more configurations than this, only the best are compared in detail."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PERCENT_QUANTITIES = ("accuracy", "balanced_accuracy")
 
@@ -51,17 +56,19 @@ class StudyData:
         record: The study and its runs, in any order.
         reader: Where histories and artifacts come from.
         top: How many of the best trials are shown in detail, at least 1.
+        by: The parameter by which trials are compared, as the user gave it; None to choose one.
 
     Raises:
         InputError: The definition stored with the study cannot be read.
     """
 
-    def __init__(self, record: StudyRecord, reader: RunReader, *, top: int = 5) -> None:
+    def __init__(self, record: StudyRecord, reader: RunReader, *, top: int = 5, by: str | None = None) -> None:
         if top < 1:
             raise InputError(f"a report shows at least 1 of the best trials, not {top}")
         self.record = record
         self.reader = reader
         self.top = top
+        self.by = by
         try:
             self.study = Study.model_validate(dict(record.study))
         except ValidationError as error:
@@ -75,6 +82,17 @@ class StudyData:
     @property
     def objective(self) -> Objective:
         return self.study.objective
+
+    @cached_property
+    def task(self) -> str:
+        """`classification`, `regression` or `reconstruction`, by what was recorded of the configurations."""
+        for params in (*(run.params for run in self.ranked[:1]), self.record.study.get("trial") or {}):
+            flat = flatten(params)
+            if flat.get("data.name") == "functions":
+                return "regression"
+            if "autoencoder" in (flat.get("model.name"), flat.get("model")):
+                return "reconstruction"
+        return "classification"
 
     @property
     def value_is_percent(self) -> bool:
@@ -122,26 +140,49 @@ class StudyData:
         """Complete runs with a finite value, best first. Only these can be best."""
         return [run for run in self.ranked if run.state == "COMPLETE" and as_float(run.value) is not None]
 
+    @cached_property
+    def configurations(self) -> list[Configuration]:
+        """What was tried, seeds taken together, best first; without seeds, one a complete trial."""
+        return group_configurations(self.runs, self.params, self.objective)
+
+    @cached_property
+    def has_seeds(self) -> bool:
+        """Whether some configuration was trained with several seeds."""
+        return any(configuration.n_trials > 1 for configuration in self.configurations)
+
+    @property
+    def shown(self) -> list[Configuration]:
+        """The configurations that are compared in detail: all where they are few, else the best `top`."""
+        return self.configurations[: self.top if len(self.configurations) > N_COMPARED else None]
+
     @property
     def best(self) -> RunRecord | None:
-        return self.complete[0] if self.complete else None
+        """The best complete run; with seeds the typical one of the best configuration, not the luckiest."""
+        return self.configurations[0].typical if self.configurations else None
 
     @property
     def best_runs(self) -> list[RunRecord]:
-        """The best `top` complete runs, best first."""
-        return self.complete[: self.top]
+        """The best `top` complete runs, best first; with seeds the typical ones of as many configurations."""
+        return [configuration.typical for configuration in self.configurations[: self.top]]
 
     # --- parameters ---------------------------------------------------------------------------------------------
 
     @cached_property
     def params(self) -> dict[str, dict[str, Any]]:
-        """Parameters by run id, lengths of lists included."""
-        return {run.run_id: run_params(run) for run in self.runs}
+        """Parameters by run id, lengths of lists included, augmentations in words unless they are searched in."""
+        if any(path.startswith("data.augment.") for path in self.searched):
+            return {run.run_id: run_params(run) for run in self.runs}
+        return {run.run_id: fold_augmentations(run_params(run)) for run in self.runs}
 
     @cached_property
     def varied(self) -> list[str]:
         """Paths of the parameters that varied."""
         return varied_params([self.params[run.run_id] for run in self.runs])
+
+    @property
+    def factors(self) -> list[str]:
+        """Paths of the parameters that varied, without the seed where there are several of a configuration."""
+        return [path for path in self.varied if path != SEED or not self.has_seeds]
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -161,9 +202,10 @@ class StudyData:
         return _wide(self.reader.read_histories([run.run_id for run in self.runs], metrics), metrics)
 
     @cached_property
-    def best_histories(self) -> pd.DataFrame:
-        """All metrics of the best runs: index (run_id, epoch), one column a metric."""
-        return _wide(self.reader.read_histories([run.run_id for run in self.best_runs], None), ())
+    def details(self) -> pd.DataFrame:
+        """All metrics of the runs of the shown configurations: index (run_id, epoch), one column a metric."""
+        ids = [run.run_id for configuration in self.shown for run in configuration.runs]
+        return _wide(self.reader.read_histories(ids, None), ())
 
     @cached_property
     def n_epochs(self) -> dict[str, int]:
@@ -193,12 +235,26 @@ class StudyData:
         return int(values.index.tolist()[place])
 
     def at_epoch(self, run: RunRecord, metric: str) -> float | None:
-        """A metric of a run at the epoch that the run is judged by; None where it was not recorded."""
-        histories = self.best_histories if metric not in self.epochs.columns else self.epochs
+        """A metric of a run at the epoch that the run is judged by; None where it was not recorded.
+
+        Losses and accuracies over all pictures are known of every run, others of the shown configurations alone.
+        """
+        histories = self.details if metric not in self.epochs.columns else self.epochs
         epoch = self.epoch_of[run.run_id]
         if epoch is None or metric not in histories.columns or (run.run_id, epoch) not in histories.index:
             return None
         return as_float(histories[metric].loc[(run.run_id, epoch)].item())
+
+    def histories(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+        """Metrics of some runs: index (run_id, epoch), one column a metric."""
+        return _wide(self.reader.read_histories(run_ids, metrics), metrics)
+
+    def judged(self, metrics: Sequence[str]) -> pd.DataFrame:
+        """Metrics of every run at the epoch that it is judged by: a row a run id, a column a recorded metric."""
+        rows = self.reader.read_histories([run.run_id for run in self.runs], metrics)
+        rows = rows[rows["epoch"] == rows["run_id"].map(self.epoch_of)]
+        rows = rows.drop_duplicates(["run_id", "metric"], keep="last")
+        return rows.pivot(index="run_id", columns="metric", values="value").rename_axis(columns=None)
 
     # --- data ---------------------------------------------------------------------------------------------------
 
@@ -251,6 +307,26 @@ class StudyData:
     def n_pictures(self, part: str) -> int | None:
         """Pictures in `train`, `val` or `test`; None where it is not known."""
         return None if self.data is None else self.data.n_pictures(part)
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """Outputs of a regression that have a loss of their own, sorted."""
+        prefix = "val/loss/"
+        return tuple(sorted({m.removeprefix(prefix) for run in self.runs for m in run.metrics if m.startswith(prefix)}))
+
+    def class_counts(self, part: str, *, true: bool = False) -> list[int] | None:
+        """Pictures of each class in a part, by the labels that were given or by the true ones; None where not known."""
+        if not true:
+            counts = [] if self.data is None else list(self.data.counts.get(part, ()))
+            return counts if len(counts) == len(self.class_names) else None
+        matrix = (self.best_confusion or {}).get(f"true_{part}")
+        return [sum(map(int, line)) for line in matrix] if matrix and len(matrix) == len(self.class_names) else None
+
+    @cached_property
+    def best_confusion(self) -> dict[str, Any] | None:
+        """The artifact `confusion.json` of the best trial; None where it has none."""
+        raw = None if self.best is None else self.artifact(self.best, "confusion.json")
+        return raw if isinstance(raw, dict) else None
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:

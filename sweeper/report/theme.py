@@ -10,7 +10,17 @@ import plotly.graph_objects as go
 
 from sweeper.report.format import as_float
 
-__all__ = ["MUTED", "PART_COLOURS", "PART_LABELS", "THEMES", "blank_figure", "plain", "plotted", "series_style"]
+__all__ = [
+    "MUTED",
+    "PART_COLOURS",
+    "PART_LABELS",
+    "THEMES",
+    "blank_figure",
+    "ordered_colour",
+    "plain",
+    "plotted",
+    "series_style",
+]
 
 # After Okabe and Ito (2008), without their light colours: each has a contrast of at least 3:1 on the white and on the
 # dark page (WCAG 1.4.11). Beyond six series, dashes tell them apart.
@@ -97,3 +107,16 @@ def plain(text: str) -> str:
 def plotted(values: Iterable[Any]) -> list[float | None]:
     """Numbers for Plotly: what is missing or not finite as None, which leaves a gap."""
     return [as_float(getattr(v, "item", lambda v=v: v)()) for v in values]
+
+
+def ordered_colour(index: int, n: int) -> str:
+    """Colour of one of `n` series with an order, such as learning rates from low to high: blue over green to red.
+
+    Between the colours of single series, which stand out from both pages, it is mixed from its two neighbours.
+    """
+    stops = (_COLOURS[0], _COLOURS[2], _COLOURS[4], _COLOURS[1])
+    place = 0.0 if n < 2 else index / (n - 1) * (len(stops) - 1)
+    low = min(int(place), len(stops) - 2)
+    share = place - low
+    ends = [[int(stops[low + k][i : i + 2], 16) for i in (1, 3, 5)] for k in (0, 1)]
+    return "#" + "".join(f"{round((1 - share) * a + share * b):02X}" for a, b in zip(*ends, strict=True))

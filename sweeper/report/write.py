@@ -92,9 +92,10 @@ def write_report(
     out: Path,
     *,
     top: int = 5,
+    by: str | None = None,
     sections: Sequence[Section] = SECTIONS,
 ) -> ReportFiles:
-    """Write the report of one or several studies: `index.html`, `report.md`, tables and figures as `data/*.csv`, pictures.
+    """Write the report of one or several studies: `index.html`, `report.md`, and in `data/` all tables and pictures.
 
     The same runs give the same bytes, in whatever order they come. Files of an earlier report in `out` are replaced,
     and removed where the new report does not have them; other files stay.
@@ -104,15 +105,18 @@ def write_report(
         reader: Where their histories and artifacts are read from.
         out: Folder of the report; created with its parents.
         top: How many of the best trials are shown in detail, at least 1.
+        by: The parameter by which trials are compared, by its path or the end of it; by default the only one that was
+            searched, else the one that explains most of the values.
         sections: What is shown of each study, in this order.
 
     Raises:
-        InputError: No study was given, a study's definition cannot be read, or the folder cannot be written.
+        InputError: No study was given, a study's definition cannot be read, no parameter `by` varied, or the folder
+            cannot be written.
         TrackingError: The tracker is out of reach.
     """
     if not records:
         raise InputError("a report needs at least one study; none was given")
-    document = build_document(records, reader, top=top, sections=sections)
+    document = build_document(records, reader, top=top, by=by, sections=sections)
     contents: dict[str, str | bytes] = {"index.html": render_page(document), "report.md": render_markdown(document)}
     for part in document.parts:
         for section in part.sections:

@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 
 from sweeper.errors import InputError
+from sweeper.report.axes import log_ticks
 from sweeper.report.blocks import Facts, Note, Row, Table
-from sweeper.report.sections.classes import (
-    build_classes,
-    draw_class_table,
-    gather_class_accuracies,
-    gather_class_curves,
-)
+from sweeper.report.class_accuracies import gather_class_accuracies
+from sweeper.report.sections.class_curves import gather_class_curves
+from sweeper.report.sections.classes import build_classes, draw_class_table
 from sweeper.report.sections.confusion import build_confusion, describe_confusions, draw_confusion, gather_confusion
 from sweeper.report.sections.curves import build_curves, gather_curves
 from sweeper.report.sections.gap import describe_gap, gather_gaps
@@ -28,7 +26,6 @@ from sweeper.report.sections.search import (
     draw_slice,
     gather_optimization,
     gather_slices,
-    log_ticks,
     value_range,
 )
 from sweeper.report.sections.trials import describe_best, draw_trials, gather_constants, gather_trials
@@ -220,9 +217,10 @@ def test_class_table(three: StudyData) -> None:
     assert row["avg"] == pytest.approx((1.0 + 0.2 + 0.6) / 3)
     assert [row[f"class:{name}"] for name in CLASSES] == [1.0, 0.2, 0.6]
     assert (row["low"], row["high"]) == (wilson_interval(0.7, 200).low, wilson_interval(0.7, 200).high)
-    assert row["configuration"] == "optimizer sgd, lr 0.1"
+    assert (row["training.optimizer.name"], row["training.optimizer.lr"]) == ("sgd", 0.1)
+    assert row["avg_low"] < row["avg"] < row["avg_high"]
     table = draw_class_table(three, "val", frame)
-    assert [c.label for c in table.columns][:5] == ["trial", "configuration", "overall", "95 % interval", "avg"]
+    assert [c.label for c in table.columns][:6] == ["trial", "optimizer", "lr", "overall", "95 % interval", "avg"]
     # Trial 0 has no accuracies of classes.
     assert frame.iloc[1]["avg"] is None
 
@@ -237,11 +235,11 @@ def test_many_classes_become_rows() -> None:
     assert isinstance(table, Table)
     assert isinstance(figures, Row)
     assert table.frame["class"].tolist()[-1] == "flower 101"
-    assert [column.key for column in table.columns] == ["class", "trial 0"]
+    assert [column.key for column in table.columns] == ["class", "validation"]
     (figure,) = figures.items
     assert len(figure.figure.data) == 12
     assert len({(line.line.color, line.line.dash) for line in figure.figure.data}) == 12
-    assert table.frame["trial 0"].iloc[-1] == 101 / 102
+    assert table.frame["validation"].iloc[-1] == "99.02"
     assert len(gather_class_curves(data, "val")) == 102
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sweeper.errors import InputError
 from sweeper.report.blocks import Section
 from sweeper.report.sections.classes import build_classes
 from sweeper.report.sections.confusion import build_confusion
 from sweeper.report.sections.curves import build_curves
+from sweeper.report.sections.effect import build_effect
 from sweeper.report.sections.gap import build_gap
 from sweeper.report.sections.head import build_head
 from sweeper.report.sections.layers import build_layers
@@ -13,7 +17,7 @@ from sweeper.report.sections.pictures import build_pictures
 from sweeper.report.sections.search import build_search
 from sweeper.report.sections.trials import build_all_trials, build_best_trials
 
-__all__ = ["SECTIONS"]
+__all__ = ["SECTIONS", "choose_sections"]
 
 SECTIONS: tuple[Section, ...] = (
     Section(key="study", title="Study", build=build_head),
@@ -23,7 +27,21 @@ SECTIONS: tuple[Section, ...] = (
     Section(key="overfitting", title="Over-fitting", build=build_gap),
     Section(key="classes", title="Classes", build=build_classes),
     Section(key="confusion", title="Confusion", build=build_confusion),
+    Section(key="parameter", title="One parameter", build=build_effect),
     Section(key="search", title="Search", build=build_search),
     Section(key="layers", title="Layers", build=build_layers),
     Section(key="trials", title="All trials", build=build_all_trials),
 )
+
+
+def choose_sections(keys: Sequence[str]) -> tuple[Section, ...]:
+    """The sections of some keys, in the report's order; all where none is given.
+
+    Raises:
+        InputError: There is no section of a key.
+    """
+    known = [section.key for section in SECTIONS]
+    for key in keys:
+        if key not in known:
+            raise InputError(f"there is no section {key!r} of a report; sections are {', '.join(known)}")
+    return tuple(section for section in SECTIONS if not keys or section.key in keys)

@@ -1,179 +1,202 @@
-"""Accuracy of each class: configurations against classes, and against epochs for the best."""
+"""Accuracy of each class: configurations against classes, on given and on true labels, and against epochs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
-from sweeper.report.blocks import Block, Column, Figure, Note, Row, Table
-from sweeper.report.format import count, param_text
-from sweeper.report.statistics import accuracy_interval
+from sweeper.report.blocks import Block, Column, Note, Row, Table
+from sweeper.report.class_accuracies import gather_class_accuracies, gather_comparison, gather_parts, is_compared
+from sweeper.report.format import as_float, count, param_text
+from sweeper.report.sections.class_curves import build_class_curves
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import PART_LABELS, blank_figure, plain, series_style
+from sweeper.report.theme import PART_LABELS
 
-__all__ = [
-    "build_classes",
-    "draw_class_curves",
-    "draw_class_table",
-    "drawn_classes",
-    "gather_class_accuracies",
-    "gather_class_curves",
-]
+__all__ = ["build_classes", "draw_class_table", "draw_parts"]
 
-_N_LINES = 12
-"""More lines than this cannot be told apart in one figure."""
 _N_COLUMNS = 14
 """With more classes than this, classes become the rows of the table."""
-_N_LABEL_PARAMS = 3
+_N_FACTORS = 4
 """With more parameters that varied than this, they are told apart by number; the table of the best trials has them."""
+_VERDICTS = {
+    "first": "",
+    "worse": "worse",
+    "better": "better",
+    "alike": "not distinguishable",
+    "unknown": "–",
+}
 
 
-def gather_class_accuracies(data: StudyData, part: str) -> pd.DataFrame:
-    """Accuracies of the best trials in a part (`train` or `val`), at the epoch that each is judged by, as fractions.
-
-    Columns: trial, configuration, overall, low, high (Wilson's 95 % interval of overall), avg (mean of the classes),
-    then one a class as `class:<name>`. The interval is missing where the number of pictures is not known, and on
-    `train`, where the pictures were fitted.
-    """
-    rows: list[dict[str, Any]] = []
-    for run in data.best_runs:
-        overall = data.at_epoch(run, f"{part}/accuracy")
-        classes = {name: data.at_epoch(run, f"{part}/accuracy/{name}") for name in data.class_names}
-        known = [value for value in classes.values() if value is not None]
-        interval = accuracy_interval(overall, data.n_pictures(part)) if part == "val" else None
-        values = [data.params[run.run_id].get(path) for path in data.varied]
-        rows.append(
-            {
-                "trial": run.number,
-                "configuration": ", ".join(
-                    f"{data.labels[path]} {param_text(v)}"
-                    for path, v in zip(data.varied, values, strict=True)
-                    if v is not None
-                ),
-                "overall": overall,
-                "low": None if interval is None else interval.low,
-                "high": None if interval is None else interval.high,
-                "avg": sum(known) / len(known)
-                if known and len(known) == len(classes)
-                else data.at_epoch(run, f"{part}/balanced_accuracy"),
-                **{f"class:{name}": value for name, value in classes.items()},
-            }
-        )
-    columns = ["trial", "configuration", "overall", "low", "high", "avg", *(f"class:{n}" for n in data.class_names)]
-    return pd.DataFrame(rows, columns=columns, dtype=object)
+def _labels(*, true: bool) -> str:
+    return ", true labels" if true else ""
 
 
-def draw_class_table(data: StudyData, part: str, frame: pd.DataFrame) -> Table:
-    """Configurations against classes; with many classes the other way round."""
-    title = f"Accuracy of each class in {PART_LABELS[part]} (%)"
-    note = ""
-    frame = frame.copy()
-    frame["interval"] = [
-        "–" if low is None else f"{data.accuracy_text(low)}–{data.accuracy_text(high)}"
-        for low, high in zip(frame["low"], frame["high"], strict=True)
+def _with_spread(data: StudyData, frame: pd.DataFrame, key: str) -> list[str]:
+    """A measure in percent, with its deviation over the seeds where there is one."""
+    return [
+        data.accuracy_text(mean) + ("" if deviation is None else f" ± {data.accuracy_text(deviation)}")
+        for mean, deviation in zip(frame[key], frame[f"{key}:sd"], strict=True)
     ]
-    has_interval = frame["low"].notna().any()
-    if has_interval:
-        note = f"95 % interval: Wilson's, of the overall accuracy on {count(data.n_pictures(part))} pictures."
-    class_keys = [f"class:{name}" for name in data.class_names]
-    measures = ["overall", *(["interval"] if has_interval else []), "avg"]
-    words = {
-        "overall": "overall",
-        "interval": "95 % interval",
-        "avg": "avg",
-        **dict(zip(class_keys, data.class_names, strict=True)),
-    }
-
-    def show(value: Any) -> str:
-        return value if isinstance(value, str) else data.accuracy_text(value)
-
-    if len(class_keys) <= _N_COLUMNS:
-        columns = [Column(key="trial", label="trial", numeric=True, header=True)]
-        if 0 < len(data.varied) <= _N_LABEL_PARAMS:
-            columns.append(Column(key="configuration", label="configuration"))
-        for key in (*measures, *class_keys):
-            title_text = "mean of the classes" if key == "avg" else ""
-            columns.append(Column(key=key, label=words[key], title=title_text, show=show, numeric=True))
-        return Table(key=f"classes-{part}", title=title, frame=frame, columns=columns, note=note)
-    rows = {f"trial {row['trial']}": [row[key] for key in (*measures, *class_keys)] for _, row in frame.iterrows()}
-    turned = pd.DataFrame({"class": [words[key] for key in (*measures, *class_keys)], **rows}, dtype=object)
-    columns = [Column(key="class", label="class", header=True)]
-    columns += [Column(key=key, label=key, show=show, numeric=True) for key in rows]
-    return Table(key=f"classes-{part}", title=title, frame=turned, columns=columns, note=note, interactive=True)
 
 
-def gather_class_curves(data: StudyData, part: str) -> pd.DataFrame:
-    """Accuracy of each class of the best trial against epoch: columns class, epoch, accuracy."""
-    columns = ["class", "epoch", "accuracy"]
-    if data.best is None or data.best.run_id not in data.best_histories.index.get_level_values("run_id"):
-        return pd.DataFrame(columns=columns)
-    histories = data.best_histories.loc[data.best.run_id]
-    frames = []
-    for name in data.class_names:
-        metric = f"{part}/accuracy/{name}"
-        if metric in histories.columns:
-            curve = histories[metric].dropna()
-            frames.append(pd.DataFrame({"class": name, "epoch": curve.index, "accuracy": curve.to_numpy()}))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+def _interval_texts(show: Callable[[Any], str], lows: Iterable[Any], highs: Iterable[Any]) -> list[str]:
+    return ["–" if low is None else f"{show(low)}–{show(high)}" for low, high in zip(lows, highs, strict=True)]
 
 
-def drawn_classes(data: StudyData, curves: pd.DataFrame) -> list[str]:
-    """The classes with a curve; of many, those with the lowest and the highest last accuracy."""
-    names = [name for name in data.class_names if (curves["class"] == name).any()]
-    if len(names) <= _N_LINES:
-        return names
-    last = {name: float(curves.loc[curves["class"] == name, "accuracy"].iloc[-1]) for name in names}
-    ranked = sorted(names, key=lambda name: (last[name], names.index(name)))
-    kept = {*ranked[: _N_LINES // 2], *ranked[-_N_LINES // 2 :]}
-    return [name for name in names if name in kept]
-
-
-def draw_class_curves(data: StudyData, part: str, curves: pd.DataFrame, names: Sequence[str]) -> Figure:
-    """Accuracy against epoch, one line for each class in `names`."""
-    assert data.best is not None
-    # Of many classes few are drawn: styles go by their place among these, since they repeat after 24.
-    styled = data.class_names if len(data.class_names) <= _N_LINES else names
-    figure = blank_figure(x="epoch", y="accuracy", percent_y=True, legend=True)
-    for name in names:
-        colour, dash, _ = series_style(styled.index(name))
-        curve = curves[curves["class"] == name]
-        figure.add_trace(
-            go.Scatter(
-                x=curve["epoch"].tolist(),
-                y=curve["accuracy"].tolist(),
-                name=plain(name),
-                mode="lines+markers" if len(curve) < 3 else "lines",
-                line={"color": colour, "dash": dash, "width": 2},
-                hovertemplate="epoch %{x}: %{y:.2~%}",
+def _measure_columns(data: StudyData, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Column]]:
+    """The measures of a frame of accuracies as texts, and their columns."""
+    texts: dict[str, list[str]] = {}
+    columns: list[Column] = []
+    interval_title = "95 % interval"
+    for key, label, title in (
+        ("overall", "overall", ""),
+        ("avg", "avg", "mean of the classes"),
+        *((f"class:{name}", name, "") for name in data.class_names),
+    ):
+        if frame[key].isna().all() and key != "overall":
+            continue
+        texts[f"{key}:text"] = _with_spread(data, frame, key)
+        columns.append(Column(key=f"{key}:text", label=label, title=title, numeric=True))
+        low, high = {"overall": ("low", "high"), "avg": ("avg_low", "avg_high")}.get(key, ("", ""))
+        if low and frame[low].notna().any():
+            texts[f"{key}:interval"] = _interval_texts(data.accuracy_text, frame[low], frame[high])
+            columns.append(
+                Column(key=f"{key}:interval", label=interval_title, title=f"{interval_title} of {label}", numeric=True)
             )
+    return pd.DataFrame(texts, index=frame.index, dtype=object), columns
+
+
+def _interval_note(data: StudyData, frame: pd.DataFrame, *, has_seeds: bool) -> str:
+    notes = []
+    if has_seeds:
+        notes.append("Mean ± standard deviation over the seeds.")
+    if frame["low"].notna().any():
+        n = count(data.n_pictures("val"))
+        notes.append(
+            "95 % intervals: Student's, of the mean over the seeds."
+            if has_seeds
+            else f"95 % intervals: Wilson's, over {n} validation pictures; of avg recovered from those of the classes."
+            if frame["avg_low"].notna().any()
+            else f"95 % interval: Wilson's, of the overall accuracy on {n} pictures."
         )
-    note = f"Of {len(data.class_names)} classes, those lowest and highest in validation at the last epoch are drawn."
-    return Figure(
-        key=f"curves-{part}",
-        title=f"Accuracy of each class against epoch, {PART_LABELS[part]}, trial {data.best.number}",
-        description=f"Lines of {PART_LABELS[part]} accuracy against epoch for {len(names)} classes.",
-        figure=figure,
-        data=curves,
-        note=note if len(names) < len(data.class_names) else "",
-        height=400,
-    )
+    return " ".join(notes)
+
+
+def _name_columns(data: StudyData, frame: pd.DataFrame) -> list[Column]:
+    """What names a configuration: its trial, or with seeds its trials; then the parameters that varied, if few."""
+    if data.has_seeds:
+        columns = [Column(key="trials", label="trials", header=True)]
+        if len(set(frame["n_trials"])) > 1 or (frame["n_seeds"] < frame["n_trials"]).any():
+            columns.append(Column(key="seeds", label="seeds", numeric=True))
+    else:
+        columns = [Column(key="trial", label="trial", numeric=True, header=True)]
+    if len(data.factors) <= _N_FACTORS:
+        columns += [
+            Column(key=p, label=data.labels[p], title=p, show=_param, numeric=_numeric(frame[p])) for p in data.factors
+        ]
+    return columns
+
+
+def _param(value: Any) -> str:
+    return "–" if value is None else param_text(value)
+
+
+def _numeric(values: pd.Series) -> bool:
+    return all(value is None or as_float(value) is not None for value in values)
+
+
+def draw_class_table(data: StudyData, part: str, frame: pd.DataFrame, *, true: bool = False) -> Table:
+    """Configurations against classes; with many classes the other way round."""
+    title = f"Accuracy of each class in {PART_LABELS[part]}{_labels(true=true)} (%)"
+    note = _interval_note(data, frame, has_seeds=data.has_seeds)
+    key = f"classes-{part}{'-true' if true else ''}"
+    texts, measures = _measure_columns(data, frame)
+    if len(data.class_names) > _N_COLUMNS:
+        names = [f"trial {n}" if not data.has_seeds else f"trials {n}" for n in frame["trials"]]
+        shown = dict(zip(names, (list(row) for row in texts.itertuples(index=False)), strict=True))
+        turned = pd.DataFrame({"class": [column.label for column in measures], **shown}, dtype=object)
+        columns = [Column(key="class", label="class", header=True)]
+        columns += [Column(key=name, label=name, numeric=True) for name in shown]
+        return Table(key=key, title=title, frame=turned, columns=columns, note=note, interactive=True)
+    seeds = [str(k) if k == n else f"{k} of {n}" for k, n in zip(frame["n_seeds"], frame["n_trials"], strict=True)]
+    whole = pd.concat([frame, texts], axis="columns").assign(seeds=seeds)
+    columns = [*_name_columns(data, frame), *measures]
+    if is_compared(data, part, true=true) and len(frame) > 1:
+        compared = gather_comparison(data)
+        if compared["low"].notna().any():
+            whole = whole.assign(difference_low=compared["low"], difference_high=compared["high"])
+            whole["difference:text"] = [
+                _difference(data, low, high) for low, high in compared[["low", "high"]].to_numpy()
+            ]
+            whole["verdict"] = [_VERDICTS[verdict] for verdict in compared["verdict"]]
+            columns.append(Column(key="difference:text", label="against the first (points)", numeric=True))
+            columns.append(Column(key="verdict", label="verdict"))
+            note += f" {_comparison_note(data, len(frame))}"
+    return Table(key=key, title=title, frame=whole, columns=columns, note=note.strip())
+
+
+def _difference(data: StudyData, low: Any, high: Any) -> str:
+    if low is None:
+        return ""
+    return f"{100 * low:+.{data.decimals}f} to {100 * high:+.{data.decimals}f}".replace("-", "−")
+
+
+def _comparison_note(data: StudyData, n: int) -> str:
+    what = f"Against the first: interval of the difference in {data.value_label.removesuffix(' (%)')}"
+    how = ", paired by seed" if data.has_seeds else ", for these pictures; other seeds may differ by more"
+    together = f"; the {n - 1} intervals hold together at 95 % (Bonferroni)" if n > 2 else ""
+    return f"{what}{how}{together}."
+
+
+def draw_parts(data: StudyData, frame: pd.DataFrame) -> Table:
+    """The best configuration: parts and labels against classes; with many classes the other way round."""
+    texts, measures = _measure_columns(data, frame)
+    both = frame["true"].any()
+    names = [
+        PART_LABELS[part] + ((", true labels" if true else ", given labels") if both else "")
+        for part, true in zip(frame["part"], frame["true"], strict=True)
+    ]
+    first = data.configurations[0]
+    title = f"Accuracy of {first.name} in each part (%)"
+    note = _interval_note(data, frame, has_seeds=len(first.runs) > 1)
+    if len(data.class_names) > _N_COLUMNS:
+        shown = dict(zip(names, (list(row) for row in texts.itertuples(index=False)), strict=True))
+        turned = pd.DataFrame({"class": [column.label for column in measures], **shown}, dtype=object)
+        columns = [Column(key="class", label="class", header=True)]
+        columns += [Column(key=name, label=name, numeric=True) for name in shown]
+        return Table(key="parts", title=title, frame=turned, columns=columns, note=note, interactive=True)
+    whole = pd.concat([frame, texts], axis="columns").assign(name=names)
+    columns = [Column(key="name", label="pictures", header=True), *measures]
+    return Table(key="parts", title=title, frame=whole, columns=columns, note=note)
+
+
+def _has_accuracies(frame: pd.DataFrame) -> bool:
+    measures = [c for c in frame.columns if c == "avg" or (c.startswith("class:") and not c.endswith(":sd"))]
+    return bool(frame[measures].notna().any(axis=None))
 
 
 def build_classes(data: StudyData) -> Sequence[Block]:
-    """Per-class tables on validation and training, and curves of the best trial; nothing without a best trial."""
-    if data.best is None:
+    """The best configuration part by part, all shown configurations, and curves of the best trial; nothing without a
+    best trial, or where there are no classes."""
+    if data.best is None or data.task != "classification":
         return []
     blocks: list[Block] = []
-    for part in ("val", "train"):
-        frame = gather_class_accuracies(data, part)
-        if frame[[c for c in frame.columns if c.startswith("class:")]].notna().any(axis=None):
-            blocks.append(draw_class_table(data, part, frame))
-    curves = {part: gather_class_curves(data, part) for part in ("val", "train")}
-    names = drawn_classes(data, curves["val"] if not curves["val"].empty else curves["train"])
-    figures = [draw_class_curves(data, part, frame, names) for part, frame in curves.items() if not frame.empty]
+    parts = gather_parts(data)
+    if not parts.empty and _has_accuracies(parts) and (len(data.shown) == 1 or parts["true"].any()):
+        blocks.append(draw_parts(data, parts))
+    for part in ("val", "train") if len(data.shown) > 1 else ():
+        for true in (False, True):
+            frame = gather_class_accuracies(data, part, true=true)
+            if _has_accuracies(frame):
+                blocks.append(draw_class_table(data, part, frame, true=true))
+    if len(data.shown) < len(data.configurations) and blocks:
+        words = (
+            f"The best {len(data.shown)} of {len(data.configurations)} are shown; all are in the table of all trials."
+        )
+        blocks.insert(0, Note(text=words))
+    figures = build_class_curves(data)
     if figures:
         blocks.append(Row(items=figures))
     return blocks or [Note(text="No accuracies of single classes were recorded.")]

@@ -1,4 +1,4 @@
-"""Confusion matrix of the best trial: counts and rates, on validation and training."""
+"""Confusion matrix of the best trial: counts and rates, on validation and training, given and true labels."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ import pandas as pd
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.matrix import CELLS, draw_matrix, tabulate_matrix
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import PART_LABELS
 
 __all__ = ["build_confusion", "describe_confusions", "draw_confusion", "gather_confusion"]
+
+_PARTS = {
+    "val": "validation",
+    "true_val": "validation, true labels",
+    "train": "training",
+    "true_train": "training, true labels",
+}
 
 
 def gather_confusion(data: StudyData) -> tuple[pd.DataFrame, int | None]:
     """The best trial's confusions, and the epoch that they were counted at.
 
-    Columns: part (`val`, `train`), truth, predicted, count, rate (share of the pictures of that truth; None for a class
-    without pictures). Empty where no matrix was recorded.
+    Columns: part (`val`, `train`; against true labels `true_val`, `true_train`), truth, predicted, count, rate (share
+    of the pictures of that truth; None for a class without pictures). Empty where no matrix was recorded.
     """
     columns = ["part", *CELLS]
-    raw = None if data.best is None else data.artifact(data.best, "confusion.json")
-    if not isinstance(raw, dict):
+    raw = data.best_confusion
+    if raw is None:
         return pd.DataFrame(columns=columns), None
     names = [str(name) for name in raw.get("class_names", ())]
     rows: list[tuple[Any, ...]] = []
-    for part in ("val", "train"):
+    for part in _PARTS:
         matrix = raw.get(part)
         if not matrix or len(matrix) != len(names) or any(len(line) != len(names) for line in matrix):
             continue
@@ -43,7 +49,7 @@ def describe_confusions(frame: pd.DataFrame, part: str, n: int = 3) -> str:
         return ""
     wrong = wrong[wrong["count"] > 1]
     if wrong.empty:
-        return f"In {PART_LABELS[part]} no confusion occurs more than once."
+        return f"In {_PARTS[part]} no confusion occurs more than once."
     worst = wrong.sort_values(["count", "truth", "predicted"], ascending=[False, True, True], kind="stable").head(n)
     words = [
         f"{row.truth} taken for {row.predicted} ({row.count_} of {row.total})"
@@ -52,7 +58,7 @@ def describe_confusions(frame: pd.DataFrame, part: str, n: int = 3) -> str:
             total=[int(frame[(frame["part"] == part) & (frame["truth"] == t)]["count"].sum()) for t in worst["truth"]],
         ).itertuples()
     ]
-    return f"Most often in {PART_LABELS[part]}: {'; '.join(words)}."
+    return f"Most often in {_PARTS[part]}: {'; '.join(words)}."
 
 
 def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int | None) -> Figure:
@@ -61,15 +67,15 @@ def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int |
     at = f", epoch {epoch}" if epoch is not None else ""
     return draw_matrix(
         frame[frame["part"] == part].drop(columns="part"),
-        key=f"confusion-{part}",
-        title=f"Confusion matrix in {PART_LABELS[part]}, trial {data.best.number}{at}",
+        key=f"confusion-{part.replace('_', '-')}",
+        title=f"Confusion matrix in {_PARTS[part]}, trial {data.best.number}{at}",
         words=describe_confusions(frame, part),
     )
 
 
 def build_confusion(data: StudyData) -> Sequence[Block]:
-    """Matrices of the best trial side by side; nothing without a best trial."""
-    if data.best is None:
+    """Matrices of the best trial side by side; nothing without a best trial, or where there are no classes."""
+    if data.best is None or data.task != "classification":
         return []
     frame, epoch = gather_confusion(data)
     if frame.empty:

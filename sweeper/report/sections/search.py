@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from sweeper.report.axes import log_ticks
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.format import as_float, param_text, plural, short_names
 from sweeper.report.parameters import expand_lists, tree_order, varied_params
@@ -22,7 +22,6 @@ __all__ = [
     "draw_slice",
     "gather_optimization",
     "gather_slices",
-    "log_ticks",
     "value_range",
 ]
 
@@ -152,15 +151,6 @@ def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
         if len({str(x) for *_, x, _ in rows}) > 1:
             slices[path] = pd.DataFrame(rows, columns=["trial", "state", "value", "x", "branch"], dtype=object)
     return slices
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Ticks of a logarithmic axis: round numbers; over more than two decades powers of ten."""
-    decades = math.log10(high / low)
-    every = max(1, math.ceil(decades / 6))
-    factors = (1, 1.5, 2, 3, 5, 7) if decades <= 1 else (1, 2, 5) if decades <= 2 else (1,)
-    first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
-    return [f * 10.0**e for e in range(first, last + 1) for f in factors if e % every == 0]
 
 
 def _is_numeric(values: Sequence[Any]) -> bool:

@@ -1,0 +1,56 @@
+"""Axes that several figures share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sweeper.report.format import param_text
+
+__all__ = ["log_ticks", "mark_diverged", "spread_axis"]
+
+_N_OWN_TICKS = 9
+_DIVERGED_COLOUR = "#D55E00"
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: round numbers; over more than two decades powers of ten."""
+    decades = math.log10(high / low)
+    every = max(1, math.ceil(decades / 6))
+    factors = (1, 1.5, 2, 3, 5, 7) if decades <= 1 else (1, 2, 5) if decades <= 2 else (1,)
+    first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
+    return [f * 10.0**e for e in range(first, last + 1) for f in factors if e % every == 0]
+
+
+def spread_axis(figure: go.Figure, xs: Sequence[float], *, log: bool) -> None:
+    """The horizontal axis of a numeric parameter: ticks at its values where they are few, else at round numbers."""
+    own = sorted(set(xs))
+    if log:
+        ticks = own if len(own) <= _N_OWN_TICKS else log_ticks(own[0], own[-1])
+        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(t) for t in ticks])
+    elif len(own) <= _N_OWN_TICKS:
+        figure.update_xaxes(tickmode="array", tickvals=own, ticktext=[param_text(t) for t in own])
+
+
+def mark_diverged(figure: go.Figure, xs: Sequence[float | str], texts: Sequence[str]) -> None:
+    """Crosses at the upper edge for trials that diverged: they have a place on the horizontal axis, but no value."""
+    if not xs:
+        return
+    figure.add_trace(
+        go.Scatter(
+            x=list(xs),
+            y=[1.0] * len(xs),
+            yaxis="y2",
+            cliponaxis=False,
+            mode="markers",
+            name="diverged, no value",
+            customdata=list(texts),
+            marker={"symbol": "x", "size": 9, "color": _DIVERGED_COLOUR},
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True, "showgrid": False}
+    )

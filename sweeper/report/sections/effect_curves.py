@@ -1,0 +1,252 @@
+"""What was measured against epoch, one line for each value of a parameter."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from sweeper.report.blocks import Figure
+from sweeper.report.effect import Effect, Level, has_diverged
+from sweeper.report.format import plural
+from sweeper.report.theme import MUTED, PART_LABELS, blank_figure, ordered_colour, plain, plotted, series_style
+
+__all__ = ["build_level_curves", "draw_level_curves", "gather_level_curves"]
+
+_N_BANDS = 6
+"""With more lines than this, bands would hide them."""
+_N_BOTH_PARTS = 5
+"""With more values than this, training and validation go into figures of their own."""
+_N_FOR_BAND = 2
+
+
+def gather_level_curves(effect: Effect, histories: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame:
+    """Metrics against epoch by the values of the parameter, as medians over their trials.
+
+    Columns: series (a key of `metrics`), level, epoch, median, low, high, n_trials. Epochs that fewer than half of the
+    trials of a value have reached are left out; so are numbers that are not finite.
+
+    Args:
+        effect: The parameter.
+        histories: Index (run_id, epoch), one column a metric.
+        metrics: Metric of each series.
+    """
+    frames = []
+    known = set(histories.index.get_level_values("run_id"))
+    for series, metric in metrics.items():
+        for level in effect.lines:
+            ids = [run.run_id for run in level.runs if run.run_id in known]
+            if not ids:
+                continue
+            values = histories[metric].loc[ids].unstack("run_id")
+            values = values.where(values.abs() < math.inf).dropna(axis="columns", how="all")
+            values = values[values.notna().sum(axis="columns") * 2 >= max(values.shape[1], 1)]
+            if values.empty:
+                continue
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "series": series,
+                        "level": level.label,
+                        "epoch": values.index,
+                        "median": values.median(axis="columns").to_numpy(),
+                        "low": values.min(axis="columns").to_numpy(),
+                        "high": values.max(axis="columns").to_numpy(),
+                        "n_trials": values.notna().sum(axis="columns").to_numpy(),
+                    }
+                )
+            )
+    columns = ["series", "level", "epoch", "median", "low", "high", "n_trials"]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def _colour(effect: Effect, index: int) -> str:
+    return ordered_colour(index, len(effect.lines)) if effect.lines[index].x is not None else series_style(index)[0]
+
+
+def _band(curve: pd.DataFrame, colour: str) -> go.Scatter:
+    rgb = ",".join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))
+    epochs = curve["epoch"].tolist()
+    return go.Scatter(
+        x=[*epochs, *reversed(epochs)],
+        y=plotted([*curve["high"], *reversed(curve["low"].tolist())]),
+        fill="toself",
+        fillcolor=f"rgba({rgb},0.18)",
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def draw_level_curves(
+    effect: Effect,
+    curves: pd.DataFrame,
+    *,
+    key: str,
+    title: str,
+    y: str,
+    percent: bool = False,
+    scale: Literal["", "log"] = "",
+    note: str = "",
+) -> Figure:
+    """One line a value and series: the first series solid, the second dashed. A cross ends a line that diverged."""
+    figure = blank_figure(x="epoch", y=y, percent_y=percent, legend=True)
+    figure.update_layout(legend={"title": {"text": plain(effect.label) + "  "}})
+    names = list(dict.fromkeys(curves["series"]))
+    has_bands = len(effect.lines) <= _N_BANDS and len(names) == 1 and bool((curves["n_trials"] > _N_FOR_BAND).any())
+    shown = "%{y:.2~%}" if percent else "%{y:.4g}"
+    for index, level in enumerate(effect.lines):
+        colour = _colour(effect, index)
+        for place, name in enumerate(names):
+            curve = curves[(curves["series"] == name) & (curves["level"] == level.label)]
+            if curve.empty:
+                continue
+            if has_bands and (curve["n_trials"] > 1).any():
+                figure.add_trace(_band(curve, colour))
+            figure.add_trace(
+                go.Scatter(
+                    x=curve["epoch"].tolist(),
+                    y=plotted(curve["median"]),
+                    name=plain(level.label),
+                    legendgroup=str(index),
+                    showlegend=place == 0,
+                    mode="lines+markers" if len(curve) < 3 else "lines",
+                    line={"color": colour, "width": 2, "dash": "dash" if place else _dash(effect, index)},
+                    hovertemplate=f"{plain(level.label)}, {name}, epoch %{{x}}: {shown}<extra></extra>",
+                )
+            )
+        _end_with_cross(figure, curves, level, colour, names[0])
+    notes = [note] if note else []
+    shown_range, beyond = _range_without_blown(effect, curves) if y == "loss" else (None, [])
+    if scale == "log":
+        figure.update_yaxes(type="log", exponentformat="power")
+    if shown_range is not None:
+        figure.update_yaxes(range=[math.log10(v) for v in shown_range] if scale == "log" else list(shown_range))
+        notes.append(f"Above the axis: {', '.join(beyond)}, which blew up; a double click shows all.")
+    if (curves["n_trials"] > 1).any():
+        notes.append(
+            "Lines: medians over the trials of a value" + ("; bands: lowest to highest." if has_bands else ".")
+        )
+    silent = [level.label for level in effect.lines if level.label not in set(curves["level"])]
+    if silent:
+        notes.append(f"No line for {', '.join(silent)}: diverged before the end of the first epoch.")
+    return Figure(
+        key=key,
+        title=title,
+        description=f"{plural(curves['level'].nunique(), 'line')} over {plural(curves['epoch'].nunique(), 'epoch')}, "
+        f"one a value of {effect.path}.",
+        figure=figure,
+        data=curves,
+        note=" ".join(notes),
+        height=400,
+    )
+
+
+def _range_without_blown(effect: Effect, curves: pd.DataFrame) -> tuple[tuple[float, float] | None, list[str]]:
+    """A range of the loss that spreads the values that learnt, and the values that lie above it; None for all."""
+    blown = [level.label for level in effect.lines if any(run.run_id in effect.blown for run in level.runs)]
+    rest = curves[~curves["level"].isin(blown)]["median"].astype(float)
+    if rest.empty or rest.min() <= 0.0:
+        return None, []
+    low, high = rest.min() / 1.2, rest.max() * 1.2
+    beyond = [label for label in blown if float(curves.loc[curves["level"] == label, "median"].min()) > high]
+    return ((low, high), beyond) if beyond else (None, [])
+
+
+def _dash(effect: Effect, index: int) -> str:
+    return "solid" if effect.lines[index].x is not None else series_style(index)[1]
+
+
+def _end_with_cross(figure: go.Figure, curves: pd.DataFrame, level: Level, colour: str, series: str) -> None:
+    curve = curves[(curves["series"] == series) & (curves["level"] == level.label)]
+    if curve.empty or not all(map(has_diverged, level.runs)):
+        return
+    last = curve.iloc[-1]
+    figure.add_trace(
+        go.Scatter(
+            x=[int(last["epoch"])],
+            y=plotted([last["median"]]),
+            mode="markers",
+            marker={"symbol": "x", "size": 9, "color": colour},
+            showlegend=False,
+            hovertemplate=f"{plain(level.label)} diverged after epoch %{{x}}<extra></extra>",
+        )
+    )
+
+
+def _wants_log(curves: pd.DataFrame) -> Literal["", "log"]:
+    known = curves["median"].dropna()
+    return "log" if len(known) and known.min() > 0.0 and known.max() > 30.0 * known.min() else ""
+
+
+def _accuracy_curves(effect: Effect) -> list[Figure]:
+    metrics = {PART_LABELS[part]: f"{part}/accuracy" for part in ("val", "train")}
+    metrics = {name: m for name, m in metrics.items() if effect.data.epochs[m].notna().any()}
+    if not metrics:
+        return []
+    curves = gather_level_curves(effect, effect.data.epochs, metrics)
+    if curves.empty:
+        return []
+    end = f"accuracy against epoch, one line a value of {effect.label}"
+    if len(effect.lines) <= _N_BOTH_PARTS and len(metrics) > 1:
+        note = "Solid: validation; dashed: training, measured with dropout and augmentation on."
+        title = f"Training and validation {end}"
+        figures = [
+            draw_level_curves(effect, curves, key="accuracy", title=title, y="accuracy", percent=True, note=note)
+        ]
+    else:
+        figures = [
+            draw_level_curves(
+                effect,
+                curves[curves["series"] == name],
+                key=f"accuracy-{metric.partition('/')[0]}",
+                title=f"{name.capitalize()} {end}",
+                y="accuracy",
+                percent=True,
+            )
+            for name, metric in metrics.items()
+        ]
+    return figures + _gap_curves(effect)
+
+
+def _gap_curves(effect: Effect) -> list[Figure]:
+    epochs = effect.data.epochs
+    gap = (epochs["train/accuracy"] - epochs["val/accuracy"]).to_frame("gap")
+    curves = gather_level_curves(effect, gap, {"training minus validation": "gap"})
+    if curves.empty:
+        return []
+    title = f"Training minus validation accuracy against epoch, one line a value of {effect.label}"
+    figure = draw_level_curves(effect, curves, key="gap-curves", title=title, y="difference", percent=True)
+    figure.figure.add_hline(y=0, line={"color": MUTED, "width": 1, "dash": "dot"})
+    return [figure]
+
+
+def _lr_curves(effect: Effect) -> list[Figure]:
+    """Learning rate against epoch, where a schedule changes it."""
+    data = effect.data
+    runs = [run for level in effect.lines for run in level.runs]
+    if all(data.params[run.run_id].get("training.schedule.name", "constant") == "constant" for run in runs):
+        return []
+    histories = data.histories([run.run_id for run in runs], ["lr"])
+    curves = gather_level_curves(effect, histories, {"learning rate": "lr"})
+    if curves.empty:
+        return []
+    title = f"Learning rate against epoch, one line a value of {effect.label}"
+    note = "At the last step of each epoch."
+    scale = _wants_log(curves)
+    return [draw_level_curves(effect, curves, key="lr", title=title, y="learning rate", scale=scale, note=note)]
+
+
+def build_level_curves(effect: Effect) -> list[Figure]:
+    """Training loss, accuracies, the gap, and the learning rate where a schedule changes it."""
+    figures = []
+    for part in ("train", "val"):
+        curves = gather_level_curves(effect, effect.data.epochs, {PART_LABELS[part]: f"{part}/loss"})
+        if not curves.empty and (part == "train" or effect.data.task != "classification"):
+            title = f"{PART_LABELS[part].capitalize()} loss against epoch, one line a value of {effect.label}"
+            scale = _wants_log(curves)
+            figures.append(draw_level_curves(effect, curves, key=f"loss-{part}", title=title, y="loss", scale=scale))
+    return figures + _accuracy_curves(effect) + _lr_curves(effect)
