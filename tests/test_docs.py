@@ -277,6 +277,21 @@ def test_links_between_pages_resolve(page: Path) -> None:
             assert anchor in _anchors(linked), f"{_name(page)} links to {target}, which has no such heading"
 
 
+def test_tests_that_pages_name_are_there() -> None:
+    named = {
+        match.groups()
+        for page in PAGES
+        for match in re.finditer(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 10
+    missing = [
+        f"{path}::{name}"
+        for path, name in sorted(named)
+        if not (REPOSITORY / path).is_file() or f"\ndef {name}(" not in (REPOSITORY / path).read_text(encoding="utf-8")
+    ]
+    assert missing == []
+
+
 def test_every_page_can_be_reached_from_the_readme() -> None:
     seen: set[Path] = set()
     waiting = [REPOSITORY / "README.md"]

@@ -52,9 +52,7 @@ class Servers:
 
 
 @contextmanager
-def serve(
-    workspace: Workspace, *, port: int, dashboard_port: int, access: Access | None = None
-) -> Iterator[Servers]:
+def serve(workspace: Workspace, *, port: int, dashboard_port: int, access: Access | None = None) -> Iterator[Servers]:
     """Run both servers for the length of a block; it begins when they answer.
 
     With a server in `MLFLOW_TRACKING_URI`, only its address is given and no second UI is started. `access` is that of

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from sweeper.tracking.workspace import read_json
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.faults.scenarios import preempt, tear, tear_checkpoints
-from tests.sweep.conftest import CommandLine
+from tests.sweep.accounts import check_accounts
+from tests.sweep.conftest import GUARD_SECONDS, CommandLine, wait_until, workers_of
+from tests.sweep.studies import write_study
 
 
 def test_sigterm_to_workers_and_drivers(cli: CommandLine) -> None:
     preempt(cli, n_workers=1, n_drivers=1, seed=1)
+
+
+def test_a_worker_that_stands_still_is_not_taken_for_dead(cli: CommandLine) -> None:
+    """There is no heartbeat to miss: a worker is dead when its process is."""
+    write_study(cli.folder, trials=2, epochs=6)
+    driver = cli.begin("start", "tiny.yaml", "--workers", "1")
+    (worker,) = wait_until(lambda: workers_of(driver), "a worker")
+    for _ in range(2):
+        worker.suspend()
+        time.sleep(2.0)
+        worker.resume()
+        time.sleep(0.5)
+    output, _ = driver.communicate(timeout=GUARD_SECONDS)
+    assert driver.returncode == 0, output
+    check_accounts(cli.folder, n_trials=2)
+    for path in cli.folder.glob(".sweeper/*/*/trials/*/attempts.json"):
+        attempts = read_json(path)
+        assert (attempts["n_started"], attempts["n_deaths"]) == (1, 0)
 
 
 def test_torn_checkpoints_in_a_sweep(cli: CommandLine) -> None:
