@@ -12,7 +12,7 @@ from sweeper.data.augmentation import Augmentation
 from sweeper.data.dataset import Dataset, Split
 from sweeper.errors import DataError
 
-__all__ = ["DeviceSplit", "Normalization", "batches", "build_normalization", "place_split"]
+__all__ = ["DeviceSplit", "Normalization", "batches", "build_normalization", "input_statistics", "place_split"]
 
 _BYTES_AT_ONCE = 64 * 2**20
 _IMAGENET_MEAN_C = (0.485, 0.456, 0.406)
@@ -30,8 +30,20 @@ class Normalization:
 
 
 def build_normalization(dataset: Dataset, *, normalize: bool | Literal["imagenet"]) -> Normalization:
-    """Standardize by mean and deviation: the training pictures' with `True`, ImageNet's with `"imagenet"`. With `False`
-    only scale to 0..1.
+    """What `input_statistics` asks for.
+
+    Raises:
+        DataError: ImageNet's statistics for pictures without red, green and blue.
+    """
+    mean_C, deviation_C = input_statistics(dataset, normalize=normalize)
+    return Normalization(
+        scale_C11=(1.0 / (255.0 * deviation_C))[:, None, None], shift_C11=(-mean_C / deviation_C)[:, None, None]
+    )
+
+
+def input_statistics(dataset: Dataset, *, normalize: bool | Literal["imagenet"]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean, (C,), that a model's input is free of, and the deviation, (C,), that it is divided by, in units of 0 to
+    1: the training pictures' with `True`, ImageNet's with `"imagenet"`; 0 and 1 with `False`.
 
     Raises:
         DataError: ImageNet's statistics, which are of red, green and blue, for pictures without these channels.
@@ -43,12 +55,8 @@ def build_normalization(dataset: Dataset, *, normalize: bool | Literal["imagenet
                 f"data.normalize: given imagenet, which is for red, green and blue; pictures of {dataset.name} have "
                 f"{len(mean_C)} channel(s); allowed: true or false"
             )
-        mean_C, deviation_C = torch.tensor(_IMAGENET_MEAN_C), torch.tensor(_IMAGENET_DEVIATION_C)
-    elif not normalize:
-        mean_C, deviation_C = torch.zeros_like(mean_C), torch.ones_like(deviation_C)
-    return Normalization(
-        scale_C11=(1.0 / (255.0 * deviation_C))[:, None, None], shift_C11=(-mean_C / deviation_C)[:, None, None]
-    )
+        return torch.tensor(_IMAGENET_MEAN_C), torch.tensor(_IMAGENET_DEVIATION_C)
+    return (mean_C, deviation_C) if normalize else (torch.zeros_like(mean_C), torch.ones_like(deviation_C))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from filelock import FileLock
 
+from sweeper.data.batches import input_statistics
 from sweeper.data.dataset import Dataset
 from sweeper.errors import DivergedError, InfeasibleError, InputError
 from sweeper.failpoints import failpoint
@@ -267,13 +268,16 @@ class _Run:
     def _describe(self) -> None:
         """Artifacts that are known before the first epoch."""
         dataset, folder = self.dataset, self.files.artifacts
+        mean_C, deviation_C = input_statistics(dataset, normalize=self.config.data.normalize)
         parts: dict[str, Any] = {"train": dataset.train, "val": dataset.validation, "test": dataset.test}
         write_json(folder / "config.json", self.config.model_dump(mode="json"))
         write_json(
             folder / "data.json",
             {
                 "name": dataset.name,
+                "task": self.config.task,
                 "class_names": dataset.class_names,
+                "output_names": dataset.output_names,
                 "counts": {part: split.class_counts(dataset.n_classes) for part, split in parts.items()},
                 "fingerprint": dataset.fingerprint,
                 "input_shape": dataset.input_shape,
@@ -294,9 +298,11 @@ class _Run:
                 "model": self.config.model.model_dump(mode="json"),
                 "loss": self.config.training.loss.name,
                 "input_shape": dataset.input_shape,
+                "task": self.config.task,
                 "class_names": dataset.class_names,
+                "output_names": dataset.output_names,
                 "normalize": self.config.data.normalize,
-                "mean": dataset.mean_C.tolist(),
-                "deviation": dataset.deviation_C.tolist(),
+                "mean": mean_C.tolist(),
+                "deviation": deviation_C.tolist(),
             },
         )

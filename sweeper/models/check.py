@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.study.config import BlockConfig, CNNConfig, MLPConfig, ModelConfig
+from sweeper.study.config import BlockConfig, CNNConfig, MLPConfig, ModelConfig, TorchvisionConfig
 
 __all__ = ["Shape", "block_shape", "feature_shape", "model_fault"]
 
@@ -23,9 +23,14 @@ def model_fault(config: ModelConfig, input_shape: Shape, *, batch_size: int | No
         feature_shape(config, input_shape)
     except ValueError as error:
         return str(error)
+    if isinstance(config, TorchvisionConfig) and config.weights != "none" and input_shape[0] != 3:
+        return f"pretrained weights are for pictures of 3 channels, not {input_shape[0]}"
     if batch_size != 1:
         return None
-    if isinstance(config, MLPConfig) and config.batch_norm not in (False, (False,) * len(config.hidden)):
+    if isinstance(config, MLPConfig | TorchvisionConfig) and config.batch_norm not in (
+        False,
+        (False,) * len(config.hidden),
+    ):
         return "a batch size of 1 leaves batch norm one value of each unit, and it needs two"
     if isinstance(config, CNNConfig) and config.batch_norm:
         shape = input_shape

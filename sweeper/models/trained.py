@@ -13,7 +13,8 @@ from torch import nn
 
 from sweeper.errors import InputError
 from sweeper.models.networks import build_model
-from sweeper.study.config import ModelConfig
+from sweeper.places import Places
+from sweeper.study.config import ModelConfig, TorchvisionConfig
 
 __all__ = ["TrainedModel", "load_trained"]
 
@@ -22,11 +23,12 @@ class TrainedModel(nn.Module):
     """A network that takes pictures as they are decoded: it scales and normalizes them itself.
 
     Args:
-        network: Maps normalized pictures to logits or log-probabilities.
-        class_names: In the order of the outputs.
+        network: Maps normalized pictures to logits, log-probabilities, numbers, or pictures.
+        class_names: In the order of the outputs; empty for a regression.
         input_shape: (C, H, W) of a picture.
         mean: One a channel, of values from 0 to 1.
         deviation: One a channel, of values from 0 to 1.
+        output_names: Of the numbers that a regression gives, in their order; else empty.
     """
 
     mean_1C11: torch.Tensor
@@ -40,16 +42,19 @@ class TrainedModel(nn.Module):
         input_shape: tuple[int, int, int],
         mean: tuple[float, ...],
         deviation: tuple[float, ...],
+        output_names: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.network = network
         self.class_names = class_names
+        self.output_names = output_names
         self.input_shape = input_shape
         self.register_buffer("mean_1C11", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("deviation_1C11", torch.tensor(deviation).view(1, -1, 1, 1))
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """Outputs, float (N, K), for pictures, uint8 (N, C, H, W) from 0 to 255."""
+        """Outputs for pictures, uint8 (N, C, H, W) from 0 to 255: float (N, K), one a class or number; of an
+        autoencoder pictures, float (N, C, H, W), with pixels from about 0 to 1."""
         if images_NCHW.dtype != torch.uint8:
             raise TypeError(f"pictures must be uint8 from 0 to 255, not {images_NCHW.dtype}")
         scaled_NCHW = images_NCHW.to(self.mean_1C11.dtype) / 255
@@ -58,30 +63,45 @@ class TrainedModel(nn.Module):
 
     @torch.inference_mode()
     def predict(self, images_NCHW: torch.Tensor) -> list[str]:
-        """The class of each picture, uint8 (N, C, H, W)."""
-        return [self.class_names[k] for k in self(images_NCHW).argmax(dim=1).tolist()]
+        """The class of each picture, uint8 (N, C, H, W).
+
+        Raises:
+            InputError: The outputs are no classes.
+        """
+        outputs = self(images_NCHW)
+        if outputs.shape[1:] != (len(self.class_names),):
+            what = f"numbers ({', '.join(self.output_names)})" if self.output_names else "pictures"
+            raise InputError(f"this model predicts no classes but {what}; call the model itself")
+        return [self.class_names[k] for k in outputs.argmax(dim=1).tolist()]
 
 
-def load_trained(description: Mapping[str, Any], state: bytes) -> TrainedModel:
+def load_trained(description: Mapping[str, Any], state: bytes, *, places: Places | None = None) -> TrainedModel:
     """The model of a run, in evaluation mode, on the CPU.
 
     Args:
         description: Contents of its `model.json`.
-        state: Contents of its `model.pt`: a state dict, loaded as data only.
+        state: Contents of its `model.pt`: a state dict, loaded as data only. Of a model with a frozen backbone, that of
+            the head alone.
+        places: Where the weights of a frozen backbone are looked for.
 
     Raises:
         InputError: `state` is something else.
     """
     channels, height, width = description["input_shape"]
-    class_names = tuple(description["class_names"])
+    class_names, output_names = tuple(description["class_names"]), tuple(description.get("output_names", ()))
+    config: ModelConfig = TypeAdapter(ModelConfig).validate_python(description["model"])
     network = build_model(
-        TypeAdapter(ModelConfig).validate_python(description["model"]),
+        config,
         input_shape=(channels, height, width),
-        n_outputs=len(class_names),
+        n_outputs=len(output_names or class_names),
         log_probabilities=description["loss"] == "nll",
+        places=places,
     )
     try:
-        network.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
+        tensors = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+        if isinstance(config, TorchvisionConfig) and config.frozen:
+            tensors = {**network.state_dict(), **tensors}  # the backbone has its weights already
+        network.load_state_dict(tensors)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
             "model.pt of this run is not the state dict of its network, and nothing else is loaded: "
@@ -94,5 +114,6 @@ def load_trained(description: Mapping[str, Any], state: bytes) -> TrainedModel:
         input_shape=(channels, height, width),
         mean=tuple(description["mean"]) if normalize else (0.0,) * channels,
         deviation=tuple(description["deviation"]) if normalize else (1.0,) * channels,
+        output_names=output_names,
     )
     return model.eval()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sweeper.errors import NotFoundError
+from sweeper.places import Places
 from sweeper.study.study import Objective
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
@@ -100,10 +101,11 @@ class TrackedRun:
         """Confusion matrix at the best epoch: rows the truth, columns the prediction, counts.
 
         Args:
-            part: `train` or `val`.
+            part: `train` or `val`; where labels were made wrong on purpose, `true_train` or `true_val` too, with the
+                true classes as rows.
 
         Raises:
-            NotFoundError: The trial has none: it failed or has not finished an epoch.
+            NotFoundError: The trial has none: it failed, has not finished an epoch, or is about no classes.
         """
         data = self.artifact_json("confusion.json")
         if data is None or part not in data:
@@ -112,8 +114,11 @@ class TrackedRun:
         frame = pd.DataFrame(data[part], index=names, columns=names)
         return frame.rename_axis(index="truth", columns="prediction")
 
-    def load_model(self) -> TrainedModel:
+    def load_model(self, *, places: Places | None = None) -> TrainedModel:
         """The trained model at the best epoch, with its preprocessing, on the CPU. Imports torch.
+
+        Args:
+            places: Where the weights of a frozen backbone are looked for. Default: `SWEEPER_DATA` and the cache.
 
         Raises:
             NotFoundError: The trial did not keep its model; only the best of a study do (`keep_models`).
@@ -126,7 +131,10 @@ class TrackedRun:
             )
         from sweeper.models.trained import load_trained
 
-        return load_trained(json.loads(description), state)
+        if places is None:
+            workspace = Workspace.from_environment()
+            places = Places(cache_dir=workspace.cache_dir, data_dir=workspace.data_dir)
+        return load_trained(json.loads(description), state, places=places)
 
     def artifact_json(self, path: str) -> Any:
         """A JSON artifact; None where there is none of that path."""

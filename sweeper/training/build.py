@@ -7,12 +7,13 @@ from torch import nn
 
 from sweeper.data.dataset import Dataset
 from sweeper.places import Places
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import TorchvisionConfig, TrialConfig
 from sweeper.training.feed import Feed, PictureFeed
 from sweeper.training.learner import Learner, TorchLearner
 from sweeper.training.losses import ClassLoss, Loss
 from sweeper.training.numpy_network import NumpyLearner
-from sweeper.training.optimizers import build_optimizer
+from sweeper.training.optimizers import build_optimizer, parameter_groups
+from sweeper.training.unfreezing import Unfreezing
 
 __all__ = ["build_feed", "build_learner", "n_outputs"]
 
@@ -34,7 +35,11 @@ def build_learner(config: TrialConfig, model: nn.Module, loss: Loss) -> Learner:
     if config.training.backend == "numpy":
         assert isinstance(loss, ClassLoss)
         return NumpyLearner(model, loss, config.training.optimizer)
-    return TorchLearner(model, loss, build_optimizer(config.training.optimizer, model.parameters()))
+    groups = parameter_groups(model, backbone_lr_factor=config.training.backbone_lr_factor)
+    unfreezing = None
+    if isinstance(config.model, TorchvisionConfig) and config.model.unfreezing is not None:
+        unfreezing = Unfreezing(model.get_submodule("backbone"), config.model.unfreezing)
+    return TorchLearner(model, loss, build_optimizer(config.training.optimizer, groups), unfreezing=unfreezing)
 
 
 def n_outputs(dataset: Dataset) -> int:

@@ -10,11 +10,10 @@ from torch import nn, optim
 
 from sweeper.training.losses import Loss
 from sweeper.training.memory import GradientAccumulation
+from sweeper.training.optimizers import LR_FACTOR
+from sweeper.training.unfreezing import Unfreezing
 
-__all__ = ["LR_FACTOR", "Learner", "TorchLearner"]
-
-LR_FACTOR = "lr_factor"
-"""Key of an optimizer's parameter group: its learning rate as a share of the step's. Default: 1."""
+__all__ = ["Learner", "TorchLearner"]
 
 
 class Learner(Protocol):
@@ -58,11 +57,15 @@ class TorchLearner:
         model: The network, on its device.
         loss: What is minimized.
         optimizer: Of the network's parameters.
+        unfreezing: Of the network's backbone, if not all of it is trained from the first epoch.
     """
 
-    def __init__(self, model: nn.Module, loss: Loss, optimizer: optim.Optimizer) -> None:
+    def __init__(
+        self, model: nn.Module, loss: Loss, optimizer: optim.Optimizer, *, unfreezing: Unfreezing | None = None
+    ) -> None:
         self._model = model
         self._optimizer = optimizer
+        self._unfreezing = unfreezing
         self._accumulation = GradientAccumulation(model, loss)
 
     @property
@@ -75,6 +78,8 @@ class TorchLearner:
 
     def begin_epoch(self, epoch: int) -> None:
         self._model.train()
+        if self._unfreezing is not None:
+            self._unfreezing.begin_epoch(epoch)
 
     def train_step(self, inputs: torch.Tensor, learnt: torch.Tensor, *, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
         for group in self._optimizer.param_groups:
