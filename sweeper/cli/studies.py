@@ -28,10 +28,11 @@ def check(files: Files, overrides: Overrides = None) -> None:
     from sweeper.errors import StudyFileError
     from sweeper.sweep.check import check_study
 
+    workspace = open_workspace()
     faults: list[Fault] = []
     for file in files:
         try:
-            checked = check_study(file, overrides or [])
+            checked = check_study(file, overrides or [], data_dir=workspace.data_dir)
         except StudyFileError as error:
             faults.extend(error.faults)
             typer.echo(f"{error}", err=True)
@@ -57,11 +58,10 @@ def preview(
     from sweeper.sweep.check import check_study
     from sweeper.sweep.preview import preview_study
 
-    study = check_study(file, overrides or []).study
+    workspace = open_workspace()
+    study = check_study(file, overrides or [], data_dir=workspace.data_dir).study
     slots = plan_workers("local", workers, devices, 1)
-    trials = list(
-        preview_study(study, open_workspace(), n=n, seed=seed, device=slots[0].device, n_threads=slots[0].n_threads)
-    )
+    trials = list(preview_study(study, workspace, n=n, seed=seed, device=slots[0].device, n_threads=slots[0].n_threads))
     mean_seconds = sum(trial.seconds for trial in trials) / n
     total_seconds = mean_seconds * study.n_trials / len(slots)
     if as_json:

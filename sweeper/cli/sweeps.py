@@ -71,7 +71,7 @@ def start(
 
     workspace = open_workspace()
     slots = plan_workers(launcher, workers, devices, per_gpu)
-    studies = [check_study(file, overrides or []).study for file in files]
+    studies = [check_study(file, overrides or [], data_dir=workspace.data_dir).study for file in files]
     names = [prepare(workspace, study, more_trials=trials) for study in studies]
     if detach:
         _detach(workspace, names, workers, devices, per_gpu, checkpoint_seconds)

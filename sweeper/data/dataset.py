@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import torch
 
@@ -16,7 +19,8 @@ class Split:
     images_NCHW: torch.Tensor
     """uint8, (N, C, H, W): all pictures of the file, of which this part has some."""
     labels_N: torch.Tensor
-    """int64, (N,): class of each picture of the file, as given: what is trained on."""
+    """int64, (N,): class of each picture of the file, as given: what is trained on. Below 0 for pictures of no part,
+    whose class is not kept."""
     indices_M: torch.Tensor
     """int64, (M,), ascending: the pictures of this part."""
     true_labels_N: torch.Tensor | None = None
@@ -30,6 +34,12 @@ class Split:
     def class_counts(self, n_classes: int) -> list[int]:
         """Number of pictures of each class in this part."""
         return torch.bincount(self.labels_N[self.indices_M], minlength=n_classes).tolist()
+
+    def true_class_counts(self, n_classes: int) -> list[int] | None:
+        """Number of pictures of each true class in this part; None where all labels are as given."""
+        if self.true_labels_N is None:
+            return None
+        return torch.bincount(self.true_labels_N[self.indices_M], minlength=n_classes).tolist()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +57,23 @@ class Dataset:
     deviation_C: torch.Tensor
     """float32, (C,): standard deviation of the training pictures, in units of 0 to 1; above 0."""
     fingerprint: str
-    """Hash of all decoded pictures and labels and of the split: equal means the same data."""
+    """Hash of all decoded pictures, the parts, and the labels in them, given and true: equal means the same data."""
 
     content: str = ""
     """Hash of all decoded pictures alone, whatever their labels and the split."""
     output_names: tuple[str, ...] = ()
     """Names of the numbers to be predicted, for a regression; else empty."""
+    ids_file: Path | None = None
+    """JSON list of what each picture of the file is called; None where that is its index."""
+
+    @cached_property
+    def picture_ids(self) -> tuple[str, ...]:
+        """What each picture of the file is called, (N,): its path below the folder that it lies in, with `/`, or its
+        index where pictures come in one file. It stays the same whatever is chosen, split or relabelled, and wherever
+        the folder lies; `data.relabel` names pictures by it. Read when it is first asked for."""
+        if self.ids_file is None:
+            return tuple(map(str, range(len(self.train.images_NCHW))))
+        return tuple(json.loads(self.ids_file.read_text(encoding="utf-8")))
 
     @property
     def n_classes(self) -> int:

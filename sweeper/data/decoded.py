@@ -21,7 +21,7 @@ from sweeper.data.sources import Pictures
 
 __all__ = ["FORMAT_VERSION", "DecodedStore", "OnProgress", "read_store", "write_store"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Part of every key: a new version reads nothing that an old one wrote."""
 
 OnProgress: TypeAlias = Callable[[int, int], None]
@@ -39,10 +39,21 @@ class DecodedStore:
     class_names: tuple[str, ...]
     images_NCHW: npt.NDArray[np.uint8]
     labels_N: npt.NDArray[np.int64]
+    """The source's own."""
+    n_validation: int
+    """How many pictures, before the test part, are the validation part; 0 where the source has none of its own."""
     n_test: int
     """How many of the last pictures are the test part; 0 where the source has no test set of its own."""
+    targets_NT: npt.NDArray[np.float32] | None
+    """Numbers to be predicted, for a regression."""
     content: str
-    """SHA-256 of class names, part sizes, shape, pictures and labels."""
+    """SHA-256 of the pictures and their shape."""
+
+    @property
+    def ids_file(self) -> Path | None:
+        """JSON list of what each picture is called; None where it is its index."""
+        path = self.folder / "ids.json"
+        return path if path.exists() else None
 
 
 def read_store(folder: Path) -> DecodedStore | None:
@@ -56,10 +67,17 @@ def read_store(folder: Path) -> DecodedStore | None:
             class_names=tuple(meta["class_names"]),
             images_NCHW=np.load(folder / "images.npy", mmap_mode="c"),
             labels_N=np.load(folder / "labels.npy", mmap_mode="c"),
+            n_validation=meta["n_validation"],
             n_test=meta["n_test"],
+            targets_NT=np.load(folder / "targets.npy", mmap_mode="c") if meta["has_targets"] else None,
             content=meta["content"],
         )
-        intact = store.images_NCHW.shape == tuple(meta["shape"]) and store.labels_N.shape == (meta["shape"][0],)
+        intact = (
+            store.images_NCHW.shape == tuple(meta["shape"])
+            and store.labels_N.shape == (meta["shape"][0],)
+            and (store.targets_NT is None or len(store.targets_NT) == meta["shape"][0])
+            and (store.ids_file is not None) == meta["has_ids"]
+        )
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     return store if intact else None
@@ -76,8 +94,7 @@ def write_store(folder: Path, pictures: Pictures, on_progress: OnProgress | None
     partial.mkdir(parents=True)
     try:
         shape = (len(pictures.labels_N), *pictures.shape)
-        header = {"class_names": pictures.class_names, "n_test": pictures.n_test, "shape": shape}
-        digest = hashlib.sha256(json.dumps(header).encode())
+        digest = hashlib.sha256(json.dumps(shape).encode())
         with closing(_decode(pictures)) as blocks, (partial / "images.npy").open("wb") as file:
             # Written front to back, not through a memory map, where a full disk would kill the process with SIGBUS.
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
@@ -89,13 +106,23 @@ def write_store(folder: Path, pictures: Pictures, on_progress: OnProgress | None
                 if on_progress is not None:
                     on_progress(done, shape[0])
             _to_disk(file)
-        with (partial / "labels.npy").open("wb") as file:
-            np.save(file, pictures.labels_N)
-            _to_disk(file)
-        digest.update(pictures.labels_N.tobytes())
-        with (partial / "meta.json").open("w", encoding="utf-8") as meta:
-            json.dump({**header, "content": digest.hexdigest()}, meta, indent=2)
-            _to_disk(meta)
+        for name, values in (("labels", pictures.labels_N), ("targets", pictures.targets_NT)):
+            if values is not None:
+                with (partial / f"{name}.npy").open("wb") as file:
+                    np.save(file, values)
+                    _to_disk(file)
+        if pictures.ids is not None:
+            _write_json(partial / "ids.json", pictures.ids)
+        meta = {
+            "class_names": pictures.class_names,
+            "n_validation": pictures.n_validation,
+            "n_test": pictures.n_test,
+            "shape": shape,
+            "has_ids": pictures.ids is not None,
+            "has_targets": pictures.targets_NT is not None,
+            "content": digest.hexdigest(),
+        }
+        _write_json(partial / "meta.json", meta)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except BaseException:
@@ -129,6 +156,12 @@ def _decode(pictures: Pictures) -> Generator[npt.NDArray[np.uint8], None, None]:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _write_json(path: Path, data: Any) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(data, file)
+        _to_disk(file)
 
 
 def _to_disk(file: IO[Any]) -> None:

@@ -16,18 +16,26 @@ PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".p
 
 @dataclass(frozen=True, kw_only=True)
 class PictureFolder:
-    """The pictures of a folder: training pictures first, then test pictures, each sorted by class, then by name."""
+    """The pictures of a folder: those for training first, then validation, then test; each by class, then by name."""
 
+    root: str
+    """What every path begins with."""
     class_names: tuple[str, ...]
     """Names of the class folders, sorted."""
     paths: tuple[str, ...]
     """Where each picture is. Strings, for there may be a million and `Path` objects take ten times as long to make."""
     labels: tuple[int, ...]
     """Index into `class_names` of each picture."""
+    n_validation: int
+    """How many pictures, before the test part, are the validation part; 0 where the folder has no `val/`."""
     n_test: int
     """How many of the last pictures are the test part; 0 where the folder has no `test/`."""
     signature: str
     """Hash of the names, sizes and times of change of all pictures."""
+
+    def ids(self) -> list[str]:
+        """What each picture is called wherever its folder lies: its path from there, with `/`."""
+        return [path[len(self.root) + 1 :].replace(os.sep, "/") for path in self.paths]
 
 
 def resolve_folder(path: str, data_dir: Path | None) -> Path:
@@ -44,11 +52,12 @@ def folder_class_names(root: Path) -> tuple[str, ...] | None:
 
 
 def list_pictures(root: Path) -> PictureFolder:
-    """List the pictures of `root`, which holds `<class>/*` or `train/<class>/*` and, optionally, `test/<class>/*`.
+    """List the pictures of `root`, which holds `<class>/*` or `train/<class>/*` and, optionally, `val/<class>/*` and
+    `test/<class>/*`. `val/` may be called `valid/` or `validation/`.
 
-    Hidden files and files that are no pictures by their suffix are ignored; so is whatever lies beside `train/` and
-    `test/`. Raises DataError where the folder is missing or unreadable, has fewer than two classes, or a class without
-    pictures.
+    Hidden files and files that are no pictures by their suffix are ignored; so is whatever lies beside `train/`, `val/`
+    and `test/`. Raises DataError where the folder is missing or unreadable, has fewer than two classes, or a class
+    without pictures.
     """
     try:
         return _list_pictures(root)
@@ -80,30 +89,44 @@ def _list_pictures(root: Path) -> PictureFolder:
             )
         paths += found_here
         labels += [label] * len(found_here)
-    n_train = len(paths)
 
-    test_root = root / "test"
-    if train_root != root and test_root.is_dir():
-        for class_name in _subfolders(test_root):
-            if class_name not in class_names:
+    n_held_out = {"val": 0, "test": 0}
+    if train_root != root:
+        for part, held_out in _held_out(root):
+            before = len(paths)
+            for class_name in _subfolders(held_out):
+                if class_name not in class_names:
+                    raise DataError(
+                        f"{held_out} has the class {class_name!r}, which {train_root} has not "
+                        f"(its classes: {', '.join(class_names)})"
+                    )
+                found_here = _pictures(held_out / class_name, root, digest)
+                paths += found_here
+                labels += [class_names.index(class_name)] * len(found_here)
+            n_held_out[part] = len(paths) - before
+            if n_held_out[part] == 0:
                 raise DataError(
-                    f"{test_root} has the class {class_name!r}, which {train_root} has not "
-                    f"(its classes: {', '.join(class_names)})"
+                    f"{held_out} holds no pictures. Fill it, or remove it to have a share of {train_root} held out"
                 )
-            found_here = _pictures(test_root / class_name, root, digest)
-            paths += found_here
-            labels += [class_names.index(class_name)] * len(found_here)
-        if len(paths) == n_train:
-            raise DataError(
-                f"{test_root} holds no pictures. Fill it, or remove it to have a share of {train_root} held out"
-            )
     return PictureFolder(
+        root=str(root),
         class_names=class_names,
         paths=tuple(paths),
         labels=tuple(labels),
-        n_test=len(paths) - n_train,
+        n_validation=n_held_out["val"],
+        n_test=n_held_out["test"],
         signature=digest.hexdigest(),
     )
+
+
+def _held_out(root: Path) -> list[tuple[str, Path]]:
+    """The folders for validation and test that there are, in this order."""
+    validation = [root / name for name in ("val", "valid", "validation") if (root / name).is_dir()]
+    if len(validation) > 1:
+        names = " and ".join(folder.name for folder in validation)
+        raise DataError(f"{root} has {names}; the validation pictures lie in one of them")
+    test = [root / "test"] if (root / "test").is_dir() else []
+    return [("val", folder) for folder in validation] + [("test", folder) for folder in test]
 
 
 def _train_root(root: Path) -> Path:

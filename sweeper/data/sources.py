@@ -1,18 +1,18 @@
-"""Where the pictures of a data set come from: scikit-learn's digits, torchvision's sets, a folder of pictures."""
+"""Where the pictures of a data set come from: a package, torchvision's files, a folder of pictures, or a formula."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import filelock
 import numpy as np
 import numpy.typing as npt
 
-from sweeper.data.catalog import BUILT_IN, BuiltIn, input_shape
-from sweeper.data.folders import PictureFolder, list_pictures, resolve_folder
+from sweeper.data.catalog import BUILT_IN, input_shape, output_names, own_folder
+from sweeper.data.downloads import find_files
+from sweeper.data.flowers import list_flowers
+from sweeper.data.folders import PictureFolder, list_pictures
 from sweeper.errors import DataError
 from sweeper.study.config import DataConfig
 
@@ -21,16 +21,23 @@ __all__ = ["Pictures", "Source", "find_source"]
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """The pictures of a source, not yet decoded: training pictures first, then test pictures."""
+    """The pictures of a source, not yet decoded: those for training first, then validation, then test."""
 
     class_names: tuple[str, ...]
+    """Empty for a regression."""
     labels_N: npt.NDArray[np.int64]
+    n_validation: int = 0
+    """How many pictures, before the test part, are the validation part; 0 where the source has none of its own."""
     n_test: int
     """How many of the last pictures are the test part; 0 where the source has no test set of its own."""
     shape: tuple[int, int, int]
     """(C, H, W) of every picture, after resizing."""
     read: Callable[[int], npt.NDArray[np.uint8]]
     """Decode and resize the picture of an index, (C, H, W). May be called from several threads at once."""
+    ids: Sequence[str] | None = None
+    """What each picture is called wherever the source lies; None where it is its index."""
+    targets_NT: npt.NDArray[np.float32] | None = None
+    """Numbers to be predicted, for a regression; labels are then 0 throughout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,34 +58,49 @@ def find_source(config: DataConfig, *, cache_dir: Path, data_dir: Path | None) -
     Cheap where it is found: no picture is read, and neither scikit-learn, torchvision nor PIL is imported.
     Raises DataError where the data set can be neither found nor downloaded.
     """
-    if config.path is not None:
-        root = resolve_folder(config.path, data_dir)
-        folder = list_pictures(root)
+    name = config.name
+    root = own_folder(config, data_dir)
+    if root is not None:
+        pictures = list_pictures(root)
         return Source(
-            name=root.name,
-            signature=f"{root}\n{folder.signature}",
-            open=lambda: _open_folder(folder, config),
+            name=root.name if name == "folder" else name,
+            signature=f"{root}\n{pictures.signature}",
+            open=lambda: _open_files(pictures, config),
         )
-    if config.name == "digits":
-        return Source(name="digits", signature="", open=lambda: _open_digits(config))
-    root = _find_torchvision(config.name, cache_dir=cache_dir, data_dir=data_dir)
-    files = [(root / file).stat() for file in BUILT_IN[config.name].files]
+    match name:
+        case "digits":
+            return Source(name=name, signature="", open=lambda: _open_digits(config))
+        case "functions":
+            return Source(name=name, signature="", open=_open_functions)
+    found = find_files(name, cache_dir=cache_dir, data_dir=data_dir, path=config.path)
+    if name == "flowers102":
+        flowers = list_flowers(found / "flowers-102")
+        return Source(name=name, signature=flowers.signature, open=lambda: _open_files(flowers.read(), config))
+    stats = [(found / file).stat() for file in BUILT_IN[name].files]
     return Source(
-        name=config.name,
-        signature=" ".join(f"{file.st_size}:{file.st_mtime_ns}" for file in files),
-        open=lambda: _open_torchvision(config, root),
+        name=name,
+        signature=" ".join(f"{file.st_size}:{file.st_mtime_ns}" for file in stats),
+        open=lambda: _open_arrays(config, found),
     )
 
 
-def _open_folder(folder: PictureFolder, config: DataConfig) -> Pictures:
+def _open_files(folder: PictureFolder, config: DataConfig) -> Pictures:
     from sweeper.data.pictures import decode_file
 
+    # Beside the name of a data set, pictures are brought to its size and channels.
+    wanted = input_shape(config)
+    image_size = None if wanted is None else wanted[1]
+    grayscale = config.grayscale if wanted is None else wanted[0] == 1
+
+    def decode(path: str) -> npt.NDArray[np.uint8]:
+        return decode_file(path, image_size=image_size, resize=config.resize, grayscale=grayscale)
+
     first = folder.paths[0]
-    shape = decode_file(first, image_size=config.image_size, grayscale=config.grayscale).shape
+    shape = decode(first).shape
 
     def read(index: int) -> npt.NDArray[np.uint8]:
         path = folder.paths[index]
-        pixels = decode_file(path, image_size=config.image_size, grayscale=config.grayscale)
+        pixels = decode(path)
         if pixels.shape != shape:
             raise DataError(
                 f"pictures of different sizes (width x height): {first} is {shape[2]}x{shape[1]}, {path} is "
@@ -89,9 +111,11 @@ def _open_folder(folder: PictureFolder, config: DataConfig) -> Pictures:
     return Pictures(
         class_names=folder.class_names,
         labels_N=np.array(folder.labels, dtype=np.int64),
+        n_validation=folder.n_validation,
         n_test=folder.n_test,
         shape=(shape[0], shape[1], shape[2]),
         read=read,
+        ids=folder.ids(),
     )
 
 
@@ -104,21 +128,35 @@ def _open_digits(config: DataConfig) -> Pictures:
     return _from_arrays(images_NHW, digits.target, n_test=0, config=config)
 
 
-def _open_torchvision(config: DataConfig, root: Path) -> Pictures:
-    constructor = _torchvision_class(config.name)
+def _open_functions() -> Pictures:
+    from sweeper.data.functions import draw_functions
+
+    images_N1HW, targets_NT = draw_functions()
+    assert targets_NT.shape[1] == len(output_names(DataConfig(name="functions")))
+    return Pictures(
+        class_names=(),
+        labels_N=np.zeros(len(images_N1HW), dtype=np.int64),
+        n_test=0,
+        shape=(1, 8, 8),
+        read=lambda index: images_N1HW[index],
+        targets_NT=targets_NT,
+    )
+
+
+def _open_arrays(config: DataConfig, root: Path) -> Pictures:
+    from sweeper.data.arrays import read_arrays
+
+    name = config.name
     try:
-        train, test = constructor(root, train=True), constructor(root, train=False)
+        images, labels_N, n_test = read_arrays(name, root)
     except Exception as error:  # damaged files end in ValueError, RuntimeError, EOFError, UnpicklingError, ...
         raise DataError(
-            f"{config.name} in {root} cannot be read ({type(error).__name__}: {error}). Remove its files there to have "
+            f"{name} in {root} cannot be read ({type(error).__name__}: {error}). Remove its files there to have "
             "them downloaded again"
         ) from error
-    images = np.concatenate([np.asarray(train.data), np.asarray(test.data)])
-    labels_N = np.concatenate([np.asarray(train.targets), np.asarray(test.targets)])
-    known = BUILT_IN[config.name]
-    if len(images) != len(labels_N) or labels_N.min() < 0 or labels_N.max() >= len(known.class_names):
-        raise DataError(f"{config.name} in {root} is damaged: {len(images)} pictures, {len(labels_N)} labels")
-    return _from_arrays(images, labels_N, n_test=len(test.targets), config=config)
+    if len(images) != len(labels_N) or labels_N.min() < 0 or labels_N.max() >= len(BUILT_IN[name].class_names):
+        raise DataError(f"{name} in {root} is damaged: {len(images)} pictures, {len(labels_N)} labels")
+    return _from_arrays(images, labels_N, n_test=n_test, config=config)
 
 
 def _from_arrays(
@@ -128,59 +166,16 @@ def _from_arrays(
 
     shape = input_shape(config)
     assert shape is not None
+
+    def read(index: int) -> npt.NDArray[np.uint8]:
+        return convert_array(
+            images[index], image_size=config.image_size, resize=config.resize, grayscale=config.grayscale
+        )
+
     return Pictures(
         class_names=BUILT_IN[config.name].class_names,
         labels_N=np.asarray(labels_N, dtype=np.int64),
         n_test=n_test,
         shape=shape,
-        read=lambda index: convert_array(images[index], image_size=config.image_size, grayscale=config.grayscale),
+        read=read,
     )
-
-
-def _find_torchvision(name: str, *, cache_dir: Path, data_dir: Path | None) -> Path:
-    known = BUILT_IN[name]
-    downloads = cache_dir / "downloads"
-    places = [place for place in (data_dir, downloads) if place is not None]
-    found = _first_complete(places, known)
-    if found is not None:
-        return found
-    downloads.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(downloads / f"{name}.lock"):
-        found = _first_complete(places, known)
-        if found is not None:
-            return found
-        constructor = _torchvision_class(name)
-        try:
-            constructor(downloads, train=True, download=True)
-        except Exception as error:  # what torchvision raises depends on the mirror, the proxy and the disk
-            looked = " and ".join(str(place) for place in places)
-            hint = "" if data_dir is not None else " (SWEEPER_DATA is not set)"
-            raise DataError(
-                f"{name} was not found in {looked}{hint}, and downloading it failed: {_brief(error)}. Put "
-                f"{known.files[0]} and the files beside it into one of these folders, or set SWEEPER_DATA to the "
-                "folder that has them"
-            ) from error
-    found = _first_complete(places, known)
-    assert found is not None, f"torchvision downloaded {name}, but its files are not where they are expected"
-    return found
-
-
-def _first_complete(places: list[Path], known: BuiltIn) -> Path | None:
-    return next((place for place in places if all((place / file).is_file() for file in known.files)), None)
-
-
-def _torchvision_class(name: str) -> Callable[..., Any]:
-    from torchvision import datasets
-
-    constructors: dict[str, Callable[..., Any]] = {
-        "mnist": datasets.MNIST,
-        "fashion_mnist": datasets.FashionMNIST,
-        "cifar10": datasets.CIFAR10,
-    }
-    return constructors[name]
-
-
-def _brief(error: BaseException) -> str:
-    """The last line of an error's message, where libraries put the cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -1,65 +1,18 @@
-"""Which pictures are for training, validation and test, and the statistics of the training pictures."""
+"""Stratified splits, and the statistics of the training pictures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from sweeper.errors import DataError
-from sweeper.study.config import DataConfig
 
-__all__ = ["Parts", "split_pictures", "statistics"]
+__all__ = ["check_every_class", "statistics", "stratified_split"]
 
 _PICTURES_AT_ONCE = 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """Ascending indices of the pictures of each part, int64, (M,). No picture is in two parts."""
-
-    train_M: npt.NDArray[np.int64]
-    validation_M: npt.NDArray[np.int64]
-    test_M: npt.NDArray[np.int64]
-
-
-def split_pictures(
-    config: DataConfig, labels_N: npt.NDArray[np.int64], *, n_test: int, class_names: Sequence[str]
-) -> Parts:
-    """Split as scikit-learn's `train_test_split(..., stratify=labels, random_state=config.split_seed)` does.
-
-    The test part is the last `n_test` pictures; where that is 0, the share `config.test` of all pictures is split off
-    first. What is left are the training pictures, of which `config.train` and `config.validation` are counts or shares.
-    Raises DataError where there are too few pictures, in all or of one class.
-    """
-    n_pictures = len(labels_N)
-    if n_test > 0:
-        pool_M = np.arange(n_pictures - n_test)
-        test_M = np.arange(n_pictures - n_test, n_pictures)
-    else:
-        size = math.ceil(config.test * n_pictures)
-        asked = f"test: {config.test}"
-        pool_M, test_M = _split(np.arange(n_pictures), labels_N, n_pictures - size, size, config, asked, class_names)
-        _check_every_class(pool_M, labels_N, f"training with {asked}", class_names)
-        _check_every_class(test_M, labels_N, asked, class_names)
-
-    n_pool = len(pool_M)
-    n_validation = config.validation if isinstance(config.validation, int) else math.ceil(config.validation * n_pool)
-    if config.train is None:
-        n_train = n_pool - n_validation
-    elif isinstance(config.train, int):
-        n_train = config.train
-    else:
-        # Rounding train down and validation up may exceed the whole by one when the shares are no binary fractions.
-        n_train = min(math.floor(config.train * n_pool), n_pool - n_validation)
-    asked = f"validation: {config.validation}" + ("" if config.train is None else f", train: {config.train}")
-    train_M, validation_M = _split(pool_M, labels_N, n_train, n_validation, config, asked, class_names)
-    _check_every_class(train_M, labels_N, f"training with {asked}", class_names)
-    _check_every_class(validation_M, labels_N, asked, class_names)
-    return Parts(train_M=train_M, validation_M=validation_M, test_M=test_M)
 
 
 def statistics(
@@ -87,15 +40,20 @@ def statistics(
     return np.array(mean_C, dtype=np.float32), np.array(deviation_C, dtype=np.float32)
 
 
-def _split(
+def stratified_split(
     pool_M: npt.NDArray[np.int64],
     labels_N: npt.NDArray[np.int64],
     n_first: int,
     n_second: int,
-    config: DataConfig,
+    seed: int,
     asked: str,
     class_names: Sequence[str],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Split as scikit-learn's `train_test_split(..., stratify=labels, random_state=seed)` does; each part ascending.
+
+    `asked` says what was asked for, in messages. Raises DataError where there are too few pictures, in all or of one
+    class.
+    """
     from sklearn.model_selection import train_test_split
 
     n_pool = len(pool_M)
@@ -120,15 +78,16 @@ def _split(
         pool_M,
         train_size=n_first,
         test_size=n_second,
-        random_state=config.split_seed,
+        random_state=seed,
         stratify=labels_N[pool_M],
     )
     return np.sort(first_M), np.sort(second_M)
 
 
-def _check_every_class(
+def check_every_class(
     part_M: npt.NDArray[np.int64], labels_N: npt.NDArray[np.int64], part: str, class_names: Sequence[str]
 ) -> None:
+    """Raise DataError where a part has no picture of some class."""
     counts = np.bincount(labels_N[part_M], minlength=len(class_names))
     if counts.min() == 0:
         missing = int(counts.argmin())

@@ -59,7 +59,7 @@ def start(
     """
     workspace = workspace or Workspace.from_environment()
     if not isinstance(study, Study):
-        study = check_study(Path(study), overrides).study
+        study = check_study(Path(study), overrides, data_dir=workspace.data_dir).study
     slots = plan_slots(devices or find_devices(), n_workers=1 if launcher == "inline" else workers)
     name = prepare(workspace, study, more_trials=trials)
     options = SweepOptions(launcher=launcher, slots=tuple(slots))

@@ -1,11 +1,16 @@
-"""Checks of a study that need more than its file: whether models fit pictures and metrics fit classes."""
+"""Checks of a study that need more than its file: whether models fit pictures, options their data, metrics classes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path as FilePath
 
-from sweeper.data.catalog import class_names, input_shape
+from sweeper.data.catalog import class_names, input_shape, output_names, picture_counts
+from sweeper.data.faults import data_faults, unknown_name
+from sweeper.data.folders import list_pictures
+from sweeper.data.relabel import read_labels
+from sweeper.errors import DataError
 from sweeper.models.check import model_fault
 from sweeper.study.config import DataConfig, TrialConfig
 from sweeper.study.load import Check, CheckedStudy, StudyCheck, load_study
@@ -13,7 +18,7 @@ from sweeper.study.parse import Path
 from sweeper.study.study import Study
 from sweeper.study.words import nearest, show
 
-__all__ = ["CHECKS", "STUDY_CHECKS", "check_study"]
+__all__ = ["CHECKS", "STUDY_CHECKS", "check_study", "create_checks"]
 
 
 def model_fits_pictures(config: TrialConfig) -> Iterable[tuple[Path, str]]:
@@ -24,48 +29,88 @@ def model_fits_pictures(config: TrialConfig) -> Iterable[tuple[Path, str]]:
         yield ("model",), fault
 
 
-def weights_fit_classes(config: TrialConfig) -> Iterable[tuple[Path, str]]:
-    """A check: as many class weights as classes."""
-    weights, names = getattr(config.training.loss, "class_weights", None), class_names(config.data)
-    if isinstance(weights, tuple) and names is not None and len(weights) != len(names):
-        yield (
-            ("training", "loss", "class_weights"),
-            f"given {len(weights)} weights; allowed: one for each of the {len(names)} classes of {config.data.name}",
-        )
+def create_checks(data_dir: FilePath | None = None) -> tuple[tuple[Check, ...], tuple[StudyCheck, ...]]:
+    """Checks of every corner of a space, and of a study as a whole; folders of pictures are looked for in `data_dir`.
 
+    They remember what they find on the disk, since a space may have thousands of corners: for one check of a study.
+    """
+    listed = cache(list_pictures)
+    corrected = cache(read_labels)
 
-def metric_fits_classes(config: TrialConfig) -> Iterable[tuple[Path, str]]:
-    """A check: early stopping that watches a class that there is."""
-    if config.training.early_stopping is not None:
-        fault = _class_fault(config.training.early_stopping.metric, config.data)
+    def options_fit_data(config: TrialConfig) -> Iterable[tuple[Path, str]]:
+        """A check: classes that there are, and no more pictures or wrong labels of them than there are."""
+        data = config.data
+        own_names = class_names(data, data_dir=data_dir, own=True)
+        if not own_names:  # the folder is not there yet, or a regression
+            return
+        known = picture_counts(data, data_dir=data_dir, listed=listed)
+        faults = [(("data", *field), message) for field, message in data_faults(data, own_names, known)]
+        yield from faults
+        if data.relabel is None or faults:
+            return
+        try:
+            labels = corrected(FilePath(data.relabel))
+        except DataError as error:
+            yield ("data", "relabel"), str(error).removeprefix("data.relabel: ")
+            return
+        names = class_names(data, data_dir=data_dir) or ()
+        for picture, label in labels.items():
+            if label and label not in names:
+                yield ("data", "relabel"), f"{data.relabel}, picture {show(picture)}: {unknown_name(label, names)}"
+                return
+
+    def weights_fit_classes(config: TrialConfig) -> Iterable[tuple[Path, str]]:
+        """A check: as many class weights as classes."""
+        loss, data = config.training.loss, config.data
+        weights, names = None if loss.name == "mse" else loss.class_weights, class_names(data, data_dir=data_dir)
+        if isinstance(weights, tuple) and names is not None and len(weights) != len(names):
+            allowed = f"one for each of the {len(names)} classes of {data.name}"
+            yield ("training", "loss", "class_weights"), f"given {len(weights)} weights; allowed: {allowed}"
+
+    def metric_fits_data(config: TrialConfig) -> Iterable[tuple[Path, str]]:
+        """A check: early stopping that watches a metric that there will be."""
+        if config.training.early_stopping is not None:
+            fault = _metric_fault(config.training.early_stopping.metric, config.data, data_dir)
+            if fault is not None:
+                yield ("training", "early_stopping", "metric"), fault
+
+    def objective_fits_data(study: Study) -> Iterable[tuple[Path, str]]:
+        """A check: an objective that there will be."""
+        first = TrialConfig.model_validate(next(study.trial.corners(lambda name: False)).tree)
+        fault = _metric_fault(study.objective.metric, first.data, data_dir)
         if fault is not None:
-            yield ("training", "early_stopping", "metric"), fault
+            yield ("objective", "metric"), fault
+
+    return (model_fits_pictures, options_fit_data, weights_fit_classes, metric_fits_data), (objective_fits_data,)
 
 
-def objective_fits_classes(study: Study) -> Iterable[tuple[Path, str]]:
-    """A check: an objective on a class that there is."""
-    first = TrialConfig.model_validate(next(study.trial.corners(lambda name: False)).tree)
-    fault = _class_fault(study.objective.metric, first.data)
-    if fault is not None:
-        yield ("objective", "metric"), fault
-
-
-def _class_fault(metric: str, data: DataConfig) -> str | None:
-    _, _, name = metric.partition("/accuracy/")
-    names = class_names(data) if name else None
+def _metric_fault(metric: str, data: DataConfig, data_dir: FilePath | None) -> str | None:
+    part, _, what = metric.partition("/")
+    kind, _, name = what.partition("/")
+    if kind.startswith("true_") and not data.has_true_labels:
+        return f"given {show(metric)} without wrong labels; allowed: with data.noise, or {part}/{what[5:]}"
+    if not name:
+        return None
+    outputs = kind == "loss"
+    names = output_names(data) if outputs else class_names(data, data_dir=data_dir)
     if names is None or name in names:
         return None
-    return f"given {show(metric)}{nearest(name, names) or ';'} allowed classes: {', '.join(names)}"
+    if not names:
+        return f"given {show(metric)}; allowed: {part}/{kind}, for {data.name} has no " + (
+            "outputs with names" if outputs else "classes"
+        )
+    what = "outputs" if outputs else "classes"
+    return f"given {show(metric)}{nearest(name, names) or ';'} allowed {what}: {', '.join(names)}"
 
 
-CHECKS: tuple[Check, ...] = (model_fits_pictures, weights_fit_classes, metric_fits_classes)
-STUDY_CHECKS: tuple[StudyCheck, ...] = (objective_fits_classes,)
+CHECKS, STUDY_CHECKS = create_checks()
 
 
-def check_study(path: FilePath, overrides: Sequence[str] = ()) -> CheckedStudy:
-    """Read a study file and check it in full.
+def check_study(path: FilePath, overrides: Sequence[str] = (), *, data_dir: FilePath | None = None) -> CheckedStudy:
+    """Read a study file and check it in full, against the folders of pictures in `data_dir` too.
 
     Raises:
         StudyFileError: With every fault found.
     """
-    return load_study(path, overrides=overrides, checks=CHECKS, study_checks=STUDY_CHECKS)
+    checks, study_checks = create_checks(data_dir)
+    return load_study(path, overrides=overrides, checks=checks, study_checks=study_checks)

@@ -37,6 +37,26 @@ def test_train_and_test_folders(make_folder: MakeFolder) -> None:
     assert folder.n_test == 2
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_folder(make_folder: MakeFolder, name: str) -> None:
+    root = make_folder({"train/dog": 1, "train/cat": 1, f"{name}/cat": 2, "test/dog": 1})
+    folder = list_pictures(root)
+    assert (folder.n_validation, folder.n_test) == (2, 1)
+    assert folder.labels == (0, 1, 0, 0, 1)
+    assert folder.ids() == [
+        "train/cat/000.png",
+        "train/dog/000.png",
+        f"{name}/cat/000.png",
+        f"{name}/cat/001.png",
+        "test/dog/000.png",
+    ]
+
+
+def test_two_validation_folders(make_folder: MakeFolder) -> None:
+    with pytest.raises(DataError, match="has val and valid"):
+        list_pictures(make_folder({"train/dog": 1, "train/cat": 1, "val/cat": 1, "valid/cat": 1}))
+
+
 def test_train_folder_without_test(make_folder: MakeFolder) -> None:
     folder = list_pictures(make_folder({"train/dog": 1, "train/cat": 1}))
     assert folder.class_names == ("cat", "dog")

@@ -115,3 +115,18 @@ def test_arrays() -> None:
     assert np.array_equal(convert_array(RGB, image_size=None, grayscale=False), RGB.transpose(2, 0, 1))
     assert convert_array(RGB, image_size=None, grayscale=True).shape == (1, 5, 7)
     assert convert_array(GRAY, image_size=9, grayscale=False).shape == (1, 9, 9)
+
+
+@pytest.mark.parametrize(("size", "resize", "image_size"), [((60, 40), 32, 24), ((41, 67), 50, 50), ((30, 30), 30, 11)])
+def test_resized_and_cut_out_as_torchvision_does(
+    path: Path, size: tuple[int, int], resize: int, image_size: int
+) -> None:
+    from torchvision.transforms import v2
+
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    image.save(path)
+    expected = v2.CenterCrop(image_size)(v2.Resize(resize, antialias=True)(image))
+    pixels = decode_file(str(path), image_size=image_size, resize=resize, grayscale=False)
+    assert np.array_equal(pixels, np.asarray(expected).transpose(2, 0, 1))
+    array = convert_array(np.asarray(image), image_size=image_size, resize=resize, grayscale=False)
+    assert np.array_equal(array, pixels)

@@ -5,7 +5,8 @@ import numpy.typing as npt
 import pytest
 from sklearn.model_selection import train_test_split
 
-from sweeper.data.splits import Parts, split_pictures, statistics
+from sweeper.data.assignment import Parts, assign_pictures
+from sweeper.data.splits import statistics
 from sweeper.errors import DataError
 from sweeper.study.config import DataConfig
 
@@ -15,7 +16,7 @@ NAMES = ("cat", "dog", "owl")
 
 def split(*, labels: npt.NDArray[np.int64] = LABELS, n_test: int = 0, **options: object) -> Parts:
     config = DataConfig.model_validate({"name": "digits", **options})
-    return split_pictures(config, labels, n_test=n_test, class_names=NAMES)
+    return assign_pictures(config, labels, own_names=NAMES, n_test=n_test).parts
 
 
 def counts(part_M: npt.NDArray[np.int64]) -> list[int]:

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import datasets
 
 from sweeper.data.dataset import Dataset, Split
+from sweeper.data.functions import functions_of
 from sweeper.data.store import open_dataset
 from sweeper.errors import DataError
 from sweeper.study.config import DataConfig
@@ -98,6 +100,64 @@ def test_options_that_change_no_pixel_share_a_store(tmp_path: Path) -> None:
     for options in ({}, {"image_size": 8}, {"grayscale": True}):
         open_dataset(DataConfig.model_validate({"name": "digits", **options}), cache_dir=tmp_path)
     assert len(list(tmp_path.glob("decoded/*/meta.json"))) == 1
+
+
+def test_pictures_are_called_by_their_place_or_their_index(opener: Opener, tmp_path: Path) -> None:
+    ids = opener().picture_ids
+    assert ids[:2] == ("cat/000.png", "cat/001.png")
+    assert ids == opener(FOLDER.model_copy(update={"classes": ("dog", "cat")})).picture_ids
+    digits = open_dataset(DataConfig(name="digits"), cache_dir=tmp_path)
+    assert digits.picture_ids == tuple(map(str, range(1797)))
+
+
+def test_labels_and_classes_share_a_store(opener: Opener, tmp_path: Path) -> None:
+    def opened(**options: object) -> Dataset:
+        return opener(DataConfig.model_validate({"name": "folder", "path": "pictures", "validation": 8, **options}))
+
+    corrected = tmp_path / "labels.csv"
+    corrected.write_text("picture,label\ncat/000.png,dog\n")
+    seen = [
+        opened(),
+        opened(noise={"cat": {"dog": 4}}),
+        opened(noise={"cat": {"dog": 5}}),
+        opened(classes=["dog", "cat"]),
+        opened(classes={"dog": "dog", "kitten": "cat"}),
+        opened(counts={"cat": 12}),
+        opened(subset=20),
+        opened(test=0.1),
+    ]
+    assert opener.n_decoded == 1
+    assert len({dataset.fingerprint for dataset in seen}) == len(seen)
+    assert len({dataset.content for dataset in seen}) == 1
+    test_ids = {seen[0].picture_ids[index] for index in seen[0].test.indices_M}
+    first, second = [picture for picture in seen[0].picture_ids if picture not in test_ids][:2]
+    fingerprints = set()
+    for picture in (first, second):
+        corrected.write_text(f"picture,label\n{picture},dog\n")
+        fingerprints.add(opened(relabel=str(corrected)).fingerprint)
+    assert len(fingerprints | {seen[0].fingerprint}) == 3
+
+
+def test_true_labels_are_kept_beside_the_given_ones(opener: Opener) -> None:
+    config = DataConfig.model_validate({"name": "folder", "path": "pictures", "noise": {"dog": {"cat": 10}}})
+    for dataset in (opener(config), opener(config)):
+        given = [part.class_counts(2) for part in (dataset.train, dataset.validation)]
+        true = [part.true_class_counts(2) for part in (dataset.train, dataset.validation)]
+        assert np.sum(given, axis=0).tolist() == [26, 14]
+        assert np.sum([counts or [] for counts in true], axis=0).tolist() == [16, 24]
+    assert opener().train.true_class_counts(2) is None
+
+
+def test_functions_end_to_end(tmp_path: Path) -> None:
+    for _ in range(2):
+        dataset = open_dataset(DataConfig(name="functions", train=1000, validation=500), cache_dir=tmp_path)
+        assert dataset.output_names == ("y_0", "y_1", "y_2")
+        assert (dataset.class_names, dataset.input_shape) == ((), (1, 8, 8))
+        assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (1000, 500, 2400)
+        assert dataset.train.targets_NT is not None
+        index = int(dataset.train.indices_M[7])
+        expected = functions_of(dataset.train.images_NCHW[index : index + 1].numpy())[0]
+        assert dataset.train.targets_NT[index].numpy() == pytest.approx(expected)
 
 
 def test_progress_is_counted_in_pictures(make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -251,3 +311,60 @@ def test_cifar3(real_data: Path, tmp_path: Path) -> None:
     assert dataset.input_shape == (3, 32, 32)
     assert dataset.class_names == ("automobile", "cat", "truck")
     assert [part.class_counts(3) for part in parts(dataset)] == [[4500] * 3, [500] * 3, [1000] * 3]
+
+
+@pytest.mark.data
+def test_car_truck_cat(real_data: Path, tmp_path: Path) -> None:
+    """The table of the study that this set is for: imbalance, and labels that were made wrong."""
+    config = DataConfig.model_validate(
+        {
+            "name": "cifar10",
+            "path": "cifar3",
+            "classes": {"car": "automobile", "truck": "truck", "cat": "cat"},
+            "counts": {"car": 4493, "truck": 449, "cat": 683},
+            "noise": {"cat": {"car": 456}},
+            "test": {"counts": {"car": 503, "truck": 51, "cat": 71}, "noise": {"cat": {"car": 48}}},
+        }
+    )
+    dataset = open_dataset(config, cache_dir=tmp_path, data_dir=real_data)
+    assert dataset.class_names == ("car", "truck", "cat")
+    both = [dataset.train, dataset.validation]
+    true = [part.true_class_counts(3) for part in parts(dataset)]
+    assert all(counts is not None for counts in true)
+    assert np.sum([part.class_counts(3) for part in both], axis=0).tolist() == [4949, 449, 227]
+    assert np.sum(true[:2], axis=0).tolist() == [4493, 449, 683]
+    assert dataset.test.class_counts(3) == [551, 51, 23]
+    assert true[2] == [503, 51, 71]
+    assert {Path(dataset.picture_ids[index]).parts[0] for index in dataset.test.indices_M} == {"test"}
+    for part in parts(dataset):
+        assert part.true_labels_N is not None
+        own = [Path(dataset.picture_ids[index]).parts[1] for index in part.indices_M]
+        assert own == [("automobile", "truck", "cat")[label] for label in part.true_labels_N[part.indices_M]]
+
+
+@pytest.mark.data
+def test_stl10(real_data: Path, tmp_path: Path) -> None:
+    config = DataConfig(name="stl10", path="stl10", subset=200)
+    dataset = open_dataset(config, cache_dir=tmp_path, data_dir=real_data)
+    assert dataset.name == "stl10"
+    assert dataset.input_shape == (3, 96, 96)
+    assert dataset.test.class_counts(10) == [100] * 10
+    assert len(dataset.train) + len(dataset.validation) == 200
+
+
+@pytest.mark.data
+def test_flowers(real_data: Path, tmp_path: Path) -> None:
+    def opened(**options: object) -> Dataset:
+        config = DataConfig.model_validate({"name": "flowers102", "image_size": 32, "resize": 36, **options})
+        return open_dataset(config, cache_dir=tmp_path, data_dir=real_data)
+
+    quarters = opened(split="stratified", test=0.25, validation=0.3333)
+    assert [part.class_counts(102) for part in parts(quarters)] == [[10] * 102, [5] * 102, [5] * 102]
+    official = opened(test=0.1)
+    assert (len(official.train) + len(official.validation), len(official.test)) == (1836, 204)
+    assert (official.train.indices_M < 1020).all()
+    assert (official.validation.indices_M >= 1020).all()
+    torchvision_set = datasets.Flowers102(real_data, split="val")
+    labels = dict(zip((Path(path).name for path in torchvision_set._image_files), torchvision_set._labels, strict=True))
+    for index in official.validation.indices_M:
+        assert labels[Path(official.picture_ids[index]).name] == official.validation.labels_N[index]

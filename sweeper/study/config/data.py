@@ -160,7 +160,8 @@ class TestConfig(Config):
     """The test part, class by class, for a data set that comes without one of its own or with too large a one."""
 
     counts: dict[str, Annotated[int, Field(ge=1)]] | None = None
-    """Test pictures of each class. Classes that are not named keep all of the data set's own test pictures."""
+    """Test pictures of each class. Classes that are not named keep all of the data set's own test pictures; where it
+    has none, each class must be named."""
     noise: Noise | None = None
     """Labels of test pictures that are made wrong, as in `data.noise`."""
 
@@ -173,8 +174,9 @@ class DataConfig(Config):
     functions of vectors of 64 numbers, laid out as pictures of 8×8; see docs/how-to/regression.md."""
     path: str | None = None
     """Folder of pictures, relative to `SWEEPER_DATA` if that is set, else to the working directory. It holds one folder
-    a class, or `train/` and `test/` with one folder a class in each. Beside a name other than `folder`: where this
-    folder exists, it is read instead of torchvision's files of that data set."""
+    a class, or `train/` and, optionally, `val/` and `test/` with one folder a class in each. Beside a name other than
+    `folder`: where this folder exists, it is read instead of torchvision's files of that data set, and its pictures are
+    brought to the size and the channels of that data set."""
     classes: Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(to_tuple)] | dict[str, str] | None = None
     """The classes that are kept, in this order. As a mapping: the name to be used, then the data set's own name.
     Default: all."""
@@ -191,7 +193,7 @@ class DataConfig(Config):
     relabel: str | None = None
     """CSV file with corrected labels, relative to the working directory: the columns `picture` and `label`, as
     `sweeper audit-labels` writes it. A picture with an empty label is left out. Pictures for training and validation
-    only."""
+    only. The split stays as it is without this file."""
     image_size: int | None = Field(default=None, ge=4, le=2048)
     """Height and width in pixels to which pictures are resized once, when they are decoded. Default: as they are."""
     resize: int | None = Field(default=None, ge=4, le=4096)
@@ -199,16 +201,24 @@ class DataConfig(Config):
     picture is resized to `image_size`, whatever its proportions."""
     grayscale: bool = False
     """Turn RGB pictures into one channel of luminance."""
+    split: Literal["official", "stratified"] = "official"
+    """With `official`, the pictures that the data set itself holds out are these parts: the test pictures of nearly all
+    of them, the validation pictures of Flowers-102, `val/` and `test/` of a folder; `validation` and `test` then say
+    what is held out where it has none. With `stratified`, all its pictures are put together and split by `test` and
+    `validation`: for 50/25/25, `test: 0.25` and `validation: 0.3333` (a quarter of all is a third of what test
+    leaves)."""
     train: Share | None = None
     """Size of the training part: a count of pictures (integer) or a share (fraction below 1) of the data set's
     training pictures, stratified. Default: all that validation leaves."""
     validation: Share = 0.15
-    """Size of the validation part, a count (integer) or a share of the data set's training pictures, stratified."""
+    """Size of the validation part, a count (integer) or a share of the data set's training pictures, stratified; where
+    it has no validation pictures of its own, see `split`."""
     test: Annotated[float, Field(gt=0.0, lt=1.0)] | TestConfig = 0.2
-    """Share held out as test, stratified, where the data set comes without a test set of its own; or counts of each
-    class."""
+    """Share held out as test, stratified, where the data set comes without a test set of its own, see `split`; or
+    counts of each class."""
     split_seed: int = Field(default=0, ge=0, lt=2**32)
-    """Seed of the split, of `counts` and of `noise`. Trials with the same seed see the same pictures."""
+    """Seed of the split, of `counts`, `subset` and `noise`. Trials with the same seed see the same pictures in the same
+    parts, whatever their labels; more of a class, or more wrong labels, adds to those of fewer."""
     normalize: bool | Literal["imagenet"] = True
     """Subtract a mean and divide by a deviation, per channel: those of the training pictures, or ImageNet's, which
     pretrained networks need. With `false`, values are 0 to 1."""
@@ -252,6 +262,8 @@ class DataConfig(Config):
             for field in ("classes", "counts", "noise", "relabel", "image_size", "augment"):
                 if getattr(self, field):
                     raise FieldError("given with name: functions; allowed: with sets of pictures", field)
+            if isinstance(self.test, TestConfig):
+                raise FieldError("given counts or noise with name: functions; allowed: a share", "test")
         names = self.own_class_names
         if names is not None and (len(set(names)) < len(names) or len(names) < 2):
             raise FieldError(f"given {show(list(names))}; allowed: two classes or more, each once", "classes")
