@@ -18,7 +18,7 @@ __all__ = ["LOOPBACK", "PASSWORD_VARIABLE", "USER", "Access", "plan_access", "si
 LOOPBACK = "127.0.0.1"
 USER = "admin"
 """The one user that MLflow's UI knows when other machines may reach it."""
-PASSWORD_VARIABLE = "SWEEPER_UI_PASSWORD"
+PASSWORD_VARIABLE = "SWEEPER_UI_PASSWORD"  # noqa: S105  # a name
 MIN_PASSWORD = 12
 """Characters: what MLflow asks of the passwords it stores."""
 
