@@ -83,9 +83,9 @@ def find_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, A
         network = NETWORKS.get(model.get("network", "")) if isinstance(model, dict) else None
         given = os.environ.get("SWEEPER_DATA")
         real = Path(given) if given else None
-        if real is not None and name in REAL and (real / REAL[name][0]).is_dir():
-            if network is None or (real / "weights" / f"{network}.pth").is_file():
-                return real
+        has_pictures = real is not None and name in REAL and (real / REAL[name][0]).is_dir()
+        if real is not None and has_pictures and (network is None or (real / f"weights/{network}.pth").is_file()):
+            return real
         root = shared_folder(tmp_path_factory) / "generated-data"
         root.mkdir(exist_ok=True)
         with FileLock(root.with_suffix(".lock")):
