@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from sweeper.report.format import param_text
 
-__all__ = ["log_ticks", "mark_diverged", "spread_axis"]
+__all__ = ["log_ticks", "log_value_axis", "mark_diverged", "spread_axis"]
 
 _N_OWN_TICKS = 9
 _DIVERGED_COLOUR = "#D55E00"
@@ -32,6 +32,17 @@ def spread_axis(figure: go.Figure, xs: Sequence[float], *, log: bool) -> None:
         figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(t) for t in ticks])
     elif len(own) <= _N_OWN_TICKS:
         figure.update_xaxes(tickmode="array", tickvals=own, ticktext=[param_text(t) for t in own])
+
+
+def log_value_axis(figure: go.Figure, low: float, high: float) -> bool:
+    """A logarithmic vertical axis with ticks at round numbers, where values span a factor of 30; whether they do."""
+    if not (math.isfinite(low) and math.isfinite(high)) or low <= 0.0 or high <= 30.0 * low:
+        return False
+    ticks = log_ticks(low, high)
+    figure.update_layout(
+        yaxis={"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": [param_text(t) for t in ticks]}
+    )
+    return True
 
 
 def mark_diverged(figure: go.Figure, xs: Sequence[float | str], texts: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
 
 __all__ = [
+    "CONFIGURATION",
     "Effect",
     "Level",
     "blew_up",
@@ -30,6 +32,11 @@ __all__ = [
     "value_of",
 ]
 
+CONFIGURATION = "configuration"
+"""In the place of a parameter: all that varied, taken together."""
+_N_CONFIGURATIONS = 12
+_COMMON = 0.6
+"""A value that more than this share of the trials has goes without saying."""
 _N_BINS = 6
 _N_LEVELS = 40
 """Values of the only parameter that varied which are told apart; beside others, chance would hide what each did."""
@@ -69,7 +76,9 @@ def _counted(data: StudyData) -> list[RunRecord]:
 
 def resolve_parameter(data: StudyData, name: str) -> str | None:
     """The parameter that varied by a name such as `training.optimizer.lr`, `optimizer` or `lr`; None where none has it
-    alone."""
+    alone. `configuration` stands for all that varied."""
+    if name == CONFIGURATION and data.factors:
+        return CONFIGURATION
     known = [path for path in data.factors if path in (name, f"{name}.name")]
     known = known or [path for path in data.factors if data.labels[path] == name]
     known = known or [path for path in data.factors if path.removesuffix(".name").endswith(f".{name}")]
@@ -78,12 +87,15 @@ def resolve_parameter(data: StudyData, name: str) -> str | None:
 
 def choose_parameter(data: StudyData) -> str | None:
     """The parameter that trials are compared by: the one that was asked for, else the only one that was searched, else
-    the one that explains most of the values. None where nothing varied, or not what was asked for."""
+    all of them as `configuration` where there are few of these, else the one that explains most of the values. None
+    where nothing varied, or not what was asked for."""
     if data.by is not None:
         return resolve_parameter(data, data.by)
     searched = [path for path in data.factors if path in data.searched]
-    if len(searched) == 1 or len(data.factors) == 1:
+    if len(data.factors) == 1 or (len(searched) == 1 and Effect(data, searched[0]).is_only):
         return (searched or data.factors)[0]
+    if data.factors and len(levels_of(data, CONFIGURATION, n_most=10**9)) <= _N_CONFIGURATIONS:
+        return CONFIGURATION
     explained = gather_explained(data)
     return None if explained.empty else str(explained["parameter"].iloc[0])
 
@@ -130,6 +142,8 @@ def value_of(data: StudyData, path: str, run: RunRecord) -> tuple[str, float | N
     For the name of a branch, settings are added that differ between branches of that name: `step (every 5)`.
     """
     params = data.params[run.run_id]
+    if path == CONFIGURATION:
+        return _configuration_words(data, run), None
     if path not in params:
         return None
     value = params[path]
@@ -147,6 +161,20 @@ def value_of(data: StudyData, path: str, run: RunRecord) -> tuple[str, float | N
     return text, as_float(value)
 
 
+def _configuration_words(data: StudyData, run: RunRecord) -> str:
+    """What varied, in this trial; but for values that most trials have."""
+    params = data.params[run.run_id]
+    words = []
+    for path in data.factors:
+        if path not in params:
+            continue
+        name = data.labels[path].replace("_", " ")
+        if data.value_counts[path][identity(params[path])] <= _COMMON * len(data.runs):
+            text = param_text(params[path])
+            words.append(text if isinstance(params[path], str) and not text.isnumeric() else f"{name} {text}")
+    return ", ".join(words) or "as most"
+
+
 def is_log(data: StudyData, path: str, xs: Sequence[float]) -> bool:
     """Whether the axis of a numeric parameter is logarithmic: where the space was, or the range is wide."""
     if not xs or min(xs) <= 0.0:
@@ -161,7 +189,7 @@ def levels_of(data: StudyData, path: str, *, n_most: int) -> list[Level]:
     Numbers with more than `n_most` values are put together in ranges with about as many trials each; of other values
     those of the most trials are kept.
     """
-    runs = [run for run in _counted(data) if path in data.params[run.run_id]]
+    runs = [run for run in _counted(data) if path == CONFIGURATION or path in data.params[run.run_id]]
     return _groups(data, path, runs, n_most)
 
 
@@ -179,7 +207,7 @@ def _groups(data: StudyData, path: str, runs: Sequence[RunRecord], n_most: int) 
 
     def place(item: tuple[str, tuple[float | None, list[RunRecord]]]) -> tuple[Any, ...]:
         text, (x, _) = item
-        return (x is None, x or 0.0, order.get(text.partition(" (")[0], order.get(text, len(order))), text)
+        return (x is None, x or 0.0, order.get(text.partition(" (")[0], order.get(text, len(order))), _natural(text))
 
     ordered = sorted(found.items(), key=place)
     if len(ordered) <= n_most:
@@ -189,6 +217,11 @@ def _groups(data: StudyData, path: str, runs: Sequence[RunRecord], n_most: int) 
         return [Level(label=key, x=x, runs=tuple(own)) for key, (x, own) in ordered if key in dict(kept)]
     pairs = [(x, run) for _, (x, own) in ordered for run in own]
     return _ranges([(x, run) for x, run in pairs if x is not None], min(n_most, _N_BINS))
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Sort key of text with its numbers by size: `every 5` before `every 10`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def _label(key: str, x: float | None) -> str:
@@ -262,11 +295,13 @@ class Effect:
     def __init__(self, data: StudyData, path: str) -> None:
         self.data = data
         self.path = path
-        self.label = data.labels[path]
+        self.label = data.labels.get(path, path)
 
     @cached_property
     def is_only(self) -> bool:
         """Whether nothing else varied, but for settings that come with its values."""
+        if self.path == CONFIGURATION:
+            return True
         prefix = self.path.removesuffix("name")
         return all(p == self.path or (p.startswith(prefix) and p not in self.data.searched) for p in self.data.factors)
 

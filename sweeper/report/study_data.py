@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,13 +15,14 @@ from pydantic import ValidationError
 from sweeper.errors import InputError
 from sweeper.report.augmentations import fold_augmentations
 from sweeper.report.configurations import SEED, Configuration, group_configurations
+from sweeper.report.data_info import DataInfo, data_info
 from sweeper.report.format import as_float, metric_label, number, percent, percent_decimals, short_names
-from sweeper.report.parameters import Parameter, parameters_of_space, run_params, varied_params
+from sweeper.report.parameters import Parameter, identity, parameters_of_space, run_params, varied_params
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Objective, Study
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
-__all__ = ["N_COMPARED", "DataInfo", "StudyData", "is_percent"]
+__all__ = ["N_COMPARED", "StudyData", "is_percent"]
 
 _STATE_ORDER = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 2, "WAITING": 3, "FAIL": 4}
 _SUMMARY_METRICS = ("train/accuracy", "train/loss", "val/accuracy", "val/loss")
@@ -29,24 +30,6 @@ N_COMPARED = 12
 """With more configurations than this, only the best are compared in detail."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PERCENT_QUANTITIES = ("accuracy", "balanced_accuracy")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataInfo:
-    """What a study was trained on, from the artifact `data.json` of one of its runs."""
-
-    name: str
-    class_names: tuple[str, ...]
-    counts: Mapping[str, Sequence[int]]
-    """Pictures of each class in `train`, `val` and `test`, in the order of the classes."""
-    fingerprint: str
-    input_shape: tuple[int, ...]
-    """(C, H, W)."""
-    split_seed: int | None
-
-    def n_pictures(self, part: str) -> int | None:
-        """Pictures in a part; None where it is not known or empty."""
-        return sum(self.counts.get(part, ())) or None
 
 
 class StudyData:
@@ -185,6 +168,12 @@ class StudyData:
         return [path for path in self.varied if path != SEED or not self.has_seeds]
 
     @cached_property
+    def value_counts(self) -> dict[str, Counter[str]]:
+        """How many trials have each value of each parameter that varied, by the identity of the value."""
+        every = self.params.values()
+        return {path: Counter(identity(params[path]) for params in every if path in params) for path in self.varied}
+
+    @cached_property
     def labels(self) -> dict[str, str]:
         """Short names of the parameters that varied."""
         return short_names(self.varied)
@@ -299,7 +288,7 @@ class StudyData:
     def data(self) -> DataInfo | None:
         """What was trained on. Read from the best run that says so; from five runs at most, since each is a request."""
         for run in self.ranked[:5]:
-            info = _data_info(self.artifact(run, "data.json"))
+            info = data_info(self.artifact(run, "data.json"))
             if info is not None:
                 return info
         return None
@@ -347,17 +336,3 @@ def _wide(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     rows = rows.drop_duplicates(["run_id", "metric", "epoch"], keep="last")
     wide = rows.pivot(index=["run_id", "epoch"], columns="metric", values="value").sort_index()
     return wide.reindex(columns=sorted({*wide.columns, *metrics}))
-
-
-def _data_info(raw: Any) -> DataInfo | None:
-    if not isinstance(raw, dict) or not isinstance(raw.get("class_names"), list):
-        return None
-    counts = raw.get("counts") or {}
-    return DataInfo(
-        name=str(raw.get("name", "")),
-        class_names=tuple(str(name) for name in raw["class_names"]),
-        counts={part: [int(n) for n in counts[part]] for part in ("train", "val", "test") if counts.get(part)},
-        fingerprint=str(raw.get("fingerprint", "")),
-        input_shape=tuple(int(n) for n in raw.get("input_shape") or ()),
-        split_seed=raw.get("split_seed"),
-    )

@@ -13,6 +13,7 @@ from sweeper.report.sections.effect import build_effect
 from sweeper.report.sections.gap import build_gap
 from sweeper.report.sections.head import build_head
 from sweeper.report.sections.layers import build_layers
+from sweeper.report.sections.outputs import build_outputs
 from sweeper.report.sections.pictures import build_pictures
 from sweeper.report.sections.search import build_search
 from sweeper.report.sections.trials import build_all_trials, build_best_trials
@@ -25,6 +26,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(key="best", title="Best trials", build=build_best_trials),
     Section(key="curves", title="Learning curves", build=build_curves),
     Section(key="overfitting", title="Over-fitting", build=build_gap),
+    Section(key="outputs", title="Outputs", build=build_outputs),
     Section(key="classes", title="Classes", build=build_classes),
     Section(key="confusion", title="Confusion", build=build_confusion),
     Section(key="parameter", title="One parameter", build=build_effect),

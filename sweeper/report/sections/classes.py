@@ -131,8 +131,12 @@ def draw_class_table(data: StudyData, part: str, frame: pd.DataFrame, *, true: b
                 _difference(data, low, high) for low, high in compared[["low", "high"]].to_numpy()
             ]
             whole["verdict"] = [_VERDICTS[verdict] for verdict in compared["verdict"]]
-            columns.append(Column(key="difference:text", label="against the first (points)", numeric=True))
-            columns.append(Column(key="verdict", label="verdict"))
+            # Before the classes: in a wide table the last columns are out of sight.
+            place = next((i for i, c in enumerate(columns) if c.key.startswith("class:")), len(columns))
+            columns[place:place] = [
+                Column(key="difference:text", label="against the first (points)", numeric=True),
+                Column(key="verdict", label="verdict"),
+            ]
             note += f" {_comparison_note(data, len(frame))}"
     return Table(key=key, title=title, frame=whole, columns=columns, note=note.strip())
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from sweeper.report.axes import log_value_axis
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.format import as_float, plural
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, blank_figure, plotted
 
-__all__ = ["build_curves", "draw_curves", "gather_curves"]
+__all__ = ["build_curves", "draw_curves", "draw_rates", "gather_curves", "gather_rates"]
 
 
 def gather_curves(data: StudyData, quantity: str) -> pd.DataFrame:
@@ -65,12 +66,48 @@ def draw_curves(data: StudyData, quantity: str, curves: pd.DataFrame) -> Figure:
     )
 
 
+def gather_rates(data: StudyData) -> pd.DataFrame:
+    """Learning rate of the best trial at the last step of each epoch: columns epoch, lr."""
+    known = data.best is not None and data.best.run_id in data.details.index.get_level_values("run_id")
+    if data.best is None or not known or "lr" not in data.details.columns:
+        return pd.DataFrame(columns=["epoch", "lr"])
+    rates = data.details.loc[data.best.run_id]["lr"].dropna()
+    return pd.DataFrame({"epoch": rates.index, "lr": rates.to_numpy()})
+
+
+def draw_rates(data: StudyData, rates: pd.DataFrame) -> Figure:
+    """Learning rate against epoch."""
+    assert data.best is not None
+    figure = blank_figure(x="epoch", y="learning rate")
+    figure.add_trace(
+        go.Scatter(
+            x=rates["epoch"].tolist(),
+            y=plotted(rates["lr"]),
+            mode="lines",
+            line={"color": PART_COLOURS["val"], "width": 2, "shape": "vh"},
+            hovertemplate="epoch %{x}: %{y:.3g}<extra></extra>",
+        )
+    )
+    log_value_axis(figure, rates["lr"].min(), rates["lr"].max())
+    return Figure(
+        key="lr",
+        title=f"Learning rate against epoch, trial {data.best.number}",
+        description=f"A line from {float(rates['lr'].iloc[0]):.3g} to {float(rates['lr'].iloc[-1]):.3g}.",
+        figure=figure,
+        data=rates,
+        note="At the last step of each epoch.",
+    )
+
+
 def build_curves(data: StudyData) -> Sequence[Block]:
-    """Loss and accuracy side by side; nothing without a best trial."""
+    """Loss and accuracy, and the learning rate where a schedule changes it; nothing without a best trial."""
     if data.best is None:
         return []
     curves = {quantity: gather_curves(data, quantity) for quantity in ("loss", "accuracy")}
     figures = [draw_curves(data, q, frame) for q, frame in curves.items() if len(frame.columns) > 1 and len(frame)]
+    rates = gather_rates(data)
+    if figures and rates["lr"].nunique() > 1:
+        figures.append(draw_rates(data, rates))
     if not figures:
         return [Note(text=f"No epoch of trial {data.best.number} was recorded.")]
     return [Row(items=figures)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from sweeper.report.axes import log_value_axis
 from sweeper.report.blocks import Figure
 from sweeper.report.effect import Effect, Level, has_diverged
 from sweeper.report.format import plural
@@ -89,7 +89,6 @@ def draw_level_curves(
     title: str,
     y: str,
     percent: bool = False,
-    scale: Literal["", "log"] = "",
     note: str = "",
 ) -> Figure:
     """One line a value and series: the first series solid, the second dashed. A cross ends a line that diverged."""
@@ -121,10 +120,9 @@ def draw_level_curves(
         _end_with_cross(figure, curves, level, colour, names[0])
     notes = [note] if note else []
     shown_range, beyond = _range_without_blown(effect, curves) if y == "loss" else (None, [])
-    if scale == "log":
-        figure.update_yaxes(type="log", exponentformat="power")
+    is_log = not percent and log_value_axis(figure, *(shown_range or (curves["median"].min(), curves["median"].max())))
     if shown_range is not None:
-        figure.update_yaxes(range=[math.log10(v) for v in shown_range] if scale == "log" else list(shown_range))
+        figure.update_yaxes(range=[math.log10(v) for v in shown_range] if is_log else list(shown_range))
         notes.append(f"Above the axis: {', '.join(beyond)}, which blew up; a double click shows all.")
     if (curves["n_trials"] > 1).any():
         notes.append(
@@ -175,11 +173,6 @@ def _end_with_cross(figure: go.Figure, curves: pd.DataFrame, level: Level, colou
             hovertemplate=f"{plain(level.label)} diverged after epoch %{{x}}<extra></extra>",
         )
     )
-
-
-def _wants_log(curves: pd.DataFrame) -> Literal["", "log"]:
-    known = curves["median"].dropna()
-    return "log" if len(known) and known.min() > 0.0 and known.max() > 30.0 * known.min() else ""
 
 
 def _accuracy_curves(effect: Effect) -> list[Figure]:
@@ -236,8 +229,7 @@ def _lr_curves(effect: Effect) -> list[Figure]:
         return []
     title = f"Learning rate against epoch, one line a value of {effect.label}"
     note = "At the last step of each epoch."
-    scale = _wants_log(curves)
-    return [draw_level_curves(effect, curves, key="lr", title=title, y="learning rate", scale=scale, note=note)]
+    return [draw_level_curves(effect, curves, key="lr", title=title, y="learning rate", note=note)]
 
 
 def build_level_curves(effect: Effect) -> list[Figure]:
@@ -247,6 +239,5 @@ def build_level_curves(effect: Effect) -> list[Figure]:
         curves = gather_level_curves(effect, effect.data.epochs, {PART_LABELS[part]: f"{part}/loss"})
         if not curves.empty and (part == "train" or effect.data.task != "classification"):
             title = f"{PART_LABELS[part].capitalize()} loss against epoch, one line a value of {effect.label}"
-            scale = _wants_log(curves)
-            figures.append(draw_level_curves(effect, curves, key=f"loss-{part}", title=title, y="loss", scale=scale))
+            figures.append(draw_level_curves(effect, curves, key=f"loss-{part}", title=title, y="loss"))
     return figures + _accuracy_curves(effect) + _lr_curves(effect)

@@ -9,7 +9,7 @@ from statistics import median
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import mark_diverged, spread_axis
+from sweeper.report.axes import log_value_axis, mark_diverged, spread_axis
 from sweeper.report.blocks import Figure
 from sweeper.report.effect import Effect
 from sweeper.report.format import as_float, plural
@@ -135,8 +135,8 @@ def _axes(effect: Effect, figure: go.Figure, frame: pd.DataFrame, *, percent: bo
         # A category without a point would not be there: one at which every trial diverged.
         figure.update_xaxes(range=[-0.5, len(names) - 0.5])
     low, high = float(frame["low"].min()), float(frame["high"].max())
-    if not percent and low > 0.0 and high > 30.0 * low:
-        figure.update_layout(yaxis={"type": "log", "exponentformat": "power"})
+    if not percent:
+        log_value_axis(figure, low, high)
 
 
 def _class_figures(effect: Effect) -> list[Figure]:

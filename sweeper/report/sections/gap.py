@@ -125,8 +125,8 @@ def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
 
 
 def build_gap(data: StudyData) -> Sequence[Block]:
-    """What the best trial's gap says, then the table; nothing without a best trial."""
-    if data.best is None:
+    """What the best trial's gap says, then the table; nothing without a best trial, or where there are no classes."""
+    if data.best is None or data.task != "classification":
         return []
     frame = gather_gaps(data)
     if frame["gap"].isna().all():

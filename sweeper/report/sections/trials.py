@@ -8,19 +8,23 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Table
-from sweeper.report.format import count, duration, param_text, plural
+from sweeper.report.format import aligned, count, duration, number, param_text, percent, plural
 from sweeper.report.parameters import constant_params
 from sweeper.report.sections.head import failure_reason, run_seconds, state_words
-from sweeper.report.statistics import Interval, accuracy_interval
+from sweeper.report.statistics import Interval, accuracy_interval, describe_sample
 from sweeper.report.study_data import StudyData
+from sweeper.report.theme import PART_LABELS
 
 __all__ = [
     "best_interval",
     "build_all_trials",
     "build_best_trials",
     "describe_best",
+    "describe_best_configuration",
+    "draw_best_configurations",
     "draw_best_trials",
     "draw_trials",
+    "gather_best_configurations",
     "gather_constants",
     "gather_trials",
     "no_best_words",
@@ -38,8 +42,9 @@ def no_best_words(data: StudyData) -> str:
 def gather_trials(data: StudyData) -> pd.DataFrame:
     """All trials, best first.
 
-    Columns: rank (complete trials only), trial, state, value, best_epoch, n_epochs, train_accuracy, val_accuracy,
-    n_parameters, seconds, one a varied parameter under its dotted path, reason (of a failure).
+    Columns: rank (complete trials only), trial, state, value, best_epoch, n_epochs, train_loss, val_loss,
+    train_accuracy, val_accuracy (these four at the epoch that the trial is judged by), n_parameters, seconds, one a
+    varied parameter under its dotted path, reason (of a failure).
     """
     rank = {run.run_id: i for i, run in enumerate(data.complete, start=1)}
     rows = []
@@ -52,16 +57,19 @@ def gather_trials(data: StudyData) -> pd.DataFrame:
             "value": run.value,
             "best_epoch": data.epoch_of[run.run_id],
             "n_epochs": data.n_epochs[run.run_id],
-            "train_accuracy": data.at_epoch(run, "train/accuracy"),
-            "val_accuracy": data.at_epoch(run, "val/accuracy"),
+            **{
+                f"{part}_{quantity}": data.at_epoch(run, f"{part}/{quantity}")
+                for quantity in ("loss", "accuracy")
+                for part in ("train", "val")
+            },
             "n_parameters": int(n_parameters) if n_parameters.isdecimal() else None,
             "seconds": run_seconds(run),
         }
         row |= {path: data.params[run.run_id].get(path) for path in data.varied}
         row["reason"] = failure_reason(run) if run.state == "FAIL" else ""
         rows.append(row)
-    columns = ["rank", "trial", "state", "value", "best_epoch", "n_epochs", "train_accuracy", "val_accuracy"]
-    columns += ["n_parameters", "seconds", *data.varied, "reason"]
+    columns = ["rank", "trial", "state", "value", "best_epoch", "n_epochs", "train_loss", "val_loss"]
+    columns += ["train_accuracy", "val_accuracy", "n_parameters", "seconds", *data.varied, "reason"]
     # Objects keep integers with gaps, booleans and lists as they are.
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
@@ -73,9 +81,9 @@ def gather_constants(data: StudyData) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["parameter", "value", "n_trials"], dtype=object)
 
 
-def _param_columns(data: StudyData, frame: pd.DataFrame) -> list[Column]:
+def _param_columns(data: StudyData, frame: pd.DataFrame, paths: Sequence[str] | None = None) -> list[Column]:
     columns = []
-    for path in data.varied:
+    for path in data.varied if paths is None else paths:
         numeric = all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in frame[path])
         # None is a value of some parameters, and the absence of others: both show as a dash.
         columns.append(Column(key=path, label=data.labels[path], title=path, show=_param_or_dash, numeric=numeric))
@@ -90,15 +98,21 @@ def _duration(value: object) -> str:
     return duration(value if isinstance(value, int | float) else None)
 
 
-def _result_columns(data: StudyData) -> list[Column]:
+def _result_columns(data: StudyData, frame: pd.DataFrame) -> list[Column]:
     metric = data.objective.metric
+    show_value = data.value_text if data.value_is_percent else aligned(frame["value"])
     columns = [
-        Column(key="value", label=data.value_label, title=metric, show=data.value_text, numeric=True),
+        Column(key="value", label=data.value_label, title=metric, show=show_value, numeric=True),
         Column(key="best_epoch", label="epoch", title="epoch that the trial is judged by", show=count, numeric=True),
     ]
-    for part, label in (("train", "training accuracy (%)"), ("val", "validation accuracy (%)")):
-        if metric != f"{part}/accuracy" or data.objective.at == "last":
-            columns.append(Column(key=f"{part}_accuracy", label=label, show=data.accuracy_text, numeric=True))
+    for quantity in ("accuracy", "loss"):
+        for part in ("train", "val"):
+            key = f"{part}_{quantity}"
+            if (metric == f"{part}/{quantity}" and data.objective.at == "best") or frame[key].isna().all():
+                continue
+            show = data.accuracy_text if quantity == "accuracy" else aligned(frame[key])
+            unit = " (%)" if quantity == "accuracy" else ""
+            columns.append(Column(key=key, label=f"{PART_LABELS[part]} {quantity}{unit}", show=show, numeric=True))
     return columns
 
 
@@ -108,7 +122,7 @@ def draw_trials(data: StudyData, frame: pd.DataFrame) -> Table:
         Column(key="rank", label="rank", show=count, numeric=True),
         Column(key="trial", label="trial", numeric=True, header=True),
         Column(key="state", label="state", show=lambda state: state_words(str(state))),
-        *_result_columns(data),
+        *_result_columns(data, frame),
         Column(key="n_epochs", label="epochs run", show=count, numeric=True),
         *_param_columns(data, frame),
         Column(key="seconds", label="time", title="seconds from start to end", show=_duration, numeric=True),
@@ -124,12 +138,95 @@ def draw_best_trials(data: StudyData, frame: pd.DataFrame) -> Table:
     columns = [
         Column(key="rank", label="rank", show=count, numeric=True),
         Column(key="trial", label="trial", numeric=True, header=True),
-        *_result_columns(data),
+        *_result_columns(data, frame),
         *_param_columns(data, frame),
     ]
     return Table(
         key="best", title="Best trial" if len(frame) == 1 else f"Best {len(frame)} trials", frame=frame, columns=columns
     )
+
+
+def gather_best_configurations(data: StudyData) -> pd.DataFrame:
+    """The best configurations by the mean over their seeds.
+
+    Columns: rank, trials, n_seeds (complete), n_trials, value, deviation (None for one seed), low, high (Student's 95 %
+    interval of the mean), lowest, highest, then one a varied parameter but the seed.
+    """
+    rows = []
+    for rank, configuration in enumerate(data.configurations[: data.top], start=1):
+        values = [run.value for run in configuration.runs if run.value is not None]
+        sample = describe_sample(values)
+        assert sample is not None
+        row = {
+            "rank": rank,
+            "trials": ", ".join(str(run.number) for run in configuration.runs),
+            "n_seeds": sample.n,
+            "n_trials": configuration.n_trials,
+            "value": sample.mean,
+            "deviation": sample.deviation,
+            "low": None if sample.interval is None else sample.interval.low,
+            "high": None if sample.interval is None else sample.interval.high,
+            "lowest": min(values),
+            "highest": max(values),
+        }
+        rows.append(row | {path: data.params[configuration.typical.run_id].get(path) for path in data.factors})
+    columns = ["rank", "trials", "n_seeds", "n_trials", "value", "deviation", "low", "high", "lowest", "highest"]
+    frame = pd.DataFrame(rows, columns=[*columns, *data.factors], dtype=object)
+    return frame.where(frame.notna(), None)
+
+
+def draw_best_configurations(data: StudyData, frame: pd.DataFrame) -> Table:
+    """The table of the best configurations."""
+    show = data.value_text if data.value_is_percent else aligned([*frame["value"], *frame["lowest"], *frame["highest"]])
+
+    def ends(low: object, high: object) -> str:
+        return "–" if low is None else f"{show(low)}–{show(high)}"
+
+    shown = frame.assign(
+        seeds=[str(k) if k == n else f"{k} of {n}" for k, n in zip(frame["n_seeds"], frame["n_trials"], strict=True)],
+        spread=[_deviation(data, deviation) for deviation in frame["deviation"]],
+        interval=[ends(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)],
+        range=[ends(low, high) for low, high in zip(frame["lowest"], frame["highest"], strict=True)],
+    )
+    columns = [
+        Column(key="rank", label="rank", show=count, numeric=True),
+        Column(key="trials", label="trials", header=True),
+        Column(key="seeds", label="seeds", numeric=True),
+        Column(key="value", label=f"{data.value_label}, mean", title=data.objective.metric, show=show, numeric=True),
+        Column(key="spread", label="± deviation", title="standard deviation over the seeds", numeric=True),
+        Column(key="interval", label="95 % interval", title="Student's, of the mean over the seeds", numeric=True),
+        Column(key="range", label="lowest–highest", numeric=True),
+        *(column for column in _param_columns(data, frame, data.factors)),
+    ]
+    return Table(key="best", title=f"Best {plural(len(frame), 'configuration')}", frame=shown, columns=columns)
+
+
+def _deviation(data: StudyData, deviation: object) -> str:
+    return percent(deviation, data.decimals + 1) if data.value_is_percent else number(deviation, 2)
+
+
+def describe_best_configuration(data: StudyData) -> str:
+    """The best configuration in sentences that its numbers support."""
+    best = data.configurations[0]
+    sample = describe_sample([run.value for run in best.runs if run.value is not None])
+    assert sample is not None
+    assert data.best is not None
+    unit = " %" if data.value_is_percent else ""
+    words = f"Best is the configuration of {best.name}, with {data.value_text(sample.mean)}{unit}"
+    if sample.interval is not None:
+        words += (
+            f" in the mean over {sample.n} seeds (95 % interval {data.value_text(sample.interval.low)} to "
+            f"{data.value_text(sample.interval.high)}{unit})"
+        )
+    words += f". Where one trial stands for it below, that is trial {data.best.number}, with the median value."
+    if best.n_trials > len(best.runs):
+        words += f" {plural(best.n_trials - len(best.runs), 'seed')} of {best.n_trials} did not complete."
+    if len(data.configurations) > 1 and data.objective.metric.startswith("val/"):
+        words += (
+            f" It was chosen from {len(data.configurations)} on the very pictures it is measured on, so that its mean "
+            "is an optimistic estimate for new ones."
+        )
+    return words
 
 
 def best_interval(data: StudyData) -> Interval | None:
@@ -172,6 +269,9 @@ def build_best_trials(data: StudyData) -> Sequence[Block]:
     """The best trials and how sure their order is."""
     if data.best is None:
         return [Note(text=no_best_words(data))]
+    if data.has_seeds:
+        table = draw_best_configurations(data, gather_best_configurations(data))
+        return [Note(text=describe_best_configuration(data)), table]
     return [Note(text=describe_best(data)), draw_best_trials(data, gather_trials(data))]
 
 
