@@ -161,6 +161,11 @@ def build_overview(studies: Sequence[StudyData]) -> Sequence[Block]:
     ]
     if one and studies[0].objective.metric == "val/accuracy":
         columns = [column for column in columns if column.key != "value_text"]
+    # Studies without classes have no accuracies.
+    optional = {"val_accuracy", "train_accuracy", "gap"}
+    columns = [c for c in columns if c.key not in optional or frame[c.key].notna().any()]
+    if frame["low"].isna().all():
+        columns = [column for column in columns if column.key != "interval"]
     blocks.append(Table(key="ranking", title="Ranking by the best trial", frame=shown, columns=columns))
     figure = draw_overview(frame)
     return [*blocks, figure] if figure is not None else blocks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -228,11 +228,16 @@ class StudyData:
 
         Losses and accuracies over all pictures are known of every run, others of the shown configurations alone.
         """
-        histories = self.details if metric not in self.epochs.columns else self.epochs
-        epoch = self.epoch_of[run.run_id]
-        if epoch is None or metric not in histories.columns or (run.run_id, epoch) not in histories.index:
-            return None
-        return as_float(histories[metric].loc[(run.run_id, epoch)].item())
+        known = self._judged_epochs if metric in self.epochs.columns else self._judged_details
+        return as_float(known.get(metric, {}).get(run.run_id))
+
+    @cached_property
+    def _judged_epochs(self) -> dict[str, dict[str, float]]:
+        return _rows_of(self.epochs, self.epoch_of)
+
+    @cached_property
+    def _judged_details(self) -> dict[str, dict[str, float]]:
+        return _rows_of(self.details, self.epoch_of)
 
     def histories(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
         """Metrics of some runs: index (run_id, epoch), one column a metric."""
@@ -329,6 +334,13 @@ class StudyData:
 def is_percent(metric: str) -> bool:
     """Whether a metric is an accuracy, a fraction that is shown in percent."""
     return metric.partition("/")[2].partition("/")[0] in _PERCENT_QUANTITIES
+
+
+def _rows_of(histories: pd.DataFrame, epochs: Mapping[str, int | None]) -> dict[str, dict[str, float]]:
+    """Of each run one epoch: metric, then run id, then value."""
+    run_ids, own = (histories.index.get_level_values(level) for level in ("run_id", "epoch"))
+    rows = histories[own == run_ids.map(epochs)].droplevel("epoch")
+    return {str(metric): rows[metric].to_dict() for metric in rows.columns}
 
 
 def _wide(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:

@@ -86,6 +86,8 @@ def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = Fals
         yaxis={"title": {"text": plain(y)}},
         hovermode="closest",
     )
+    if x == "epoch":
+        figure.update_xaxes(tickformat=",d")
     if percent_y:
         figure.update_yaxes(tickformat=".2~%")
     return figure

@@ -408,3 +408,12 @@ def test_head_blocks(sweep: tuple[StudyRecord, MemoryReader]) -> None:
     assert isinstance(facts, Facts)
     assert isinstance(tables, Row)
     assert [table.key for table in tables.items] == ["space", "classes", "failures"]
+
+
+def test_pictures_drawn_evenly_give_no_verdict_on_over_fitting() -> None:
+    reader = MemoryReader(histories={"s-000": {"val/accuracy": [0.15], "train/accuracy": [0.9]}})
+    reader.artifacts["s-000", "data.json"] = data_json(CLASSES, {"val": [100, 50, 50]})
+    data = study_of(trial(0, 0.15, params={"training.balance": "both"}), reader=reader)
+    words, overfit = describe_gap(data, gather_gaps(data).iloc[0])
+    assert not overfit
+    assert words.endswith("compare class by class.")

@@ -19,7 +19,7 @@ import pytest
 
 from sweeper import report
 from sweeper.errors import InputError
-from sweeper.report.blocks import Note, Section
+from sweeper.report.blocks import Note, Section, Table
 from sweeper.report.document import build_document
 from sweeper.report.overview import gather_overview, rank_studies
 from sweeper.report.page import render_page
@@ -296,3 +296,14 @@ def test_what_is_no_picture_is_not_shown(tmp_path: Path) -> None:
     reader = MemoryReader(artifacts={("s-000", "data/pictures.png"): b"<svg onload=alert(1)>"})
     files = write_report([make_record([make_run(0)])], reader, tmp_path)
     assert "<img" not in files.page.read_text(encoding="utf-8")
+
+
+def test_an_overview_without_classes_has_no_accuracies() -> None:
+    studies = [
+        make_record([make_run(0, study=n, value=v)], name=n, objective={"metric": "val/loss"})
+        for n, v in (("a", 2.0), ("b", 1.0))
+    ]
+    table = build_document(studies, MemoryReader(), top=5).parts[0].sections[0].blocks[0]
+    assert isinstance(table, Table)
+    assert [column.key for column in table.columns][:3] == ["rank", "study", "value_text"]
+    assert "val_accuracy" not in [column.key for column in table.columns]

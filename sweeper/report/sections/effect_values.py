@@ -201,7 +201,7 @@ def _gap_figure(effect: Effect) -> list[Figure]:
         return []
     style = _Style(name="gap", colour=series_style(0)[0])
     title = f"Training minus validation accuracy against {effect.label}"
-    note = "Training accuracy is measured with dropout and augmentation on."
+    note = "Training accuracy is measured with dropout and augmentation on, and over the pictures as they are drawn."
     figure = draw_against(effect, frame, [style], key="gap", title=title, y="difference", percent=True, note=note)
     figure.figure.add_hline(y=0, line={"color": MUTED, "width": 1, "dash": "dot"})
     return [figure]

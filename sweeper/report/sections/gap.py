@@ -11,8 +11,9 @@ from sweeper.report.blocks import Block, Column, Note, Table
 from sweeper.report.format import as_float, count, number, percent
 from sweeper.report.statistics import accuracy_interval
 from sweeper.report.study_data import StudyData
+from sweeper.tracking.records import RunRecord
 
-__all__ = ["build_gap", "describe_gap", "draw_gaps", "gather_gaps"]
+__all__ = ["build_gap", "describe_gap", "draw_gaps", "draws_evenly", "gather_gaps"]
 
 _LOSS_RISE = 0.05
 """A rise of validation loss after its lowest epoch is mentioned from this share on; less is noise between epochs."""
@@ -38,7 +39,8 @@ def gather_gaps(data: StudyData) -> pd.DataFrame:
         }
         if train is not None and val is not None:
             row["gap"] = train - val
-            interval = accuracy_interval(val, n)
+            # Drawn with equal classes, training pictures are others than those of validation: no verdict on the sum.
+            interval = None if draws_evenly(data, run) else accuracy_interval(val, n)
             if interval is not None:
                 row |= {"low": train - interval.high, "high": train - interval.low, "overfit": train > interval.high}
         if data.n_epochs[run.run_id]:
@@ -55,6 +57,11 @@ def gather_gaps(data: StudyData) -> pd.DataFrame:
     columns += ["val_loss_lowest_epoch", "val_loss_rise"]
     frame = pd.DataFrame(rows, columns=columns, dtype=object)
     return frame.where(frame.notna(), None)
+
+
+def draws_evenly(data: StudyData, run: RunRecord) -> bool:
+    """Whether a trial drew training pictures so that each class is as frequent, unlike in validation."""
+    return data.params[run.run_id].get("training.balance") in ("sampler", "both")
 
 
 def describe_gap(data: StudyData, gap: pd.Series) -> tuple[str, bool]:
@@ -76,6 +83,10 @@ def describe_gap(data: StudyData, gap: pd.Series) -> tuple[str, bool]:
             text += "It is not over-fitted; dropout and augmentation, which act in training only, may explain the sign."
         else:
             text += "Over-fitting is not distinguishable from chance here."
+    elif text and data.best is not None and draws_evenly(data, data.best):
+        text += (
+            ". Training pictures were drawn with equal classes, those of validation were not: compare class by class."
+        )
     elif text:
         text += ". The number of validation pictures is not known, so that no interval can be given."
     if gap["val_loss_rise"] is not None and gap["val_loss_rise"] >= _LOSS_RISE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -159,8 +160,14 @@ def _data_words(data: StudyData) -> str:
     info = data.data
     if info is None:
         return "not recorded"
-    words = [info.name, plural(len(info.class_names), "class", "classes")]
-    if len(info.input_shape) == 3:
+    words = [info.name]
+    if info.class_names:
+        words.append(plural(len(info.class_names), "class", "classes"))
+    if data.output_names:
+        words.append(f"outputs {', '.join(data.output_names)}")
+    if data.task == "regression":
+        words.append(f"{math.prod(info.input_shape)} numbers each")
+    elif len(info.input_shape) == 3:
         channels, height, width = info.input_shape
         words.append(f"{height}×{width} pixels, {plural(channels, 'channel')}")
     words += [f"{count(info.n_pictures(part))} {_PARTS[part]}" for part in info.counts]

@@ -39,8 +39,8 @@ def no_best_words(data: StudyData) -> str:
     return f"No trial is complete with a value yet, so that none is best: {states}."
 
 
-def gather_trials(data: StudyData) -> pd.DataFrame:
-    """All trials, best first.
+def gather_trials(data: StudyData, n: int | None = None) -> pd.DataFrame:
+    """All trials, or the first `n`, best first.
 
     Columns: rank (complete trials only), trial, state, value, best_epoch, n_epochs, train_loss, val_loss,
     train_accuracy, val_accuracy (these four at the epoch that the trial is judged by), n_parameters, seconds, one a
@@ -48,7 +48,7 @@ def gather_trials(data: StudyData) -> pd.DataFrame:
     """
     rank = {run.run_id: i for i, run in enumerate(data.complete, start=1)}
     rows = []
-    for run in data.ranked:
+    for run in data.ranked[:n]:
         n_parameters = run.tags.get("sweeper.n_parameters", "")
         row = {
             "rank": rank.get(run.run_id),
@@ -272,7 +272,7 @@ def build_best_trials(data: StudyData) -> Sequence[Block]:
     if data.has_seeds:
         table = draw_best_configurations(data, gather_best_configurations(data))
         return [Note(text=describe_best_configuration(data)), table]
-    return [Note(text=describe_best(data)), draw_best_trials(data, gather_trials(data))]
+    return [Note(text=describe_best(data)), draw_best_trials(data, gather_trials(data, data.top))]
 
 
 def build_all_trials(data: StudyData) -> Sequence[Block]:
