@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path as FilePath
+
+from pydantic import ValidationError
 
 from sweeper.data.catalog import class_names, input_shape, output_names, picture_counts
 from sweeper.data.faults import data_faults, unknown_name
@@ -12,11 +15,12 @@ from sweeper.data.folders import list_pictures
 from sweeper.data.relabel import read_labels
 from sweeper.errors import DataError
 from sweeper.models.check import model_fault
-from sweeper.study.config import DataConfig, TrialConfig
-from sweeper.study.load import Check, CheckedStudy, StudyCheck, load_study
+from sweeper.study.config import TrialConfig
+from sweeper.study.load import MAX_CORNERS, Check, CheckedStudy, StudyCheck, load_study
 from sweeper.study.parse import Path
 from sweeper.study.study import Study
-from sweeper.study.words import nearest, show
+from sweeper.study.words import show
+from sweeper.sweep.measured import metric_fault
 
 __all__ = ["CHECKS", "STUDY_CHECKS", "check_study", "create_checks"]
 
@@ -67,40 +71,31 @@ def create_checks(data_dir: FilePath | None = None) -> tuple[tuple[Check, ...], 
             allowed = f"one for each of the {len(names)} classes of {data.name}"
             yield ("training", "loss", "class_weights"), f"given {len(weights)} weights; allowed: {allowed}"
 
+    def fault_of(metric: str, config: TrialConfig) -> str | None:
+        names = class_names(config.data, data_dir=data_dir)
+        return metric_fault(metric, config, class_names=names, output_names=output_names(config.data))
+
     def metric_fits_data(config: TrialConfig) -> Iterable[tuple[Path, str]]:
         """A check: early stopping that watches a metric that there will be."""
         if config.training.early_stopping is not None:
-            fault = _metric_fault(config.training.early_stopping.metric, config.data, data_dir)
+            fault = fault_of(config.training.early_stopping.metric, config)
             if fault is not None:
                 yield ("training", "early_stopping", "metric"), fault
 
     def objective_fits_data(study: Study) -> Iterable[tuple[Path, str]]:
-        """A check: an objective that there will be."""
-        first = TrialConfig.model_validate(next(study.trial.corners(lambda name: False)).tree)
-        fault = _metric_fault(study.objective.metric, first.data, data_dir)
-        if fault is not None:
-            yield ("objective", "metric"), fault
+        """A check: an objective that there will be, whatever is drawn for the data."""
+        for corner in islice(study.trial.corners(lambda name: name.startswith("data.")), MAX_CORNERS):
+            try:
+                config = TrialConfig.model_validate(corner.tree)
+            except ValidationError:  # another check says so
+                continue
+            fault = fault_of(study.objective.metric, config)
+            if fault is not None:
+                by_default = "metric" not in study.objective.model_fields_set
+                yield ("objective", "metric"), fault.replace("given", "given by default", 1) if by_default else fault
+                return
 
     return (model_fits_pictures, options_fit_data, weights_fit_classes, metric_fits_data), (objective_fits_data,)
-
-
-def _metric_fault(metric: str, data: DataConfig, data_dir: FilePath | None) -> str | None:
-    part, _, what = metric.partition("/")
-    kind, _, name = what.partition("/")
-    if kind.startswith("true_") and not data.has_true_labels:
-        return f"given {show(metric)} without wrong labels; allowed: with data.noise, or {part}/{what[5:]}"
-    if not name:
-        return None
-    outputs = kind == "loss"
-    names = output_names(data) if outputs else class_names(data, data_dir=data_dir)
-    if names is None or name in names:
-        return None
-    if not names:
-        return f"given {show(metric)}; allowed: {part}/{kind}, for {data.name} has no " + (
-            "outputs with names" if outputs else "classes"
-        )
-    what = "outputs" if outputs else "classes"
-    return f"given {show(metric)}{nearest(name, names) or ';'} allowed {what}: {', '.join(names)}"
 
 
 CHECKS, STUDY_CHECKS = create_checks()
