@@ -61,10 +61,16 @@ def difference_interval(a: float, of_a: Interval, b: float, of_b: Interval) -> I
 
 
 def paired_difference(a: Mapping[Any, float], b: Mapping[Any, float], confidence: float = 0.95) -> Interval | None:
-    """Student's t interval of the mean of `a` minus `b`, paired by seed; None with fewer than two seeds in common."""
+    """Student's t interval of the mean of `a` minus `b`, paired by seed.
+
+    None with fewer than two seeds in common, and where all differences are equal: accuracies over few pictures often
+    are, by rounding alone, and an interval without width would claim a certainty that nobody has.
+    """
     seeds = [seed for seed in a if seed in b]
     sample = describe_sample([a[seed] - b[seed] for seed in seeds], confidence)
-    return None if sample is None else sample.interval
+    if sample is None or sample.deviation is None or sample.deviation < 1e-12:
+        return None
+    return sample.interval
 
 
 def compare_with_first(

@@ -340,7 +340,7 @@ def _rows_of(histories: pd.DataFrame, epochs: Mapping[str, int | None]) -> dict[
     """Of each run one epoch: metric, then run id, then value."""
     run_ids, own = (histories.index.get_level_values(level) for level in ("run_id", "epoch"))
     rows = histories[own == run_ids.map(epochs)].droplevel("epoch")
-    return {str(metric): rows[metric].to_dict() for metric in rows.columns}
+    return {str(metric): dict(zip(rows.index.tolist(), rows[metric].tolist(), strict=True)) for metric in rows.columns}
 
 
 def _wide(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:

@@ -104,6 +104,7 @@ def test_differences_are_paired_by_seed(balance: StudyData) -> None:
     expected = ttest_rel(a, b).confidence_interval(0.975)
     assert (compared["low"][1], compared["high"][1]) == pytest.approx((expected.low, expected.high))
     assert paired_difference({0: 0.5}, {0: 0.4}) is None
+    assert paired_difference({0: 0.5, 1: 0.6}, {0: 0.4, 1: 0.5}) is None
     assert paired_difference({0: 0.5, 1: 0.6}, {2: 0.5, 3: 0.6}) is None
 
 
