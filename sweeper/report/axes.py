@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from sweeper.report.format import param_text
 __all__ = ["log_ticks", "log_value_axis", "mark_diverged", "spread_axis"]
 
 _N_OWN_TICKS = 9
+_TICK_GAP = 0.07
+"""Ticks that are nearer to each other than this share of the axis have texts that overlap."""
 _DIVERGED_COLOUR = "#D55E00"
 
 
@@ -27,10 +30,13 @@ def log_ticks(low: float, high: float) -> list[float]:
 def spread_axis(figure: go.Figure, xs: Sequence[float], *, log: bool) -> None:
     """The horizontal axis of a numeric parameter: ticks at its values where they are few, else at round numbers."""
     own = sorted(set(xs))
+    places = [math.log(x) for x in own] if log else own
+    gaps = [b - a for a, b in itertools.pairwise(places)]
+    is_sparse = len(own) <= _N_OWN_TICKS and all(gap > _TICK_GAP * (places[-1] - places[0]) for gap in gaps)
     if log:
-        ticks = own if len(own) <= _N_OWN_TICKS else log_ticks(own[0], own[-1])
+        ticks = own if is_sparse else log_ticks(own[0], own[-1])
         figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(t) for t in ticks])
-    elif len(own) <= _N_OWN_TICKS:
+    elif is_sparse:
         figure.update_xaxes(tickmode="array", tickvals=own, ticktext=[param_text(t) for t in own])
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 
 from sweeper.errors import InputError
+from sweeper.report.axes import spread_axis
 from sweeper.report.blocks import Note, Row, Table
 from sweeper.report.document import build_document
 from sweeper.report.effect import (
@@ -202,3 +204,14 @@ def test_nothing_that_varied_is_nothing_to_show(lrs: StudyData) -> None:
     assert build_effect(StudyData(one, lrs.reader)) == []
     blocks = build_effect(lrs)
     assert [type(block) for block in blocks] == [Note, Table, Row]
+
+
+def test_ticks_at_the_values_only_where_their_texts_have_room() -> None:
+    def ticks(xs: list[float]) -> tuple[float, ...]:
+        figure = go.Figure()
+        spread_axis(figure, xs, log=True)
+        return figure.layout.xaxis.tickvals
+
+    assert ticks([4, 16, 64, 256]) == (4, 16, 64, 256)
+    assert 1e-2 in ticks([4e-5, 9.7e-3, 1.2e-2, 1.5e-2, 0.08])
+    assert 1.2e-2 not in ticks([4e-5, 9.7e-3, 1.2e-2, 1.5e-2, 0.08])

@@ -95,7 +95,9 @@ def draw_level_curves(
     figure = blank_figure(x="epoch", y=y, percent_y=percent, legend=True)
     figure.update_layout(legend={"title": {"text": plain(effect.label) + "  "}})
     names = list(dict.fromkeys(curves["series"]))
-    has_bands = len(effect.lines) <= _N_BANDS and len(names) == 1 and bool((curves["n_trials"] > _N_FOR_BAND).any())
+    # Where other parameters varied too, a band would show these.
+    has_bands = effect.is_only and len(effect.lines) <= _N_BANDS and len(names) == 1
+    has_bands = has_bands and bool((curves["n_trials"] > _N_FOR_BAND).any())
     shown = "%{y:.2~%}" if percent else "%{y:.4g}"
     for index, level in enumerate(effect.lines):
         colour = _colour(effect, index)
