@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from sweeper.errors import InputError
 from sweeper.models.check import feature_shape, model_fault
 from sweeper.models.networks import build_model
-from sweeper.study.config import BlockConfig, CNNConfig, LogisticConfig, MLPConfig
+from sweeper.study.config import (
+    AutoencoderConfig,
+    BlockConfig,
+    CNNConfig,
+    LogisticConfig,
+    MLPConfig,
+    TorchvisionConfig,
+)
 
 BLOCKS = st.builds(
     BlockConfig,
@@ -70,6 +77,27 @@ def test_batch_norm_needs_two_values() -> None:
     assert "batch size of 1" in (model_fault(MLPConfig(hidden=(4,), batch_norm=True), (1, 8, 8), batch_size=1) or "")
     assert model_fault(MLPConfig(hidden=(4, 3), batch_norm=(False, False)), (1, 8, 8), batch_size=1) is None
     assert model_fault(LogisticConfig(), (1, 8, 8), batch_size=1) is None
+
+
+@pytest.mark.parametrize("batch_norm", [True, (False, True)])
+def test_batch_norm_of_a_head_on_a_backbone_needs_two_values(batch_norm: bool | tuple[bool, ...]) -> None:
+    config = TorchvisionConfig(network="mobilenet_v2", hidden=(8, 4), batch_norm=batch_norm)
+    assert "batch size of 1" in (model_fault(config, (3, 64, 64), batch_size=1) or "")
+    assert model_fault(config, (3, 64, 64), batch_size=2) is None
+
+
+def test_pretrained_weights_need_three_channels() -> None:
+    fault = model_fault(TorchvisionConfig(network="mobilenet_v2"), (1, 28, 28))
+    assert fault == "pretrained weights are for pictures of 3 channels, not 1"
+    drawn = TorchvisionConfig(network="mobilenet_v2", weights="none", frozen=False)
+    assert model_fault(drawn, (3, 28, 28)) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 9, 5)])
+def test_an_autoencoder_takes_any_picture(shape: tuple[int, int, int]) -> None:
+    config = AutoencoderConfig(hidden=(7, 3), bottleneck=1)
+    assert model_fault(config, shape, batch_size=1) is None
+    assert build_model(config, input_shape=shape, n_outputs=0)(torch.rand(2, *shape)).shape == (2, *shape)
 
 
 def test_checking_imports_no_torch() -> None:

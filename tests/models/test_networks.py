@@ -9,7 +9,7 @@ from torch import nn
 
 from sweeper.errors import InputError
 from sweeper.models.layers import LayerRow, layer_table
-from sweeper.models.networks import build_model, n_parameters
+from sweeper.models.networks import build_model, build_trainable, n_parameters
 from sweeper.study.config import ModelConfig
 
 STL10 = (3, 64, 64)
@@ -69,6 +69,42 @@ def test_a_head_of_log_probabilities_sums_to_one(raw: dict[str, object]) -> None
     model = build(raw, log=True)
     torch.testing.assert_close(model(images_NCHW).exp().sum(1), torch.ones(4))
     assert not torch.allclose(build(raw)(images_NCHW).exp().sum(1), torch.ones(4))
+
+
+def test_an_autoencoder_has_eight_linear_layers_through_its_bottleneck() -> None:
+    rows = layer_table(build({"name": "autoencoder"}, (1, 28, 28)), (1, 28, 28))
+    linear = [row.output_shape[0] for row in rows if row.kind == "Linear"]
+    assert linear == [512, 128, 32, 2, 32, 128, 512, 784]
+    names = [row.name for row in rows if row.kind == "Linear"]
+    assert names[3:5] == ["encoder.bottleneck.linear", "decoder.hidden1.linear"]
+    after = [rows[i + 1].kind for i, row in enumerate(rows) if row.kind == "Linear"]
+    assert after == ["ReLU", "ReLU", "ReLU", "Linear", "ReLU", "ReLU", "ReLU", "Unflatten"]
+
+
+def test_the_bottleneck_may_have_a_relu() -> None:
+    raw = {"name": "autoencoder", "hidden": [8], "bottleneck": 2, "bottleneck_relu": True}
+    codes_NB = build(raw, (1, 4, 4)).get_submodule("encoder")(torch.randn(64, 1, 4, 4))
+    assert codes_NB.shape == (64, 2)
+    assert codes_NB.min() >= 0
+    codes_NB = build(raw | {"bottleneck_relu": False}, (1, 4, 4)).get_submodule("encoder")(torch.randn(64, 1, 4, 4))
+    assert codes_NB.min() < 0
+
+
+def test_of_a_frozen_backbone_the_head_alone_is_trained() -> None:
+    raw = {"name": "torchvision", "network": "mobilenet_v2", "head_on": "outputs", "hidden": [200, 100]}
+    config: ModelConfig = TypeAdapter(ModelConfig).validate_python(raw | {"dropout": [0.08, 0.03]})
+    head = build_trainable(config, input_shape=(1000,), n_outputs=10)
+    rows = layer_table(head, (1000,))
+    assert [(row.name, row.kind) for row in rows] == [
+        ("hidden1.linear", "Linear"),
+        ("hidden1.relu", "ReLU"),
+        ("hidden1.dropout", "Dropout"),
+        ("hidden2.linear", "Linear"),
+        ("hidden2.relu", "ReLU"),
+        ("hidden2.dropout", "Dropout"),
+        ("head.linear", "Linear"),
+    ]
+    assert n_parameters(head) == 1000 * 200 + 200 + 200 * 100 + 100 + 100 * 10 + 10
 
 
 def test_average_pooling_padding_and_no_pooling() -> None:

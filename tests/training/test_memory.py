@@ -13,7 +13,7 @@ from sweeper.data.dataset import Dataset
 from sweeper.errors import InfeasibleError
 from sweeper.study.config import TrialConfig
 from sweeper.training.loop import Training
-from sweeper.training.losses import ClassLoss
+from sweeper.training.losses import ClassLoss, Loss, SquaredError
 from sweeper.training.memory import GradientAccumulation
 
 CPU = torch.device("cpu")
@@ -32,16 +32,15 @@ def limit_memory(model: nn.Module, n_pictures: int) -> list[int]:
     return sizes
 
 
-def gradient_in_pieces(
-    limit: int, loss: ClassLoss, n_pictures: int = 13
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def gradient_in_pieces(limit: int, loss: Loss, n_pictures: int = 13) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     images_BCHW = torch.rand(n_pictures, 1, 3, 3, generator=generator)
     labels_B = torch.randint(0, 3, (n_pictures,), generator=generator)
+    learnt = labels_B if isinstance(loss, ClassLoss) else torch.rand(n_pictures, 3, generator=generator)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(9, 3))
     limit_memory(model, limit)
-    outputs_BK, value = GradientAccumulation(model, loss).backward(images_BCHW, labels_B)
+    outputs_BK, value = GradientAccumulation(model, loss).backward(images_BCHW, learnt)
     gradients = [parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]
     return torch.cat(gradients), outputs_BK, value
 
@@ -51,6 +50,13 @@ def gradient_in_pieces(
 def test_pieces_give_the_gradient_of_the_whole(limit: int, weights: list[float] | None) -> None:
     weights_K = None if weights is None else torch.tensor(weights)
     loss = ClassLoss(log_probabilities=False, label_smoothing=0.1, weights_K=weights_K)
+    for whole, pieces in zip(gradient_in_pieces(100, loss), gradient_in_pieces(limit, loss), strict=True):
+        torch.testing.assert_close(pieces, whole)
+
+
+@pytest.mark.parametrize("limit", [12, 5, 1])
+def test_pieces_give_the_gradient_of_a_squared_error(limit: int) -> None:
+    loss = SquaredError()
     for whole, pieces in zip(gradient_in_pieces(100, loss), gradient_in_pieces(limit, loss), strict=True):
         torch.testing.assert_close(pieces, whole)
 
