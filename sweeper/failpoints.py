@@ -21,6 +21,8 @@ __all__ = ["FAILPOINTS", "failpoint"]
 FAILPOINTS = (
     "attempt.begun",
     "attempt.data_opened",
+    "features.vector_written",
+    "features.batch_written",
     "attempt.epoch_recorded",
     "attempt.epoch_sent",
     "checkpoint.written",

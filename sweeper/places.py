@@ -16,3 +16,5 @@ class Places:
     """Decoded pictures, cached features and downloads; everything in it can be made anew."""
     data_dir: Path | None = None
     """Where data sets and pretrained weights are looked for first (`SWEEPER_DATA`)."""
+    features_gib: float = 20.0
+    """Most that cached features may take on disk, in GiB (`SWEEPER_FEATURES_GIB`)."""

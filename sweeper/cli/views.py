@@ -144,7 +144,11 @@ def render(progress: Progress) -> RenderableType:
             cells[2] = f"trial {worker.number}"
             cells[3] = ProgressBar(total=max(worker.n_epochs, 1), completed=worker.epoch, width=20)
             cells[4] = f"epoch {worker.epoch}/{worker.n_epochs}"
-            if worker.objective is not None:
+            if worker.preparing is not None:
+                done, total = worker.preparing
+                cells[3] = ProgressBar(total=max(total, 1), completed=done, width=20)
+                cells[4] = f"backbone {done:,}/{total:,}"
+            elif worker.objective is not None:
                 rate = worker.pictures_per_second or 0.0
                 cells[5] = f"{progress.metric} {number(worker.objective)}   {rate:,.0f} pictures/s"
         table.add_row(*cells)

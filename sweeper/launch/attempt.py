@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import gc
+import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +19,11 @@ from sweeper.data.dataset import Dataset
 from sweeper.errors import DivergedError, InfeasibleError, InputError
 from sweeper.failpoints import failpoint
 from sweeper.launch.control import Control
-from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone
-from sweeper.models.layers import layer_table
+from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Preparing
+from sweeper.models.backbone_weights import find_weights, weights_hash
+from sweeper.models.layers import backbone_row, layer_table
 from sweeper.places import Places
-from sweeper.study.config import DataConfig, TrialConfig
+from sweeper.study.config import DataConfig, TorchvisionConfig, TrialConfig
 from sweeper.tracking.outbox import OutboxWriter, Row
 from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.workspace import TrialFiles, write_json
@@ -31,6 +33,7 @@ from sweeper.training.loop import EpochMetrics, Interrupted, Training
 __all__ = ["run_attempt"]
 
 LOCK_SECONDS = 60.0
+_PREPARING_SECONDS = 1.0
 OBJECTIVE = "objective"
 """Metric in every row: the trial's value if it ended there. Its last value is the trial's value."""
 
@@ -43,7 +46,7 @@ def run_attempt(
     open_data: Callable[[DataConfig], Dataset],
     control: Control,
     places: Places | None = None,
-) -> Iterator[EpochDone | AttemptEnded]:
+) -> Iterator[Preparing | EpochDone | AttemptEnded]:
     """Train a trial from its last checkpoint to its end; yields each epoch, and last how the attempt ended.
 
     Nothing that goes wrong with the trial is raised: it is in the last event.
@@ -117,6 +120,7 @@ class _Run:
         self.attempt = attempt
         self.worker = worker
         self.control = control
+        self.places = places
         self.files = files
         self.files.artifacts.mkdir(exist_ok=True)
         failpoint("attempt.begun")
@@ -142,7 +146,7 @@ class _Run:
         self.outbox = OutboxWriter(self.files.outbox, checkpoint_epoch=self.training.epoch)
         self.saved_at = time.monotonic()
 
-    def events(self) -> Iterator[EpochDone | AttemptEnded]:
+    def events(self) -> Iterator[Preparing | EpochDone | AttemptEnded]:
         try:
             if self.training.epoch == 0:
                 self._describe()
@@ -150,6 +154,10 @@ class _Run:
                 self.outbox.release()
             state, reason = "COMPLETE", ""
             try:
+                is_prepared = yield from self._prepare()
+                if not is_prepared:
+                    yield self._stopped()
+                    return
                 for metrics in self.training.epochs():
                     done = self._record(metrics)
                     failpoint("attempt.epoch_recorded")
@@ -163,8 +171,7 @@ class _Run:
                         break
                     if self.control.stop:
                         self._save()
-                        how: Literal["stopped", "preempted"] = "preempted" if self.control.leave else "stopped"
-                        yield AttemptEnded(worker=self.worker, number=self.attempt.number, how=how)
+                        yield self._stopped()
                         return
                     if time.monotonic() - self.saved_at >= self.attempt.checkpoint_seconds:
                         self._save()
@@ -178,6 +185,22 @@ class _Run:
             yield AttemptEnded(worker=self.worker, number=self.attempt.number, how="outcome")
         finally:
             self.outbox.close()
+
+    def _prepare(self) -> Generator[Preparing, None, bool]:
+        """What comes before the first epoch. Returns False where it was left off, since the driver wants the worker to
+        stop; the next attempt goes on with it."""
+        told_at = -math.inf
+        for done, total in self.training.prepare():
+            if self.control.stop:
+                return False
+            if time.monotonic() - told_at >= _PREPARING_SECONDS:
+                told_at = time.monotonic()
+                yield Preparing(worker=self.worker, number=self.attempt.number, done=done, total=total)
+        return True
+
+    def _stopped(self) -> AttemptEnded:
+        how: Literal["stopped", "preempted"] = "preempted" if self.control.leave else "stopped"
+        return AttemptEnded(worker=self.worker, number=self.attempt.number, how=how)
 
     def _record(self, metrics: EpochMetrics) -> EpochDone:
         if self.attempt.metric not in metrics.values:
@@ -265,6 +288,12 @@ class _Run:
             },
         )
 
+    def _weights_hash(self) -> str | None:
+        """Which pretrained weights the model began with, or has for good."""
+        model = self.config.model
+        path = find_weights(model, self.places) if isinstance(model, TorchvisionConfig) else None
+        return None if path is None else weights_hash(path, self.places)
+
     def _describe(self) -> None:
         """Artifacts that are known before the first epoch."""
         dataset, folder = self.dataset, self.files.artifacts
@@ -285,6 +314,8 @@ class _Run:
             },
         )
         rows = layer_table(self.training.model, self.training.feed.input_shape)
+        if isinstance(self.config.model, TorchvisionConfig) and self.config.model.frozen:
+            rows.insert(0, backbone_row(self.config.model))
         write_json(
             folder / "layers.json",
             [
@@ -304,5 +335,6 @@ class _Run:
                 "normalize": self.config.data.normalize,
                 "mean": mean_C.tolist(),
                 "deviation": deviation_C.tolist(),
+                "weights_sha256": self._weights_hash(),
             },
         )

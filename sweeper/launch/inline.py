@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 
 import sweeper
+from sweeper.data.features import limit_gib
 from sweeper.data.store import open_dataset
 from sweeper.launch.attempt import run_attempt
 from sweeper.launch.control import Control
 from sweeper.launch.launcher import WorkerSlot
-from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, WorkerReady
+from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, Preparing, WorkerReady
 from sweeper.places import Places
 
 __all__ = ["InlineLauncher"]
@@ -26,10 +27,10 @@ class InlineLauncher:
     def __init__(self, *, device: str, cache_dir: Path, data_dir: Path | None) -> None:
         self.slots: Sequence[WorkerSlot] = (WorkerSlot(index=0, device=device, n_threads=torch.get_num_threads()),)
         self._device = torch.device(device)
-        self._places = Places(cache_dir=cache_dir, data_dir=data_dir)
+        self._places = Places(cache_dir=cache_dir, data_dir=data_dir, features_gib=limit_gib(os.environ))
         self._events: list[Event] = []
         self._control = Control()
-        self._run: Iterator[EpochDone | AttemptEnded] | None = None
+        self._run: Iterator[Preparing | EpochDone | AttemptEnded] | None = None
 
     def start(self) -> None:
         slot = self.slots[0]

@@ -17,6 +17,7 @@ __all__ = [
     "EpochDone",
     "Event",
     "Order",
+    "Preparing",
     "Proceed",
     "Prune",
     "Shutdown",
@@ -91,6 +92,18 @@ class WorkerReady:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preparing:
+    """A worker does what comes before the first epoch of a trial: it computes the outputs of a frozen backbone. Sent at
+    the beginning and then about once a second."""
+
+    worker: int
+    number: int
+    done: int
+    """Pictures and views whose outputs are cached."""
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpochDone:
     """A worker has finished an epoch."""
 
@@ -128,11 +141,11 @@ class WorkerDied:
 
 
 Order: TypeAlias = Attempt | Proceed | Prune | Stop | Shutdown
-Event: TypeAlias = WorkerReady | EpochDone | AttemptEnded | WorkerDied
+Event: TypeAlias = WorkerReady | Preparing | EpochDone | AttemptEnded | WorkerDied
 
 _TYPES = {
     cls.__name__: cls
-    for cls in (Attempt, Proceed, Prune, Stop, Shutdown, WorkerReady, EpochDone, AttemptEnded, WorkerDied)
+    for cls in (Attempt, Proceed, Prune, Stop, Shutdown, WorkerReady, Preparing, EpochDone, AttemptEnded, WorkerDied)
 }
 
 

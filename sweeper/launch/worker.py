@@ -78,6 +78,7 @@ def main(arguments: list[str]) -> None:
 
     import torch  # takes seconds, in which the driver may die
 
+    from sweeper.data.features import limit_gib
     from sweeper.data.store import open_dataset
     from sweeper.launch.attempt import run_attempt
     from sweeper.places import Places
@@ -86,7 +87,11 @@ def main(arguments: list[str]) -> None:
     gc.freeze()  # what is imported stays: a later collection takes 3 ms and not 400
     torch.set_num_threads(n_threads)
     device = torch.device(device_name)
-    places = Places(cache_dir=Path(cache_dir), data_dir=Path(data_dir) if data_dir else None)
+    places = Places(
+        cache_dir=Path(cache_dir),
+        data_dir=Path(data_dir) if data_dir else None,
+        features_gib=limit_gib(os.environ),
+    )
     connection.send_bytes(
         to_json(
             WorkerReady(

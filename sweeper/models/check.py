@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sweeper.models.backbone_table import NETWORKS
 from sweeper.study.config import BlockConfig, CNNConfig, MLPConfig, ModelConfig, TorchvisionConfig
+from sweeper.study.words import nearest
 
-__all__ = ["Shape", "block_shape", "feature_shape", "model_fault"]
+__all__ = ["Shape", "block_shape", "feature_shape", "model_fault", "network_fault"]
 
 Shape = tuple[int, int, int]
 """(channels, height, width)."""
@@ -23,8 +25,10 @@ def model_fault(config: ModelConfig, input_shape: Shape, *, batch_size: int | No
         feature_shape(config, input_shape)
     except ValueError as error:
         return str(error)
-    if isinstance(config, TorchvisionConfig) and config.weights != "none" and input_shape[0] != 3:
-        return f"pretrained weights are for pictures of 3 channels, not {input_shape[0]}"
+    if isinstance(config, TorchvisionConfig):
+        fault = _backbone_fault(config, input_shape)
+        if fault is not None:
+            return fault
     if batch_size != 1:
         return None
     if isinstance(config, MLPConfig | TorchvisionConfig) and config.batch_norm not in (
@@ -40,6 +44,40 @@ def model_fault(config: ModelConfig, input_shape: Shape, *, batch_size: int | No
                 return (
                     f"block {number}: a batch size of 1 leaves batch norm one value of each channel, and it needs two"
                 )
+    return None
+
+
+def network_fault(config: TorchvisionConfig) -> str | None:
+    """Why torchvision has no such network, in words; None if it has."""
+    if config.network in NETWORKS:
+        return None
+    near = nearest(config.network, NETWORKS) or ";"
+    return (
+        f"torchvision has no network {config.network!r}{near} allowed: its classification networks, such as "
+        "mobilenet_v2, resnet152 or convnext_large"
+    )
+
+
+def _backbone_fault(config: TorchvisionConfig, input_shape: Shape) -> str | None:
+    fault = network_fault(config)
+    if fault is not None:
+        return fault
+    channels, height, width = input_shape
+    if channels != 3 and (channels != 1 or config.weights != "none"):
+        return f"{config.network} with weights {config.weights} takes pictures of 3 channels, not {channels}"
+    if config.input_size is not None:
+        height = width = config.input_size
+    network = NETWORKS[config.network]
+    if network.is_only_size and (height, width) != (network.smallest, network.smallest):
+        return (
+            f"{config.network} takes pictures of {network.smallest}×{network.smallest}, not {height}×{width}; "
+            f"set model.input_size to {network.smallest}"
+        )
+    if min(height, width) < network.smallest:
+        return (
+            f"{config.network} takes pictures of at least {network.smallest}×{network.smallest}, not {height}×{width}; "
+            f"set model.input_size to {network.smallest} or more"
+        )
     return None
 
 

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from sweeper.models.backbone_table import n_backbone_features, n_backbone_parameters
 from sweeper.models.networks import n_parameters
+from sweeper.study.config import TorchvisionConfig
 
-__all__ = ["LayerRow", "layer_table"]
+__all__ = ["LayerRow", "backbone_row", "layer_table"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +24,21 @@ class LayerRow:
     name: str
     """Dotted name of the module, as in the keys of the state dict; empty for a network that is one layer."""
     kind: str
-    """The module's class, such as `Conv2d`."""
+    """The module's class, such as `Conv2d`; of a frozen backbone, the name of its network."""
     output_shape: tuple[int, ...]
     """Shape of the output for one input, without the batch dimension."""
     n_parameters: int
     """Number of parameters, trainable or not."""
+
+
+def backbone_row(config: TorchvisionConfig) -> LayerRow:
+    """A frozen backbone as one layer, which need not be loaded for it."""
+    return LayerRow(
+        name="backbone",
+        kind=config.network,
+        output_shape=(n_backbone_features(config),),
+        n_parameters=n_backbone_parameters(config),
+    )
 
 
 def layer_table(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow]:

@@ -10,6 +10,9 @@ from typing import TypeVar
 from torch import nn
 
 from sweeper.errors import InputError
+from sweeper.models.backbone_table import n_backbone_features
+from sweeper.models.backbone_weights import find_weights
+from sweeper.models.backbones import build_backbone
 from sweeper.models.check import Shape, feature_shape, model_fault
 from sweeper.places import Places
 from sweeper.study.config import (
@@ -33,6 +36,7 @@ def build_model(
     n_outputs: int,
     log_probabilities: bool = False,
     places: Places | None = None,
+    load_weights: bool = True,
 ) -> nn.Module:
     """Build a network that maps pictures, float (N, C, H, W), to outputs, float (N, n_outputs); an autoencoder to
     pictures, float (N, C, H, W).
@@ -45,18 +49,25 @@ def build_model(
         n_outputs: Number of classes, or of numbers to be predicted. Without meaning for an autoencoder.
         log_probabilities: End the head in a log-softmax, for a loss on log-probabilities; otherwise it gives logits.
         places: Where pretrained weights are looked for.
+        load_weights: Load pretrained weights. Without it they are looked for nowhere, since others are loaded later.
 
     Raises:
-        InputError: The pictures are too small for the network.
+        InputError: The pictures are too small for the network, or the weights do not fit it.
+        DataError: Pretrained weights are nowhere.
     """
     fault = model_fault(config, input_shape)
     if fault is not None:
         raise InputError(f"model {config.name} cannot be built: {fault}")
     if isinstance(config, AutoencoderConfig):
         return _autoencoder(config, input_shape)
-    if isinstance(config, TorchvisionConfig):
-        raise InputError(f"model {config.name} cannot be built in this version")
     modules: OrderedDict[str, nn.Module] = OrderedDict()
+    if isinstance(config, TorchvisionConfig):
+        modules["backbone"] = build_backbone(
+            config, weights_path=find_weights(config, places) if load_weights else None
+        )
+        n_features = n_backbone_features(config)
+        modules.update(build_head(config, n_features, n_outputs, log_probabilities=log_probabilities))
+        return nn.Sequential(modules)
     if isinstance(config, CNNConfig):
         channels = input_shape[0]
         for number, block in enumerate(config.blocks, start=1):

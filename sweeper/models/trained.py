@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from sweeper.errors import InputError
+from sweeper.models.backbone_weights import find_weights, weights_hash
 from sweeper.models.networks import build_model
 from sweeper.places import Places
 from sweeper.study.config import ModelConfig, TorchvisionConfig
@@ -85,22 +86,28 @@ def load_trained(description: Mapping[str, Any], state: bytes, *, places: Places
         places: Where the weights of a frozen backbone are looked for.
 
     Raises:
-        InputError: `state` is something else.
+        InputError: `state` is something else, or the weights of the backbone are others than those it was trained on.
+        DataError: The weights of the backbone are nowhere.
     """
     channels, height, width = description["input_shape"]
     class_names, output_names = tuple(description["class_names"]), tuple(description.get("output_names", ()))
     config: ModelConfig = TypeAdapter(ModelConfig).validate_python(description["model"])
+    is_head = False
+    if isinstance(config, TorchvisionConfig) and config.frozen:
+        is_head = True  # the network is the head's and its backbone's, which has weights from elsewhere
+        _check_weights(config, description.get("weights_sha256"), places)
     network = build_model(
         config,
         input_shape=(channels, height, width),
         n_outputs=len(output_names or class_names),
         log_probabilities=description["loss"] == "nll",
         places=places,
+        load_weights=is_head,
     )
     try:
         tensors = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
-        if isinstance(config, TorchvisionConfig) and config.frozen:
-            tensors = {**network.state_dict(), **tensors}  # the backbone has its weights already
+        if is_head:
+            tensors = {**network.state_dict(), **tensors}
         network.load_state_dict(tensors)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
@@ -117,3 +124,13 @@ def load_trained(description: Mapping[str, Any], state: bytes, *, places: Places
         output_names=output_names,
     )
     return model.eval()
+
+
+def _check_weights(config: TorchvisionConfig, expected: str | None, places: Places | None) -> None:
+    path = find_weights(config, places)
+    found = None if path is None else weights_hash(path, places)
+    if found != expected:
+        raise InputError(
+            f"the head of this run was trained on weights of {config.network} with the SHA-256 {expected}, but {path} "
+            f"has {found}; put the same file there, or train again"
+        )

@@ -14,8 +14,8 @@ from sweeper.data.faults import data_faults, unknown_name
 from sweeper.data.folders import list_pictures
 from sweeper.data.relabel import read_labels
 from sweeper.errors import DataError
-from sweeper.models.check import model_fault
-from sweeper.study.config import TrialConfig
+from sweeper.models.check import model_fault, network_fault
+from sweeper.study.config import TorchvisionConfig, TrialConfig
 from sweeper.study.load import MAX_CORNERS, Check, CheckedStudy, StudyCheck, load_study
 from sweeper.study.parse import Path
 from sweeper.study.study import Study
@@ -26,7 +26,11 @@ __all__ = ["CHECKS", "STUDY_CHECKS", "check_study", "create_checks"]
 
 
 def model_fits_pictures(config: TrialConfig) -> Iterable[tuple[Path, str]]:
-    """A check: layers that would shrink a picture to nothing."""
+    """A check: a network that torchvision has, and layers that would shrink a picture to nothing."""
+    unknown = network_fault(config.model) if isinstance(config.model, TorchvisionConfig) else None
+    if unknown is not None:
+        yield ("model", "network"), unknown
+        return
     shape = input_shape(config.data)
     fault = None if shape is None else model_fault(config.model, shape, batch_size=config.training.batch_size)
     if fault is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sweeper.launch.launcher import Launcher
-from sweeper.launch.messages import EpochDone, WorkerDied, WorkerReady
+from sweeper.launch.messages import EpochDone, Preparing, WorkerDied, WorkerReady
 from sweeper.search.optimizer import Proposal
 from sweeper.sweep.progress import Progress
 
@@ -71,12 +71,19 @@ class Crew:
         self._assigned[worker] = Assignment(proposal=proposal, started=time.monotonic())
         shown = self._workers[worker]
         shown.state, shown.number, shown.epoch = "training", proposal.number, 0
-        shown.n_epochs, shown.objective = proposal.config.training.epochs, None
+        shown.n_epochs, shown.objective, shown.preparing = proposal.config.training.epochs, None, None
         return worker
+
+    def preparing(self, event: Preparing) -> bool:
+        """A worker computes what its trial needs before its first epoch. Returns whether it has just begun."""
+        shown = self._workers[event.worker]
+        begun, shown.preparing = shown.preparing is None, (event.done, event.total)
+        return begun
 
     def epoch_done(self, event: EpochDone) -> None:
         """A worker has finished an epoch."""
         shown = self._workers[event.worker]
+        shown.preparing = None
         shown.epoch, shown.objective = event.epoch, event.objective
         shown.pictures_per_second = event.pictures_per_second
         self._deaths[event.worker] = 0

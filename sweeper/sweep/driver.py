@@ -13,7 +13,16 @@ import sweeper
 from sweeper.errors import InputError, SweeperError, WorkersLostError
 from sweeper.failpoints import failpoint
 from sweeper.launch.launcher import Launcher
-from sweeper.launch.messages import EXIT_PREEMPTED, Attempt, AttemptEnded, EpochDone, Event, WorkerDied, WorkerReady
+from sweeper.launch.messages import (
+    EXIT_PREEMPTED,
+    Attempt,
+    AttemptEnded,
+    EpochDone,
+    Event,
+    Preparing,
+    WorkerDied,
+    WorkerReady,
+)
 from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.sweep.attempts import Attempts, RetryPolicy
 from sweeper.sweep.clock import Clock
@@ -255,6 +264,12 @@ class Driver:
     def _handle(self, event: Event) -> None:
         if isinstance(event, WorkerReady):
             self._worker_ready(event)
+        elif isinstance(event, Preparing):
+            if self._crew.preparing(event):
+                self._view.message(
+                    f"trial {event.number}: the frozen backbone has run for {event.done:,} of {event.total:,} pictures "
+                    "and views, and runs for the others once"
+                )
         elif isinstance(event, EpochDone):
             self._epoch_done(event)
         elif isinstance(event, AttemptEnded):

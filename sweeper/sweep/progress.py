@@ -25,6 +25,9 @@ class WorkerProgress:
     n_epochs: int = 0
     objective: float | None = None
     pictures_per_second: float | None = None
+    preparing: tuple[int, int] | None = None
+    """Before the first epoch of a trial with a frozen backbone: for how many pictures and views the backbone has run,
+    and for how many it must."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sweeper.data.features import limit_gib
 from sweeper.errors import InputError, NotFoundError, StudyExistsError
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.search.optimizer import Optimizer
@@ -198,6 +200,7 @@ def _flush(recorder: Recorder, name: str, view: View, *, is_hurried: bool) -> No
 
 
 def _build_launcher(workspace: Workspace, files: StudyFiles, options: SweepOptions) -> Launcher:
+    limit_gib(os.environ)  # a wrong one is refused here, and not by each worker
     if options.launcher == "inline":
         from sweeper.launch.inline import InlineLauncher  # imports torch, which the local launcher's driver need not
 

@@ -8,6 +8,7 @@ from torch import nn
 from sweeper.data.dataset import Dataset
 from sweeper.places import Places
 from sweeper.study.config import TorchvisionConfig, TrialConfig
+from sweeper.training.features import BackboneFeed, FeatureFeed
 from sweeper.training.feed import Feed, PictureFeed
 from sweeper.training.learner import Learner, TorchLearner
 from sweeper.training.losses import ClassLoss, Loss
@@ -27,7 +28,12 @@ def build_feed(config: TrialConfig, dataset: Dataset, device: torch.device, plac
         device: Where batches appear.
         places: Where caches and pretrained weights lie; None where there are none.
     """
-    return PictureFeed(config, dataset, device)
+    model = config.model
+    if not isinstance(model, TorchvisionConfig) or not model.frozen:
+        return PictureFeed(config, dataset, device)
+    if places is None or model.views == 0:
+        return BackboneFeed(config, dataset, device, places)
+    return FeatureFeed(config, dataset, device, places)
 
 
 def build_learner(config: TrialConfig, model: nn.Module, loss: Loss) -> Learner:

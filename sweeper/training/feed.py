@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeAlias
 
 import torch
@@ -29,6 +29,11 @@ class Feed(Protocol):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Of what the learner gets, without the batch."""
+        ...
+
+    def prepare(self, splits: Iterable[Split]) -> Iterator[tuple[int, int]]:
+        """What is to be done once, before the first epoch, to feed the training part and `splits`. Yields how much of
+        it is done, and how much there is in all; the caller may leave off, and what was done stays done."""
         ...
 
     def order(self, epoch: int) -> torch.Tensor:
@@ -102,6 +107,9 @@ class PictureFeed:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         return self._dataset.input_shape
+
+    def prepare(self, splits: Iterable[Split]) -> Iterator[tuple[int, int]]:
+        return iter(())
 
     def order(self, epoch: int) -> torch.Tensor:
         return self._order.draw(epoch)[0]

@@ -12,10 +12,11 @@ from torch import nn
 
 from sweeper.data.dataset import Dataset, Split
 from sweeper.errors import DataError, DivergedError, InputError
+from sweeper.models.backbone_table import n_backbone_parameters
 from sweeper.models.check import model_fault
 from sweeper.models.networks import build_trainable, n_parameters
 from sweeper.places import Places
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import TorchvisionConfig, TrialConfig
 from sweeper.training.build import build_feed, build_learner, n_outputs
 from sweeper.training.devices import place_model, synchronize
 from sweeper.training.early_stopping import EarlyStopping
@@ -136,8 +137,25 @@ class Training:
 
     @property
     def n_parameters(self) -> int:
-        """Number of parameters of `model`."""
-        return n_parameters(self.model)
+        """Number of parameters of the whole network, with those of a frozen backbone."""
+        model = self.config.model
+        below = n_backbone_parameters(model) if isinstance(model, TorchvisionConfig) and model.frozen else 0
+        return n_parameters(self.model) + below
+
+    def prepare(self) -> Iterator[tuple[int, int]]:
+        """Do what comes once, before the first epoch: of a frozen backbone, compute the outputs that are not cached.
+
+        Yields how much is done, and how much there is in all: pictures and views. The caller may leave off at any time;
+        what was done stays done, and `epochs()` does the rest.
+
+        Raises:
+            InfeasibleError: The device ran out of memory.
+            Interrupted: `should_stop` became true.
+        """
+        with out_of_memory_is_infeasible():
+            for done, total in self.feed.prepare(self._evaluated.values()):
+                self._check_stop()
+                yield done, total
 
     def epochs(self) -> Iterator[EpochMetrics]:
         """Train the epochs that are left, and yield after each. Between two of them, `state_dict()` may be called.
@@ -147,6 +165,8 @@ class Training:
             InfeasibleError: The device ran out of memory, even with the smallest pieces of a batch.
             Interrupted: `should_stop` became true in the middle of an epoch.
         """
+        for _ in self.prepare():
+            pass
         while self.epoch < self.config.training.epochs and not self.stopped_early:
             self._is_at_epoch_boundary = False
             with seeded(derive_seed(self.config.seed, self.epoch + 1), self.device), out_of_memory_is_infeasible():

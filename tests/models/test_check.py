@@ -88,7 +88,7 @@ def test_batch_norm_of_a_head_on_a_backbone_needs_two_values(batch_norm: bool | 
 
 def test_pretrained_weights_need_three_channels() -> None:
     fault = model_fault(TorchvisionConfig(network="mobilenet_v2"), (1, 28, 28))
-    assert fault == "pretrained weights are for pictures of 3 channels, not 1"
+    assert fault == "mobilenet_v2 with weights imagenet takes pictures of 3 channels, not 1"
     drawn = TorchvisionConfig(network="mobilenet_v2", weights="none", frozen=False)
     assert model_fault(drawn, (3, 28, 28)) is None
 
