@@ -117,7 +117,8 @@ class NLLConfig(Config):
 
 
 class MSEConfig(Config):
-    """Mean of the squared errors of all outputs, for regression and autoencoders."""
+    """Mean of the squared errors of all outputs, for regression and autoencoders. An autoencoder is asked for the picture
+    that it was given, augmented as it was, with pixels from 0 to 1, whatever `data.normalize` says."""
 
     name: Literal["mse"] = "mse"
 
@@ -193,7 +194,9 @@ class TrainingConfig(Config):
     """The loss; a bare name stands for its defaults. The model's head follows it."""
     balance: Literal["none", "loss", "sampler", "both"] = "none"
     """What is done about classes of different sizes: `loss` weights each class by its inverse frequency, `sampler`
-    draws pictures with replacement so that each class is as frequent, `both` does both."""
+    draws pictures with replacement so that each class is as frequent, `both` does both. Classes are the given labels.
+    With `sampler` and `both`, an epoch has as many pictures as the training part, and `train/` metrics are over those
+    drawn."""
     backbone_lr_factor: float = Field(default=1.0, gt=0.0, le=1.0)
     """Learning rate of a pretrained backbone that is trained too, as a share of the head's."""
     schedule: Annotated[ScheduleConfig, BeforeValidator(named)] = ConstantScheduleConfig()
