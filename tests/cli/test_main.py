@@ -16,7 +16,18 @@ from tests.cli.conftest import Run
 from tests.study.conftest import PLAIN
 
 pytestmark = pytest.mark.xdist_group("cli")
-COMMANDS: dict[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
+
+
+def commands_of(group: click.Command, before: str = "") -> dict[str, click.Command]:
+    """All commands by what is typed, groups of commands and those in them."""
+    found: dict[str, click.Command] = {}
+    for name, command in getattr(group, "commands", {}).items():
+        found[f"{before}{name}"] = command
+        found |= commands_of(command, f"{before}{name} ")
+    return found
+
+
+COMMANDS = commands_of(typer.main.get_command(app))
 HEAVY = {"torch", "mlflow", "optuna", "pandas", "plotly", "numpy", "sklearn", "sqlalchemy"}
 
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import InputError, StudyFileError
+from sweeper.sweep.shown_data import open_shown_data, study_augmentations
+from sweeper.tracking.workspace import Workspace
+from tests.study.conftest import check, plain
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.from_environment(
+        tmp_path, {"SWEEPER_CACHE": str(tmp_path / "cache"), "SWEEPER_DATA": str(tmp_path)}
+    )
+
+
+def test_all_augmentations_of_a_study_each_once() -> None:
+    flips = "{choice: [[], [vertical_flip], [vertical_flip, perspective]]}"
+    turned = "[{name: rotation, degrees: {choice: [3.0, 5.0]}}]"
+    data = f"{{choice: [{{name: digits, augment: {flips}}}, {{name: digits, augment: {turned}}}]}}"
+    study = check(plain(("{name: digits}", data))).study
+    found = study_augmentations(study)
+    assert [each.name for each in found] == ["vertical_flip", "perspective", "rotation", "rotation"]
+
+
+def test_a_name_with_options(workspace: Workspace) -> None:
+    shown = open_shown_data("digits", ["classes=['3', '5']", "data.augment=[vertical_flip]"], workspace)
+    assert shown.title == "digits"
+    assert shown.dataset.class_names == ("3", "5")
+    assert [each.name for each in shown.augmentations] == ["vertical_flip"]
+    assert len(open_shown_data("functions", ["subset=100"], workspace).dataset.train) == 85
+
+
+def test_what_is_neither_a_file_nor_a_name_nor_a_folder(workspace: Workspace) -> None:
+    with pytest.raises(InputError, match=r"given 'digit'; did you mean 'digits'\? allowed: a study file, a folder"):
+        open_shown_data("digit", [], workspace)
+    with pytest.raises(StudyFileError, match="cannot be read"):
+        open_shown_data("nowhere.yaml", [], workspace)
+    with pytest.raises(StudyFileError, match=r"counts: given '11'; allowed classes: 0, 1"):
+        open_shown_data("digits", ["counts={'11': 3}"], workspace)
