@@ -331,7 +331,7 @@ def cli_page(app: Any) -> str:
 
     group: Any = typer.main.get_command(app)
     parts = [_CLI_INTRODUCTION]
-    commands = sorted(_commands(group))
+    commands = sorted(commands_of(group))
     parts.append("| Command | What it does |\n|---|---|")
     for name, command in commands:
         parts.append(f"| [`{name}`](#sweeper-{name.replace(' ', '-')}) | {_first_sentence(command.help)} |")
@@ -341,12 +341,12 @@ def cli_page(app: Any) -> str:
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _commands(group: Any, before: str = "") -> list[tuple[str, Any]]:
+def commands_of(group: Any, before: str = "") -> list[tuple[str, Any]]:
     """Names and commands, those of groups of commands as `group command`."""
     found = []
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            found += _commands(command, f"{before}{name} ")
+            found += commands_of(command, f"{before}{name} ")
         else:
             found.append((f"{before}{name}", command))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import islice
@@ -22,7 +23,12 @@ from sweeper.study.study import Study
 from sweeper.study.words import show
 from sweeper.sweep.measured import metric_fault
 
-__all__ = ["CHECKS", "STUDY_CHECKS", "check_study", "create_checks"]
+__all__ = ["CHECKS", "STUDY_CHECKS", "check_study", "create_checks", "is_of_data"]
+
+
+def is_of_data(name: str) -> bool:
+    """Whether a parameter, by Optuna's name, is of the data: `data`, `data.augment`, `data[mnist].counts`."""
+    return re.split(r"[.[]", name, maxsplit=1)[0] == "data"
 
 
 def model_fits_pictures(config: TrialConfig) -> Iterable[tuple[Path, str]]:
@@ -88,7 +94,7 @@ def create_checks(data_dir: FilePath | None = None) -> tuple[tuple[Check, ...], 
 
     def objective_fits_data(study: Study) -> Iterable[tuple[Path, str]]:
         """A check: an objective that there will be, whatever is drawn for the data."""
-        for corner in islice(study.trial.corners(lambda name: name.startswith("data.")), MAX_CORNERS):
+        for corner in islice(study.trial.corners(is_of_data), MAX_CORNERS):
             try:
                 config = TrialConfig.model_validate(corner.tree)
             except ValidationError:  # another check says so

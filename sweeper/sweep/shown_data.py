@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from sweeper.study.config import AugmentConfig, DataConfig, TrialConfig
 from sweeper.study.load import parse_study
 from sweeper.study.study import Study
 from sweeper.study.words import nearest
-from sweeper.sweep.check import check_study, create_checks
+from sweeper.sweep.check import check_study, create_checks, is_of_data
 from sweeper.tracking.workspace import Workspace
 
 __all__ = ["ShownData", "open_shown_data", "study_augmentations", "write_pictures"]
@@ -72,7 +71,7 @@ def open_shown_data(
 
 def study_augmentations(study: Study) -> tuple[AugmentConfig, ...]:
     """All augmentations that occur in a study's data, each once, at the ends of its ranges."""
-    corners = study.trial.corners(lambda name: re.split(r"[.[]", name, maxsplit=1)[0] == "data")
+    corners = study.trial.corners(is_of_data)
     found: dict[str, AugmentConfig] = {}
     for corner in itertools.islice(corners, _MAX_CORNERS):
         for augmentation in TrialConfig.model_validate(corner.tree).data.augment:
@@ -105,7 +104,11 @@ def _plain_study(source: str, overrides: Sequence[str], workspace: Workspace) ->
         )
     model, loss = ("linear", "mse") if source == "functions" else ("logistic", "cross_entropy")
     training = {"epochs": 1, "batch_size": 32, "optimizer": "adam", "loss": loss}
-    raw = {"name": "data", "trial": {"data": data, "model": model, "training": training}}
+    raw = {
+        "name": "data",
+        "objective": {"metric": "val/loss"},
+        "trial": {"data": data, "model": model, "training": training},
+    }
     checks, study_checks = create_checks(workspace.data_dir)
     full = [f"trial.data.{each.strip().removeprefix('trial.').removeprefix('data.')}" for each in overrides]
     return parse_study(json.dumps(raw), source=source, overrides=full, checks=checks, study_checks=study_checks).study

@@ -18,7 +18,7 @@ def test_a_study_file(run: Run, tmp_path: Path) -> None:
     assert "small: digits, 1×8×8" in done.stdout
     assert done.stdout.splitlines()[1].split() == [
         "class",
-        *("train validation test".split()[i // 2] for i in range(6)),
+        *(["train", "validation", "test"][i // 2] for i in range(6)),
     ]
     assert done.stdout.splitlines()[2].split() == ["given", "true"] * 3
     for name in ("pictures.png", "augmentations.png"):
