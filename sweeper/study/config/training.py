@@ -117,8 +117,8 @@ class NLLConfig(Config):
 
 
 class MSEConfig(Config):
-    """Mean of the squared errors of all outputs, for regression and autoencoders. An autoencoder is asked for the picture
-    that it was given, augmented as it was, with pixels from 0 to 1, whatever `data.normalize` says."""
+    """Mean of the squared errors of all outputs, for regression and autoencoders. An autoencoder is asked for the
+    picture that it was given, augmented as it was, with pixels from 0 to 1, whatever `data.normalize` says."""
 
     name: Literal["mse"] = "mse"
 
