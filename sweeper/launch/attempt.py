@@ -20,6 +20,7 @@ from sweeper.errors import DivergedError, InfeasibleError, InputError
 from sweeper.failpoints import failpoint
 from sweeper.launch.control import Control
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Preparing
+from sweeper.launch.of_data import draw_data
 from sweeper.models.backbone_weights import find_weights, weights_hash
 from sweeper.models.layers import backbone_row, layer_table
 from sweeper.places import Places
@@ -313,6 +314,8 @@ class _Run:
                 "split_seed": self.config.data.split_seed,
             },
         )
+        if self.attempt.number == 0:
+            draw_data(self.files, dataset)
         rows = layer_table(self.training.model, self.training.feed.input_shape)
         if isinstance(self.config.model, TorchvisionConfig) and self.config.model.frozen:
             rows.insert(0, backbone_row(self.config.model))

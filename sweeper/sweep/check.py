@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import islice
@@ -18,17 +17,13 @@ from sweeper.errors import DataError
 from sweeper.models.check import model_fault, network_fault
 from sweeper.study.config import TorchvisionConfig, TrialConfig
 from sweeper.study.load import MAX_CORNERS, Check, CheckedStudy, StudyCheck, load_study
+from sweeper.study.of_data import is_of_data
 from sweeper.study.parse import Path
 from sweeper.study.study import Study
 from sweeper.study.words import show
 from sweeper.sweep.measured import metric_fault
 
-__all__ = ["CHECKS", "STUDY_CHECKS", "check_study", "create_checks", "is_of_data"]
-
-
-def is_of_data(name: str) -> bool:
-    """Whether a parameter, by Optuna's name, is of the data: `data`, `data.augment`, `data[mnist].counts`."""
-    return re.split(r"[.[]", name, maxsplit=1)[0] == "data"
+__all__ = ["CHECKS", "STUDY_CHECKS", "check_study", "create_checks"]
 
 
 def model_fits_pictures(config: TrialConfig) -> Iterable[tuple[Path, str]]:

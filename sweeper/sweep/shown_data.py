@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ from sweeper.data.store import open_dataset
 from sweeper.errors import InputError
 from sweeper.study.config import AugmentConfig, DataConfig, TrialConfig
 from sweeper.study.load import parse_study
+from sweeper.study.of_data import study_augmentations
 from sweeper.study.study import Study
 from sweeper.study.words import nearest
-from sweeper.sweep.check import check_study, create_checks, is_of_data
+from sweeper.sweep.check import check_study, create_checks
 from sweeper.tracking.workspace import Workspace
 
-__all__ = ["ShownData", "open_shown_data", "study_augmentations", "write_pictures"]
-
-_MAX_CORNERS = 1000
+__all__ = ["ShownData", "open_shown_data", "write_pictures"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +65,6 @@ def open_shown_data(
     config = TrialConfig.model_validate(next(study.trial.corners(lambda name: False)).tree).data
     dataset = open_dataset(config, cache_dir=workspace.cache_dir, data_dir=workspace.data_dir, on_progress=on_progress)
     return ShownData(title=title, config=config, dataset=dataset, augmentations=study_augmentations(study))
-
-
-def study_augmentations(study: Study) -> tuple[AugmentConfig, ...]:
-    """All augmentations that occur in a study's data, each once, at the ends of its ranges."""
-    corners = study.trial.corners(is_of_data)
-    found: dict[str, AugmentConfig] = {}
-    for corner in itertools.islice(corners, _MAX_CORNERS):
-        for augmentation in TrialConfig.model_validate(corner.tree).data.augment:
-            found.setdefault(augmentation.model_dump_json(), augmentation)
-    return tuple(found.values())
 
 
 def write_pictures(shown: ShownData, folder: Path, *, part: str = "train", seed: int = 0) -> list[Path]:

@@ -121,7 +121,7 @@ def record_trial(tracker: Tracker, files: TrialFiles, parent: Parent) -> str | N
     if state != tracked["state"]:
         if tracked.get("maybe_double"):  # the lost request may have been carried out after the search for its run
             _delete_doubles(tracker, parent.experiment_id, trial["key"], run_id)
-        _record_state(tracker, files, run_id, state, end or {})
+        _record_state(tracker, files, run_id, parent, state, end or {})
         failpoint("recorder.status_sent")
         tracked["state"] = state
     if files.publish.exists() and files.model.exists() and not tracked.get("model"):
@@ -134,17 +134,25 @@ def record_trial(tracker: Tracker, files: TrialFiles, parent: Parent) -> str | N
     return str(run_id)
 
 
-def _record_state(tracker: Tracker, files: TrialFiles, run_id: str, state: str, end: Mapping[str, Any]) -> None:
+def _record_state(
+    tracker: Tracker, files: TrialFiles, run_id: str, parent: Parent, state: str, end: Mapping[str, Any]
+) -> None:
     """Artifacts and tags of a trial that has ended, then its status: an ended run is complete."""
     ended = state in ("COMPLETE", "PRUNED", "FAIL")
-    if ended and files.artifacts.is_dir():
-        for artifact in sorted(files.artifacts.iterdir()):
-            if artifact.is_file() and not artifact.is_symlink():  # a link may lead to anything that we can read
-                tracker.log_artifact(run_id, artifact, "")
+    if ended:
+        for artifact in _files_in(files.artifacts):
+            tracker.log_artifact(run_id, artifact, "")
+        for picture in _files_in(files.of_data):
+            tracker.log_artifact(parent.run_id, picture, "data")
         failpoint("recorder.artifacts_sent")
     tags = {"sweeper.state": state, **end.get("tags", {})}
     tracker.set_tags(run_id, tags)
     tracker.set_status(run_id, STATUS_OF_STATE[state], end.get("end_time_ms") if ended else None)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if path.is_file() and not path.is_symlink()]  # a link may lead to anything
 
 
 def _find_or_create(tracker: Tracker, experiment_id: str, info: RunInfo, parent_run_id: str | None) -> str:

@@ -89,6 +89,11 @@ class TrialFiles:
         return self.folder / "artifacts"
 
     @property
+    def of_data(self) -> Path:
+        """Worker, first trial only: pictures of the study's data, for the folder `data` of the study's own run."""
+        return self.folder / "of_data"
+
+    @property
     def lock(self) -> Path:
         """Held by the worker that has the trial."""
         return self.folder / "worker.lock"

@@ -76,6 +76,12 @@ def test_artifacts_and_only_the_best_models(finished: CommandLine, trials: list[
         assert artifact_names(finished, trial) == common | models
 
 
+def test_pictures_of_the_data_are_artifacts_of_the_study(finished: CommandLine) -> None:
+    (picture,) = (finished.folder / "mlruns").rglob("data/pictures.png")
+    assert (picture.parent.parent / "study.json").exists()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_runs_are_typed(place: Workspace, trials: list[Trial]) -> None:
     frame = sweeper.runs("tiny", workspace=place)
     assert frame["number"].tolist() == list(range(8))

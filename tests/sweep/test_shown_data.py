@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import InputError, StudyFileError
-from sweeper.sweep.shown_data import open_shown_data, study_augmentations
+from sweeper.sweep.shown_data import open_shown_data
 from sweeper.tracking.workspace import Workspace
-from tests.study.conftest import check, plain
 
 
 @pytest.fixture
@@ -15,15 +14,6 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace.from_environment(
         tmp_path, {"SWEEPER_CACHE": str(tmp_path / "cache"), "SWEEPER_DATA": str(tmp_path)}
     )
-
-
-def test_all_augmentations_of_a_study_each_once() -> None:
-    flips = "{choice: [[], [vertical_flip], [vertical_flip, perspective]]}"
-    turned = "[{name: rotation, degrees: {choice: [3.0, 5.0]}}]"
-    data = f"{{choice: [{{name: digits, augment: {flips}}}, {{name: digits, augment: {turned}}}]}}"
-    study = check(plain(("{name: digits}", data))).study
-    found = study_augmentations(study)
-    assert [each.name for each in found] == ["vertical_flip", "perspective", "rotation", "rotation"]
 
 
 def test_a_name_with_options(workspace: Workspace) -> None:

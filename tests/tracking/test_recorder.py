@@ -144,6 +144,23 @@ def test_states_and_statuses(tmp_path: Path, state: str) -> None:
     assert "model/model.pt" not in only_run(tracker).artifacts
 
 
+def test_pictures_of_the_data_are_artifacts_of_the_study(tmp_path: Path) -> None:
+    tracker = MemoryTracker()
+    parent = record_study(tracker, study_files(tmp_path), study_info(tmp_path))
+    files = study_files(tmp_path).trial(0)
+    begin_trial(files)
+    files.of_data.mkdir()
+    (files.of_data / "pictures.png").write_bytes(b"picture")
+    (files.of_data / "link.png").symlink_to(files.trial)
+    record_trial(tracker, files, parent)
+    assert "data/pictures.png" not in tracker.runs[parent.run_id].artifacts
+    end_trial(files)
+    run_id = record_trial(tracker, files, parent)
+    assert tracker.runs[parent.run_id].artifacts["data/pictures.png"] == b"picture"
+    assert "data/link.png" not in tracker.runs[parent.run_id].artifacts
+    assert not any(name.startswith("data/") for name in tracker.runs[run_id or ""].artifacts)
+
+
 def test_a_trial_that_waits_is_scheduled_and_has_no_end(tmp_path: Path) -> None:
     files = study_files(tmp_path).trial(0)
     begin_trial(files)

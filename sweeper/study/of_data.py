@@ -1,0 +1,33 @@
+"""What a study's data may be: the parameters that decide it, and the augmentations that occur."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+
+from pydantic import ValidationError
+
+from sweeper.study.config import AugmentConfig, TrialConfig
+from sweeper.study.study import Study
+
+__all__ = ["is_of_data", "study_augmentations"]
+
+_MAX_CORNERS = 1000
+
+
+def is_of_data(name: str) -> bool:
+    """Whether a parameter, by Optuna's name, is of the data: `data`, `data.augment`, `data[mnist].counts`."""
+    return re.split(r"[.[]", name, maxsplit=1)[0] == "data"
+
+
+def study_augmentations(study: Study) -> tuple[AugmentConfig, ...]:
+    """All augmentations that occur in a study's data, each once, at the ends of its ranges."""
+    found: dict[str, AugmentConfig] = {}
+    for corner in islice(study.trial.corners(is_of_data), _MAX_CORNERS):
+        try:
+            config = TrialConfig.model_validate(corner.tree)
+        except ValidationError:  # a corner with another fault, which checks of the study name
+            continue
+        for augmentation in config.data.augment:
+            found.setdefault(augmentation.model_dump_json(), augmentation)
+    return tuple(found.values())
