@@ -1,0 +1,136 @@
+"""Folds trained by several processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from sweeper.analysis.folds import Fold
+from sweeper.errors import InputError, SweeperError, TrialError
+from sweeper.launch.launcher import WorkerSlot
+from sweeper.masking import SECRET_VARIABLES
+from sweeper.places import Places
+
+__all__ = ["train_folds"]
+
+OnEpoch = Callable[[Fold, int], None]
+
+
+class _Process:
+    """A process, our end of its socket pair, its log, and the fold that it has."""
+
+    def __init__(self, slot: WorkerSlot, places: Places, log: Path) -> None:
+        self.log = log
+        self.fold: Fold | None = None
+        ours, theirs = socket.socketpair()
+        threads = str(slot.n_threads)
+        # Threads are fixed before any library starts its pool. A worker needs no database, and so no password.
+        environment = {key: value for key, value in os.environ.items() if key not in SECRET_VARIABLES}
+        environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        arguments = [str(theirs.fileno()), slot.device, threads, str(places.cache_dir), str(places.data_dir or "")]
+        with log.open("wb") as output:
+            self.popen = subprocess.Popen(  # noqa: S603  # our own module
+                [sys.executable, "-m", "sweeper.analysis.fold_worker", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                start_new_session=True,
+            )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+
+    def begin(self, fold: Fold) -> None:
+        self.fold = fold
+        with contextlib.suppress(OSError):  # it has died, which the next read says
+            self.connection.send_bytes(json.dumps(asdict(fold)).encode())
+
+    def end(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        self.connection.close()
+
+    def death(self) -> SweeperError:
+        self.popen.wait()
+        last = self.log.read_bytes()[-2000:].decode(errors="replace").strip()
+        return SweeperError(
+            f"the process that trained a fold died with exit code {self.popen.returncode}; run the same command again "
+            "to go on" + (f"; it had printed:\n{last}" if last else "")
+        )
+
+
+def train_folds(
+    folds: Sequence[Fold],
+    *,
+    slots: Sequence[WorkerSlot],
+    places: Places,
+    log_dir: Path,
+    on_epoch: OnEpoch = lambda fold, epoch: None,
+    on_done: Callable[[Fold], None] = lambda fold: None,
+) -> None:
+    """Train folds, each in the next process that is free. When this ends, in whatever way, so have the processes.
+
+    Args:
+        folds: What to train.
+        slots: Where; not more processes are started than there are folds.
+        places: Where pictures lie.
+        log_dir: For what the processes print.
+        on_epoch: Told of each epoch.
+        on_done: Told of each fold that is done.
+
+    Raises:
+        TrialError: A fold diverged or did not fit into memory.
+        InputError: Pictures are missing, or a configuration does not fit them.
+        SweeperError: A process died or raised; what is done is kept.
+    """
+    log_dir.mkdir(parents=True, exist_ok=True)
+    waiting = deque(folds)
+    processes: dict[Connection, _Process] = {}
+    try:
+        for slot in slots[: len(folds)]:
+            process = _Process(slot, places, log_dir / f"{slot.index}.log")
+            processes[process.connection] = process
+            process.begin(waiting.popleft())
+        while processes:
+            for connection in wait(list(processes)):
+                assert isinstance(connection, Connection)
+                process = processes[connection]
+                fold = process.fold
+                assert fold is not None
+                try:
+                    message = json.loads(connection.recv_bytes())
+                except (EOFError, OSError):
+                    raise process.death() from None
+                if message["event"] == "epoch":
+                    on_epoch(fold, message["epoch"])
+                    continue
+                if message["event"] == "failed":
+                    raise _failure(fold, message)
+                on_done(fold)
+                if waiting:
+                    process.begin(waiting.popleft())
+                else:
+                    process.end()
+                    del processes[connection]
+    finally:
+        for process in processes.values():
+            process.end()
+
+
+def _failure(fold: Fold, message: dict[str, str]) -> SweeperError:
+    reason = message["reason"]
+    if message["kind"] in ("DivergedError", "InfeasibleError"):
+        return TrialError(f"fold {fold.index + 1} of {fold.n_folds} cannot be trained: {reason}")
+    if message["kind"] in ("DataError", "InputError"):
+        return InputError(reason)
+    return SweeperError(f"fold {fold.index + 1} of {fold.n_folds}: {message.get('traceback') or reason}")
