@@ -25,7 +25,7 @@ from sweeper.analysis.confident import Suspects, find_suspects
 from sweeper.analysis.folds import DROPPED
 from sweeper.analysis.out_of_fold import Audited, CrossValidation, open_audited
 from sweeper.analysis.pictures import Tile, draw_sheet
-from sweeper.analysis.record import Kept, connect, keep_result
+from sweeper.tracking.analyses import Kept, connect, keep_result
 from sweeper.analysis.subject import OnProgress
 from sweeper.errors import InputError, NotFoundError
 from sweeper.launch.launcher import WorkerSlot
@@ -289,5 +289,6 @@ def _result(
         "pairs": pair_rows(probabilities_MK, labels_M, true_M=true_M, class_names=names),
         "threshold_table": threshold_rows(probabilities_MK, labels_M, true_M=true_M, class_names=names),
         "truth": truth,
+        "n_shown": min(len(rows), options.n_pictures),
         "suspects": rows,
     }

@@ -10,7 +10,7 @@ import torch
 
 from sweeper.analysis.choices import EmbedPart
 from sweeper.analysis.embedding import N_NEIGHBOURS, extract_features, separation, to_plane
-from sweeper.analysis.record import Kept, connect, keep_result
+from sweeper.tracking.analyses import Kept, connect, keep_result
 from sweeper.analysis.subject import OnProgress, config_of, find_run, open_pictures
 from sweeper.errors import DataError, InputError
 from sweeper.training.devices import resolve_device

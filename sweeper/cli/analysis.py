@@ -15,7 +15,7 @@ from sweeper.cli.options import Devices, Json, Name, PerGpu, Workers, complete_n
 from sweeper.cli.output import console, number, print_json, print_table
 
 if TYPE_CHECKING:
-    from sweeper.analysis.record import Kept
+    from sweeper.tracking.analyses import Kept
     from sweeper.analysis.subject import OnProgress
 
 __all__ = ["register"]

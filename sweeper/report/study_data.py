@@ -264,30 +264,11 @@ class StudyData:
 
     def picture(self, path: str) -> bytes | None:
         """A PNG artifact of the study's own run, else of the best trial's; None where neither has one."""
-        for run in (self._parent, *self.ranked[:1]):
+        for run in (self.record.parent, *self.ranked[:1]):
             content = None if run is None else self.reader.read_artifact(run, path)
             if content is not None and content.startswith(_PNG):
                 return content
         return None
-
-    @property
-    def _parent(self) -> RunRecord | None:
-        """The study's own run, as far as artifacts are read from it."""
-        if self.record.parent_run_id is None or not self.record.artifact_uri:
-            return None
-        return RunRecord(
-            run_id=self.record.parent_run_id,
-            name=self.record.name,
-            number=-1,
-            state="",
-            value=None,
-            params={},
-            metrics={},
-            tags=self.record.tags,
-            start_time=None,
-            end_time=None,
-            artifact_uri=self.record.artifact_uri,
-        )
 
     @cached_property
     def data(self) -> DataInfo | None:

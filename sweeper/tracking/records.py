@@ -55,6 +55,25 @@ class StudyRecord:
     artifact_uri: str = ""
     """Of the parent run; empty where it is not known."""
 
+    @property
+    def parent(self) -> RunRecord | None:
+        """The parent run, as far as its tags and artifacts are read; None where it is not known. Its number is -1."""
+        if self.parent_run_id is None or not self.artifact_uri:
+            return None
+        return RunRecord(
+            run_id=self.parent_run_id,
+            name=self.name,
+            number=-1,
+            state="",
+            value=None,
+            params={},
+            metrics={},
+            tags=self.tags,
+            start_time=None,
+            end_time=None,
+            artifact_uri=self.artifact_uri,
+        )
+
 
 class RunReader(Protocol):
     """Reads tracked studies. Implementations: MLflow's database through SQLAlchemy, an MLflow server, and a fake."""

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from sweeper.errors import InputError
 from sweeper.report.blocks import Section
+from sweeper.report.sections.adversarial import build_adversarial
 from sweeper.report.sections.classes import build_classes
 from sweeper.report.sections.confusion import build_confusion
 from sweeper.report.sections.curves import build_curves
 from sweeper.report.sections.effect import build_effect
+from sweeper.report.sections.embedding import build_embedding
 from sweeper.report.sections.gap import build_gap
 from sweeper.report.sections.head import build_head
+from sweeper.report.sections.label_audit import build_label_audit
 from sweeper.report.sections.layers import build_layers
 from sweeper.report.sections.outputs import build_outputs
 from sweeper.report.sections.pictures import build_pictures
@@ -31,6 +34,9 @@ SECTIONS: tuple[Section, ...] = (
     Section(key="confusion", title="Confusion", build=build_confusion),
     Section(key="parameter", title="One parameter", build=build_effect),
     Section(key="search", title="Search", build=build_search),
+    Section(key="audit", title="Label audit", build=build_label_audit),
+    Section(key="adversarial", title="Adversarial pictures", build=build_adversarial),
+    Section(key="embedding", title="Embedding", build=build_embedding),
     Section(key="layers", title="Layers", build=build_layers),
     Section(key="trials", title="All trials", build=build_all_trials),
 )

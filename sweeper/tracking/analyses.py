@@ -1,4 +1,4 @@
-"""Keeping the results of an analysis with the run that they are about.
+"""Results of analyses: kept with the run that they are about, and read back.
 
 The files of a result lie in `analysis/<kind>/<variant>/<digest>/` among the run's artifacts, and the tag
 `sweeper.analysis.<kind>.<variant>` of the run names that folder. The digest is that of the files, and the tag is set
@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
+
 if TYPE_CHECKING:
     from sweeper.tracking.tracker import Tracker
     from sweeper.tracking.workspace import Workspace
 
-__all__ = ["RESULT", "TAG_PREFIX", "Kept", "connect", "keep_result"]
+__all__ = ["FoundResult", "Kept", "connect", "find_results", "keep_result"]
 
-RESULT = "result.json"
+_RESULT = "result.json"
 """Name of the file with the figures of a result."""
-TAG_PREFIX = "sweeper.analysis."
+_TAG_PREFIX = "sweeper.analysis."
 _DIGITS = 12
 
 
@@ -35,6 +37,23 @@ class Kept:
     run_id: str
     folder: str
     """Path among the run's artifacts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundResult:
+    """A result that a run has."""
+
+    run: RunRecord
+    """A trial's, or the study's own."""
+    variant: str
+    folder: str
+    result: Mapping[str, Any]
+    """Its figures."""
+    _reader: RunReader
+
+    def read(self, name: str) -> bytes | None:
+        """One of its further files; None where it has none of that name."""
+        return self._reader.read_artifact(self.run, f"{self.folder}/{name}")
 
 
 def connect(workspace: Workspace) -> Tracker:
@@ -72,13 +91,13 @@ def keep_result(
     Raises:
         TrackingError: The tracker refused or cannot be reached; calling again completes what was begun.
     """
-    content = {**files, RESULT: _to_json(result)}
+    content = {**files, _RESULT: _to_json(result)}
     digest = hashlib.sha256()
     for name in sorted(content):
         digest.update(f"{name} {len(content[name])}\n".encode())
         digest.update(content[name])
     folder = f"analysis/{kind}/{variant}/{digest.hexdigest()[:_DIGITS]}"
-    tag = f"{TAG_PREFIX}{kind}.{variant}"
+    tag = f"{_TAG_PREFIX}{kind}.{variant}"
     if tags.get(tag) != folder:
         with tempfile.TemporaryDirectory() as temporary:
             for name, data in content.items():
@@ -91,3 +110,23 @@ def keep_result(
 
 def _to_json(result: Mapping[str, Any]) -> bytes:
     return (json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+
+
+def find_results(study: StudyRecord, reader: RunReader, kind: str) -> list[FoundResult]:
+    """The results of a kind of analysis that the runs of a study have, its own first, then by trial and variant."""
+    prefix = f"{_TAG_PREFIX}{kind}."
+    runs = [*([] if study.parent is None else [study.parent]), *sorted(study.runs, key=lambda r: (r.number, r.run_id))]
+    found = []
+    for run in runs:
+        for tag in sorted(tag for tag in run.tags if tag.startswith(prefix)):
+            content = reader.read_artifact(run, f"{run.tags[tag]}/{_RESULT}")
+            try:
+                result = None if content is None else json.loads(content)
+            except ValueError:
+                continue
+            if isinstance(result, dict) and result.get("analysis") == kind:
+                variant = tag.removeprefix(prefix)
+                found.append(
+                    FoundResult(run=run, variant=variant, folder=run.tags[tag], result=result, _reader=reader)
+                )
+    return found
