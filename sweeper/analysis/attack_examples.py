@@ -19,8 +19,8 @@ __all__ = ["draw_examples"]
 def draw_examples(
     model: TrainedModel, attack: Attack, options: AttackOptions
 ) -> tuple[list[dict[str, Any]], bytes | None]:
-    """Pictures that were predicted rightly before and wrongly after (as the target, if there is one), at the smallest ε
-    that does it: before, noise, after, a row each. Classes take turns.
+    """Pictures that were predicted rightly before and wrongly after (as the target, if there is one): before, noise,
+    after, a row each.
 
     Returns:
         What is shown, row by row, and the sheet; None where there is nothing to show.
@@ -71,23 +71,24 @@ def _caption(described: dict[str, Any], when: str) -> tuple[str, str]:
 
 
 def _noise_caption(described: dict[str, Any]) -> tuple[str, str]:
-    return f"noise ×{described['noise_scale']:.3g}", f"ε = {described['epsilon'] * 255:.3g}/255"
+    # The font that comes with Pillow has neither × nor ε.
+    return f"noise x {described['noise_scale']:.3g}", f"+- {described['epsilon'] * 255:.3g} / 255"
 
 
 def _find_examples(attack: Attack, n_examples: int) -> list[tuple[int, int]]:
-    """Positions of pictures, each with the index of the smallest ε at which the attack succeeds."""
+    """Positions of pictures, each with an index of ε at which the attack succeeds. That is the smallest ε at which it
+    does on at least half of the pictures that were right before, else the one at which it does on most; the pictures
+    are the first of each class, in turns."""
     right_N = attack.predicted_EN[0] == attack.labels_N
     aim_N = attack.labels_N if attack.target is None else attack.target
-    done_EN = (attack.predicted_EN == aim_N) == (attack.target is not None)
-    first_N = done_EN.argmax(0)
-    queues = []
-    for k in np.unique(attack.labels_N).tolist():
-        found_M = np.flatnonzero(right_N & done_EN.any(0) & (attack.labels_N == k))
-        queues.append(found_M[np.argsort(first_N[found_M], kind="stable")].tolist())
+    done_EN = right_N & ((attack.predicted_EN == aim_N) == (attack.target is not None))
+    n_done_E = done_EN.sum(1)
+    enough_E = 2 * n_done_E >= max(1, int(right_N.sum()))
+    e = int(enough_E.argmax() if enough_E.any() else n_done_E.argmax())
+    queues = [np.flatnonzero(done_EN[e] & (attack.labels_N == k)).tolist() for k in np.unique(attack.labels_N).tolist()]
     chosen: list[tuple[int, int]] = []
     while len(chosen) < n_examples and any(queues):
         for queue in queues:
             if queue and len(chosen) < n_examples:
-                n = queue.pop(0)
-                chosen.append((n, int(first_N[n])))
+                chosen.append((queue.pop(0), e))
     return chosen

@@ -206,7 +206,7 @@ def _choose(
     share = min(1.0, options.n_pictures / max(len(rows_M), 1))
     draw = torch.Generator().manual_seed(options.seed)
     kept = []
-    for k in labels_M.unique().tolist():
+    for k in np.unique(labels_M.numpy()).tolist():
         places = (labels_M == k).nonzero().squeeze(1)
         n = max(1, int(len(places) * share))
         kept.append(places[torch.randperm(len(places), generator=draw)[:n]])

@@ -25,11 +25,11 @@ from sweeper.analysis.confident import Suspects, find_suspects
 from sweeper.analysis.folds import DROPPED
 from sweeper.analysis.out_of_fold import Audited, CrossValidation, open_audited
 from sweeper.analysis.pictures import Tile, draw_sheet
-from sweeper.tracking.analyses import Kept, connect, keep_result
 from sweeper.analysis.subject import OnProgress
 from sweeper.errors import InputError, NotFoundError
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.places import Places
+from sweeper.tracking.analyses import Kept, connect, keep_result
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import StudyRecord
 from sweeper.tracking.runs import best_of
@@ -209,7 +209,8 @@ def suspects_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 def _picture_names(audited: Audited) -> list[str]:
     """What each picture is called in `data.relabel`."""
-    return [str(index) for index in audited.indices_M.tolist()]
+    ids = audited.dataset.picture_ids
+    return [ids[index] for index in audited.indices_M.tolist()]
 
 
 def _parts(audited: Audited) -> list[str]:
@@ -227,7 +228,7 @@ def _draw(audited: Audited, suspects: Suspects, rows: Sequence[dict[str, Any]]) 
         tiles.append(
             Tile(
                 image_CHW=images_NCHW[int(audited.indices_M[m])],
-                caption=(f"{row['rank']}. {row['given']} →", f"{row['suggested']} {100 * row['confidence']:.1f} %"),
+                caption=(f"{row['rank']}. {row['given']}", f"{row['suggested']}? {100 * row['confidence']:.1f} %"),
                 colour=colour,
             )
         )

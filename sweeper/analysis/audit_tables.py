@@ -149,15 +149,16 @@ def threshold_rows(
         of_pair_M = (labels_M == i) & (predicted_M == j)
         for threshold in THRESHOLDS:
             relabelled_M = of_pair_M & (probabilities_MK[:, j] >= threshold)
-            row = {
+            n_relabelled = int(relabelled_M.sum())
+            row: dict[str, Any] = {
                 "given": class_names[i],
                 "predicted": class_names[j],
                 "threshold": threshold,
-                "relabelled": int(relabelled_M.sum()),
+                "relabelled": n_relabelled,
             }
             if true_M is not None:
                 row["rightly"] = int((true_M[relabelled_M] == j).sum())
-                row["wrongly"] = row["relabelled"] - row["rightly"]
+                row["wrongly"] = n_relabelled - row["rightly"]
             rows.append(row)
     return rows
 

@@ -15,9 +15,11 @@ from sweeper.analysis.arrays import FloatArray, IntArray
 
 __all__ = ["mislabelled"]
 
-_MIN_TAIL = 10
-"""Fewest pictures of the other class that a share is estimated from. From 3 to 20 the suspects of the set above stayed
-the same; with 40 and more, cars that look like trucks came in."""
+_MIN_TAIL, _MIN_TAIL_OF_FEW = 20, 5
+"""Fewest pictures of the other class that a share is estimated from, and fewest where that would be more than a fifth
+of it. From 3 to 20 the suspects of the set above stayed the same; with 40 and more, cars that look like trucks came
+in. Ratios raised by their standard error found more of the whole set (5,625 pictures, 456 wrong, five folds, two seeds
+averaged), 396 for 350, but at a precision of 0.79 for 0.91."""
 _TINY = 1e-12
 
 
@@ -62,12 +64,14 @@ def mislabelled(probabilities_NK: FloatArray, labels_N: IntArray) -> tuple[Float
 
 
 def _share(of_i: FloatArray, of_j: FloatArray) -> float:
-    """Largest share of pictures like those given as j among those given as i that the tails allow, 0 to 1."""
+    """Largest share of pictures like those given as j among those given as i that the tails allow, 0 to 1. Being the
+    smallest of many ratios that are noisy, it lies low rather than high: few right labels are suspected for it."""
     descending = np.sort(of_j)[::-1]
-    n_tail = np.arange(min(_MIN_TAIL, len(descending)), len(descending) + 1)
-    thresholds = descending[n_tail - 1]
-    reached_i = len(of_i) - np.searchsorted(np.sort(of_i), thresholds, side="left")
-    return float(min(1.0, ((reached_i / len(of_i)) / (n_tail / len(of_j))).min()))
+    shortest = min(_MIN_TAIL, max(_MIN_TAIL_OF_FEW, len(descending) // 5), len(descending))
+    n_tail = np.arange(shortest, len(descending) + 1)
+    n_reached = len(of_i) - np.searchsorted(np.sort(of_i), descending[n_tail - 1], side="left")
+    ratios = (n_reached / len(of_i)) / (n_tail / len(of_j))
+    return float(min(1.0, ratios.min()))
 
 
 def _density_ratio(of_i: FloatArray, of_j: FloatArray) -> FloatArray:

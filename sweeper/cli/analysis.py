@@ -15,8 +15,8 @@ from sweeper.cli.options import Devices, Json, Name, PerGpu, Workers, complete_n
 from sweeper.cli.output import console, number, print_json, print_table
 
 if TYPE_CHECKING:
-    from sweeper.tracking.analyses import Kept
     from sweeper.analysis.subject import OnProgress
+    from sweeper.tracking.analyses import Kept
 
 __all__ = ["register"]
 
@@ -86,13 +86,27 @@ def attack(
     if as_json:
         print_json({**result, "kept": _place(kept)})
         return
-    rows = [
-        [row["epsilon"], row["class"], row["n"], row["right"] / row["n"]]
-        + ([row["as_target"] / row["n"]] if target is not None else [])
-        for row in result["accuracy"]
-    ]
-    print_table(["epsilon", "class", "pictures", "accuracy", *([f"taken for {target}"] if target else [])], rows)
+    _print_attack(result)
     _say_where(kept, result)
+
+
+def _print_attack(result: dict[str, Any]) -> None:
+    """A row for each ε: accuracy over all pictures, of a targeted attack the share that it leads there, and accuracy of
+    each class."""
+    by_epsilon: dict[float, list[dict[str, Any]]] = {}
+    for row in result["accuracy"]:
+        by_epsilon.setdefault(row["epsilon"], []).append(row)
+    target = result["target"]
+    names = [row["class"] for row in next(iter(by_epsilon.values()))]
+    rows = []
+    for epsilon, classes in by_epsilon.items():
+        n = sum(row["n"] for row in classes)
+        led = [] if target is None else [sum(row["as_target"] for row in classes) / n]
+        right = sum(row["right"] for row in classes) / n
+        rows.append([epsilon, right, *led, *(row["right"] / row["n"] for row in classes)])
+    columns = ["epsilon", "accuracy", *([] if target is None else [f"taken for {target}"]), *names]
+    typer.echo(f"{result['n_pictures']} pictures of {result['study']}, trial {result['trial']}")
+    print_table(columns, rows, n_kept=len(columns) - len(names))
 
 
 def audit_labels(

@@ -126,7 +126,5 @@ def find_results(study: StudyRecord, reader: RunReader, kind: str) -> list[Found
                 continue
             if isinstance(result, dict) and result.get("analysis") == kind:
                 variant = tag.removeprefix(prefix)
-                found.append(
-                    FoundResult(run=run, variant=variant, folder=run.tags[tag], result=result, _reader=reader)
-                )
+                found.append(FoundResult(run=run, variant=variant, folder=run.tags[tag], result=result, _reader=reader))
     return found

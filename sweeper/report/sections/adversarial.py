@@ -104,8 +104,8 @@ def _examples(found: FoundResult, key: str) -> list[Picture]:
             title=f"Before, noise and after, {_short(found)}",
             description=f"Pictures in triples of before, noise and after: {'; '.join(words)}.",
             content=content,
-            note="Noise is enlarged by the factor below it, around grey: black and white are -ε and +ε. For each "
-            "picture, ε is the smallest of those tried that does it.",
+            note="The noise is what was added, times the factor below it, around grey: black is -ε, white is +ε. "
+            "Percentages are the model's confidence.",
         )
     ]
 

@@ -46,7 +46,7 @@ def gather_separation(found: FoundResult) -> pd.DataFrame:
 
 
 def _title(found: FoundResult, space: str) -> str:
-    return {"bottleneck": "bottleneck", "penultimate": "last hidden layer"}.get(
+    return {"bottleneck": "bottleneck", "penultimate": "input of the last layer"}.get(
         found.result["features"] if space == "features" else "", "pixels"
     )
 
@@ -100,9 +100,10 @@ def _draw_separation(found: FoundResult, frame: pd.DataFrame) -> Table:
             Column(key="knn_accuracy", label="neighbours (%)", show=percent, numeric=True),
             Column(key="silhouette", label="silhouette", show=number, numeric=True),
         ],
-        note=f"Over {plural(result['n_pictures'], 'picture')} for {_PARTS[result['part']]}, by their {result['labels']} "
-        f"labels. Neighbours: share of pictures that have the class of most of their {result['n_neighbours']} nearest "
-        "neighbours. Silhouette: -1 to 1, how much nearer a picture is to its own class than to the next.",
+        note=f"Over {plural(result['n_pictures'], 'picture')} for {_PARTS[result['part']]}, by their "
+        f"{result['labels']} labels. Neighbours: share of pictures that have the class of most of their "
+        f"{result['n_neighbours']} nearest neighbours. Silhouette: -1 to 1, how much nearer a picture is to its own "
+        "class than to the next.",
     )
 
 

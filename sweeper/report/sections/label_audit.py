@@ -25,6 +25,8 @@ __all__ = [
     "gather_thresholds",
 ]
 
+_N_ROWS = 12
+"""A longer table can be filtered, and scrolls."""
 _METHODS = {
     "mixture": "mixture of each pair of classes",
     "confident": "confident joint",
@@ -42,24 +44,25 @@ def _interval(share: float | None, n: int) -> str:
 
 def describe_audit(result: Any) -> str:
     """How the audit was made and what it found, in plain words."""
-    trials = ", ".join(map(str, result["trials"]))
-    made = (
-        f"{plural(result['n_pictures'], 'picture')} for training and validation, each predicted by models that were not "
-        f"trained on it: {result['n_folds']} folds, {plural(result['n_seeds'], 'seed')}, the "
-        f"{'configuration' if len(result['trials']) == 1 else 'configurations'} of trial "
-        f"{trials}. Suspects are chosen by {_METHODS[result['prune']]}"
+    trials, truth = result["trials"], result["truth"]
+    words = (
+        f"{plural(result['n_pictures'], 'picture')} for training and validation, each predicted by models that were "
+        f"not trained on it: {result['n_folds']} folds, {plural(result['n_seeds'], 'seed')}, "
+        f"{plural(len(trials), 'configuration')}, of trial {', '.join(map(str, trials))}. "
+        f"Suspects are chosen by {_METHODS[result['prune']]}"
     )
     if result["n_rounds"] > 1:
-        made += f", in {result['n_rounds']} rounds, {_BETWEEN[result['between']]}"
-    found = f": {plural(len(result['suspects']), 'label is', 'labels are')} suspect."
-    truth = result["truth"]
+        words += f", in {result['n_rounds']} rounds, {_BETWEEN[result['between']]}"
+    words += f": {plural(len(result['suspects']), 'label is', 'labels are')} suspect."
     if truth is None:
-        return made + found
-    return made + found + (
-        f" Against the true labels: precision {percent(truth['precision'])} % "
-        f"(95 % interval {_interval(truth['precision'], truth['suspects'])}), recall {percent(truth['recall'])} % "
-        f"({_interval(truth['recall'], truth['wrong'])}): {truth['found']} of {truth['wrong']} wrong labels are found. "
-        f"With all suggestions taken over, {truth['wrong_after']} labels are wrong."
+        return words
+    precision, recall = (
+        f"{percent(truth[what])} % (95 % interval {_interval(truth[what], truth[of])})"
+        for what, of in (("precision", "suspects"), ("recall", "wrong"))
+    )
+    return (
+        f"{words} Against the true labels: precision {precision}, recall {recall}; {truth['found']} of "
+        f"{truth['wrong']} wrong labels are found. With all suggestions taken over, {truth['wrong_after']} are wrong."
     )
 
 
@@ -82,7 +85,10 @@ def _draw_methods(result: Any) -> Table:
         "recall": Column(key="recall", label="recall (%)", show=percent, numeric=True),
         "f1": Column(key="f1", label="F1 (%)", show=percent, numeric=True),
         "wrong_after": Column(
-            key="wrong_after", label="wrong after", title="labels that are wrong once suggestions are taken", numeric=True
+            key="wrong_after",
+            label="wrong after",
+            title="labels that are wrong once suggestions are taken",
+            numeric=True,
         ),
     }
     frame = gather_methods(result)
@@ -197,6 +203,7 @@ def _draw_pairs(frame: pd.DataFrame) -> Table:
         title="Confidence where prediction and given label differ",
         frame=frame,
         columns=columns,
+        interactive=len(frame) > _N_ROWS,
         note="Mean probability of the predicted class, over the pictures of each given class that are predicted as "
         "another, and beside it over those that are both given and predicted as that other class.",
     )
@@ -266,7 +273,7 @@ def _pictures(found: FoundResult) -> list[Picture]:
             title="The most suspect pictures",
             description=f"The first {plural(len(shown), 'suspect')} in rows: {words}.",
             content=content,
-            note=f"By rank: given → suggested class, with its confidence.{colours}",
+            note=f"By rank: given class, suggested class and the confidence in it.{colours}",
         )
     ]
 
