@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sweeper.failpoints import FAILPOINTS
 from tests.sweep.accounts import check_accounts
-from tests.sweep.conftest import GUARD_SECONDS, CommandLine, workers_of
+from tests.sweep.conftest import GUARD_SECONDS, CommandLine, wait_until, workers_of
 from tests.sweep.studies import write_study
 
 N_TRIALS = 3
@@ -58,8 +58,8 @@ def _run_to_end(cli: CommandLine) -> int:
             arguments = ("start", "tiny.yaml")
 
 
-def kill_at_random(cli: CommandLine, seed: int, *, n_kills: int) -> Outcome:
-    """Kill workers and drivers at random moments; the seed decides which and when."""
+def kill_at_random(cli: CommandLine, seed: int, *, n_kills: int, worker_share: float = 0.6) -> Outcome:
+    """Kill workers and drivers at random moments; the seed decides which and when, `worker_share` how many of each."""
     write_study(cli.folder, trials=6, epochs=10, batch_size=16)
     moments = random.Random(seed)
     n_driver_deaths = n_worker_deaths = 0
@@ -67,9 +67,12 @@ def kill_at_random(cli: CommandLine, seed: int, *, n_kills: int) -> Outcome:
     while n_driver_deaths + n_worker_deaths < n_kills:
         driver = cli.begin(*arguments, *QUICK)
         while driver.poll() is None and n_driver_deaths + n_worker_deaths < n_kills:
+            a_worker = moments.random() < worker_share
+            if a_worker:  # which take seconds to start, on a busy machine most of the time that a driver lives
+                wait_until(lambda driver=driver: workers_of(driver) or driver.poll() is not None, "workers")
             time.sleep(moments.uniform(0.0, 3.0))
             workers = workers_of(driver)
-            if workers and moments.random() < 0.6:
+            if workers and a_worker:
                 moments.choice(workers).kill()
                 n_worker_deaths += 1
             elif driver.poll() is None:
