@@ -89,7 +89,7 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int, access: Acces
     refuse_link(log_path)
     processes: list[subprocess.Popen[bytes]] = []
     with ExitStack() as stack:
-        stack.callback(lambda: [_end(process) for process in processes])
+        stack.callback(_end_all, processes)
         if access.password is not None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sweeper-ui-")))
             commands[0][3].update(sign_in_environment(access, folder))
@@ -179,6 +179,11 @@ def _wait_until_up(process: subprocess.Popen[bytes], title: str, address: str, l
             time.sleep(0.1)
     said = without_passwords(log.read_text(errors="replace"))[-1500:]
     raise SweeperError(f"{title} did not start; its log is {log}:\n{said}")
+
+
+def _end_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
