@@ -407,6 +407,7 @@ PACKAGES: dict[str, str] = {
     "search": "what to try next; the only door to Optuna",
     "launch": "where trials run",
     "sweep": "the driver",
+    "analysis": "what a run hides",
     "report": "what was learnt; the only door to Plotly",
     "cli": "commands; the only door to typer",
 }
