@@ -118,7 +118,7 @@ def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a study with its trials, tracked runs and checkpoints, after showing what."""
+    """Delete a study with its trials, tests, tracked runs and checkpoints, after showing what."""
     from sweeper.sweep.control import delete_study, describe_study
 
     workspace = open_workspace()
@@ -126,8 +126,8 @@ def delete(
     if not yes and not typer.confirm("delete all of this?"):
         typer.echo("nothing was deleted")
         raise typer.Exit(1)
-    delete_study(workspace, name)
-    typer.echo(f"{name} is deleted")
+    for deleted in delete_study(workspace, name):
+        typer.echo(f"{deleted} is deleted")
 
 
 def doctor(

@@ -21,6 +21,7 @@ __all__ = [
     "Name",
     "Overrides",
     "PerGpu",
+    "Quiet",
     "Workers",
     "open_workspace",
     "plan_workers",
@@ -94,5 +95,6 @@ Launcher: TypeAlias = Annotated[
 CheckpointSeconds: TypeAlias = Annotated[
     float, typer.Option(min=0.0, help="Seconds between checkpoints of a trial; what a crash can cost.")
 ]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and the result.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Csv: TypeAlias = Annotated[bool, typer.Option("--csv", help="Print CSV, for scripts.")]

@@ -21,6 +21,7 @@ from sweeper.cli.options import (
     Name,
     Overrides,
     PerGpu,
+    Quiet,
     Workers,
     open_workspace,
     plan_workers,
@@ -29,16 +30,16 @@ from sweeper.cli.output import number
 
 if TYPE_CHECKING:
     from sweeper.launch.launcher import WorkerSlot
-    from sweeper.sweep.driver import Driver
+    from sweeper.sweep.driver import Driver, SweepResult
+    from sweeper.sweep.progress import Progress
     from sweeper.tracking.workspace import Workspace
 
-__all__ = ["register"]
+__all__ = ["EXIT_STOPPED", "register", "run_driver"]
 
 Trials = Annotated[
     int | None, typer.Option(min=1, help="Trials to add to those that the study has. Default: up to its budget.")
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Run in the background, with a log file.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and the result.")]
 EXIT_STOPPED = 130
 SIGTERM_SECONDS = 6.0
 
@@ -106,14 +107,16 @@ def resume(
     _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet)
 
 
-def _drive(
+def run_driver(
     workspace: Workspace,
     name: str,
     launcher: str,
     slots: tuple[WorkerSlot, ...],
     checkpoint_seconds: float,
+    *,
     quiet: bool,
-) -> None:
+) -> tuple[SweepResult, Progress]:
+    """Drive a stored study to its end, or until a signal stops it, and show how it goes."""
     from sweeper.cli.views import create_view
     from sweeper.sweep.start import SweepOptions, drive
 
@@ -126,7 +129,18 @@ def _drive(
             view=view,
             on_driver=drivers.append,
         )
-    progress = drivers[0].progress
+    return result, drivers[0].progress
+
+
+def _drive(
+    workspace: Workspace,
+    name: str,
+    launcher: str,
+    slots: tuple[WorkerSlot, ...],
+    checkpoint_seconds: float,
+    quiet: bool,
+) -> None:
+    result, progress = run_driver(workspace, name, launcher, slots, checkpoint_seconds, quiet=quiet)
     counts = progress.n_by_state
     typer.echo(f"{name}: {counts['COMPLETE']} done, {counts['PRUNED']} pruned, {counts['FAIL']} failed")
     if progress.best_value is not None:

@@ -134,6 +134,7 @@ class _Run:
             device=device,
             places=places,
             should_stop=lambda: control.prune,
+            measure_test=attempt.measure_test,
         )
         self.best_value: float | None = None
         self.best_epoch = 0

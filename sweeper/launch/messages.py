@@ -52,6 +52,8 @@ class Attempt:
     """Whether epochs are looked at by a pruner; the worker then is at most one epoch ahead of the driver."""
     checkpoint_seconds: float
     """Seconds between checkpoints; one is made at the end of the epoch in which they have passed."""
+    measure_test: bool = False
+    """Whether the test part is measured too, after each epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)

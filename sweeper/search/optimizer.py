@@ -19,13 +19,18 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.search.mirror import Mirror, Pending
 from sweeper.search.samplers import build_pruner, build_sampler
-from sweeper.search.storage import StudyStore, TrialRecord, record_of
+from sweeper.search.storage import (
+    REPLICATE_OF_ATTR,
+    SEED_OFFSET_ATTR,
+    TAGS_ATTR,
+    StudyStore,
+    TrialRecord,
+    record_of,
+)
 from sweeper.study.config import TrialConfig
 
 __all__ = ["Optimizer", "Proposal"]
 
-SEED_OFFSET_ATTR = "sweeper.seed_offset"
-REPLICATE_OF_ATTR = "sweeper.replicate_of"
 REASON_ATTR = "sweeper.reason"
 REASONS_OF_THE_CONFIGURATION = ("diverged", "infeasible")
 """Failures that another trial of such parameters would meet again, and that the sampler should learn from."""
@@ -39,6 +44,8 @@ class Proposal:
     config: TrialConfig
     params: Mapping[str, Any]
     """What was drawn, by the parameter's name."""
+    tags: Mapping[str, str]
+    """Of its run, beside those that all runs have."""
     pending: Pending
     """Its way into the database; before that is done, the trial must not be dispatched."""
 
@@ -72,6 +79,8 @@ class Optimizer:
         self.study = stored.study
         self.uuid = stored.uuid
         self.n_trials = stored.n_trials
+        self.is_final = stored.final is not None
+        """Whether its trials are evaluated on the test part."""
         study_id = store.storage.get_study_id_from_name(name)
         trials = store.storage.get_all_trials(study_id, deepcopy=False)
         self._mirror = Mirror(store.storage, study_id, [trial._trial_id for trial in trials])
@@ -157,7 +166,7 @@ class Optimizer:
         trial = self._optuna.ask()
         draw = self.study.trial.draw(trial)
         offset = trial.user_attrs.get(SEED_OFFSET_ATTR, 0)
-        config = TrialConfig.model_validate({**draw.tree, "seed": draw.tree.get("seed", 0) + offset})
+        config = TrialConfig.model_validate({**draw.tree, "seed": (draw.tree.get("seed", 0) + offset) % 2**32})
         frozen = self._trial(trial.number)
         self._running[trial.number] = trial
         self._last_epoch[trial.number] = max(frozen.intermediate_values, default=0)
@@ -165,7 +174,8 @@ class Optimizer:
         pending = self._mirror.create_trial(frozen) if is_new else self._mirror.update_trial(frozen)
         if offset == 0:
             self._enqueue_replicates(trial.number, draw.params)
-        return Proposal(number=trial.number, config=config, params=draw.params, pending=pending)
+        tags = trial.user_attrs.get(TAGS_ATTR, {})
+        return Proposal(number=trial.number, config=config, params=draw.params, tags=tags, pending=pending)
 
     def _enqueue_replicates(self, number: int, params: Mapping[str, Any]) -> None:
         """See that each further seed of a configuration has its trial; after a crash some may be there already."""

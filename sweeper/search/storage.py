@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,22 +14,27 @@ from uuid import uuid4
 from filelock import FileLock
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import InputError, NotFoundError
+from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
 from sweeper.search.database import are_same, masked, open_database, translated
 from sweeper.search.locks import database_lock
 from sweeper.study.study import NAME_PATTERN, Study
 
-__all__ = ["StoredStudy", "StudyStore", "TrialRecord", "are_same", "masked"]
+__all__ = ["Queued", "StoredStudy", "StudyStore", "TrialRecord", "are_same", "masked"]
 
 STUDY_ATTR = "sweeper.study"
 UUID_ATTR = "sweeper.uuid"
 N_TRIALS_ATTR = "sweeper.n_trials"
+FINAL_ATTR = "sweeper.final"
+SEED_OFFSET_ATTR = "sweeper.seed_offset"
+REPLICATE_OF_ATTR = "sweeper.replicate_of"
+TAGS_ATTR = "sweeper.tags"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,18 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Queued:
+    """A trial that is not to be drawn: its parameters are known."""
+
+    params: Mapping[str, Any]
+    """By the parameter's name."""
+    seed_offset: int
+    """What its seed is above that of the configuration."""
+    tags: Mapping[str, str]
+    """Of its run."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredStudy:
     """One study as Optuna stores it."""
 
@@ -77,6 +94,9 @@ class StoredStudy:
     """Trials after which the search ends."""
     created: datetime | None
     trials: tuple[TrialRecord, ...]
+    final: Mapping[str, Any] | None = None
+    """For a study of tests, which draws no trials of its own: of which study, and what was asked for; see
+    `sweeper.sweep.finalize`. None for a search."""
 
     def count(self, *states: str) -> int:
         """Number of trials in any of these states."""
@@ -176,21 +196,24 @@ class StudyStore:
             raise InputError(f"the study {name!r} in {masked(self.url)} is stored with the name {study.name!r}")
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
         starts = [t.datetime_start for t in trials if t.datetime_start is not None]
+        final = attrs.get(FINAL_ATTR)
         return StoredStudy(
             study=study,
             uuid=attrs[UUID_ATTR],
-            n_trials=attrs[N_TRIALS_ATTR],
+            n_trials=attrs[N_TRIALS_ATTR] if final is None else len(trials),
             created=min(starts, default=None),
             trials=tuple(record_of(trial) for trial in trials),
+            final=final,
         )
 
     @translated
-    def create(self, study: Study, *, n_trials: int) -> None:
+    def create(self, study: Study, *, n_trials: int, final: Mapping[str, Any] | None = None) -> None:
         """Store a new study. After a crash it is stored in full or does not count as stored.
 
         Args:
             study: The study; none of its name is stored.
             n_trials: Trials after which the search ends.
+            final: What makes it a study of tests: it has the trials that are put into it by `enqueue`, and no others.
         """
         direction = StudyDirection.MAXIMIZE if study.objective.maximize else StudyDirection.MINIMIZE
         try:
@@ -206,6 +229,8 @@ class StudyStore:
         self.storage.set_study_user_attr(study_id, UUID_ATTR, uuid4().hex)
         self.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
         self.storage.set_study_system_attr(study_id, "study:metric_names", [study.objective.metric])
+        if final is not None:
+            self.storage.set_study_user_attr(study_id, FINAL_ATTR, dict(final))
         # Last: a study without this attribute is not taken for one of ours.
         self.storage.set_study_user_attr(study_id, STUDY_ATTR, study.to_json_dict())
 
@@ -217,6 +242,24 @@ class StudyStore:
         budget = study.to_json_dict().get("budget", {})
         self.storage.set_study_user_attr(study_id, STUDY_ATTR, {**stored, "budget": budget})
         self.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
+
+    @translated
+    def set_final(self, name: str, final: Mapping[str, Any]) -> None:
+        """Set what was asked for of a study of tests."""
+        self.storage.set_study_user_attr(self.storage.get_study_id_from_name(name), FINAL_ATTR, dict(final))
+
+    @translated
+    def enqueue(self, name: str, trials: Sequence[Queued]) -> None:
+        """Have trials wait in a study, to be asked for in this order. For its owner."""
+        study_id = self.storage.get_study_id_from_name(name)
+        for trial in trials:
+            waiting = create_trial(
+                state=TrialState.WAITING,
+                system_attrs={"fixed_params": dict(trial.params)},
+                user_attrs={SEED_OFFSET_ATTR: trial.seed_offset, TAGS_ATTR: dict(trial.tags)},
+            )
+            self.storage.create_new_trial(study_id, template_trial=waiting)
+            failpoint("finalize.enqueued")
 
     @translated
     def delete(self, name: str) -> None:

@@ -1,19 +1,21 @@
-"""`sweeper.start`: a sweep from Python."""
+"""`sweeper.start` and `sweeper.finalize`: a sweep, and the test of its best, from Python."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from sweeper.errors import InputError
 from sweeper.launch.devices import find_devices, plan_slots
 from sweeper.study.study import Study
 from sweeper.sweep.check import check_study
 from sweeper.sweep.driver import SweepResult
+from sweeper.sweep.finalize import is_done, prepare_tests
 from sweeper.sweep.progress import Progress, TrialEnded, View
 from sweeper.sweep.start import SweepOptions, drive, prepare
 from sweeper.tracking.workspace import Workspace
 
-__all__ = ["SilentView", "start"]
+__all__ = ["SilentView", "finalize", "start"]
 
 
 class SilentView:
@@ -64,3 +66,47 @@ def start(
     name = prepare(workspace, study, more_trials=trials)
     options = SweepOptions(launcher=launcher, slots=tuple(slots))
     return drive(workspace, name, options=options, view=view or SilentView())
+
+
+def finalize(
+    study: str,
+    *,
+    top: int = 3,
+    seeds: int = 5,
+    trials: Sequence[int] = (),
+    workers: int | None = None,
+    devices: Sequence[str] | None = None,
+    launcher: str = "local",
+    workspace: Workspace | None = None,
+    view: View | None = None,
+) -> SweepResult:
+    """Train the best configurations of a study again, with seeds that the search did not use, and measure them on the
+    test part; returns when that has ended. What was tested before is left as it is. `sweeper.final_runs` has the runs.
+
+    Args:
+        study: Its name.
+        top: How many configurations, the best by validation first.
+        seeds: How often each is trained.
+        trials: Numbers of complete trials whose configurations are tested instead of the best.
+        workers: Number of workers. Default: one a GPU, else one a CPU, at most 4.
+        devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: those that there are.
+        launcher: `local` (worker processes) or `inline` (this process, for debugging).
+        workspace: Default: the current folder's.
+        view: Is told of progress and of what should be known. Default: silence.
+
+    Raises:
+        NotFoundError: There is no study of that name.
+        InputError: Nothing of it can be tested: no complete trial, or no test part.
+        OwnedError: The study still runs, or its tests do.
+    """
+    for name, value in (("top", top), ("seeds", seeds)):
+        if value < 1:
+            raise InputError(f"{name}: given {value}; allowed: 1 or more")
+    workspace, view = workspace or Workspace.from_environment(), view or SilentView()
+    tests = prepare_tests(workspace, study, top=top, seeds=seeds, trials=trials)
+    for note in tests.notes:
+        view.message(note)
+    if is_done(workspace, tests.name):
+        return SweepResult(finished=True, reason="")
+    slots = plan_slots(devices or find_devices(), n_workers=1 if launcher == "inline" else workers)
+    return drive(workspace, tests.name, options=SweepOptions(launcher=launcher, slots=tuple(slots)), view=view)

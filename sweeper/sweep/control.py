@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sweeper.errors import NotFoundError, SweeperError
+from sweeper.errors import InputError, NotFoundError, SweeperError
 from sweeper.search.storage import StoredStudy, StudyStore
 from sweeper.sweep.owner import Owner, own, read_owner
 from sweeper.sweep.progress import Progress, read_progress
 from sweeper.sweep.record import connect_tracker
 from sweeper.sweep.store import open_store
+from sweeper.tracking.final import final_name
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json
 
 __all__ = [
@@ -136,8 +138,16 @@ def follow_progress(workspace: Workspace, name: str) -> Iterator[Progress]:
 
 
 def describe_study(workspace: Workspace, name: str) -> str:
-    """What deleting a study would delete."""
-    stored = open_store(workspace).read(name)
+    """What deleting a study would delete, a line a study.
+
+    Raises:
+        InputError: It must not be deleted alone.
+    """
+    return "\n".join(_describe(workspace, each) for each in _belonging(open_store(workspace), name))
+
+
+def _describe(workspace: Workspace, stored: StoredStudy) -> str:
+    name = stored.study.name
     files = workspace.study_files(name, stored.uuid)
     n_bytes = sum(path.stat().st_size for path in files.folder.rglob("*") if path.is_file())
     return (
@@ -147,25 +157,58 @@ def describe_study(workspace: Workspace, name: str) -> str:
     )
 
 
-def delete_study(workspace: Workspace, name: str) -> None:
-    """Delete a study: its runs first, its entry in Optuna's database last, so that a crash leaves it deletable.
+def _belonging(store: StudyStore, name: str) -> list[StoredStudy]:
+    """A study and, before it, its tests.
 
     Raises:
-        OwnedError: A driver owns the study.
+        InputError: It holds the tests of a study that is there, whose report says how often test was touched.
+    """
+    stored = store.read(name)
+    if stored.final is not None:
+        source = store.read(stored.final["of"]) if store.exists(stored.final["of"]) else None
+        if source is not None and source.uuid == stored.final["uuid"]:
+            raise InputError(
+                f"{name} is the record of how often {source.study.name} was measured on its test part, and stays as "
+                f"long as that study; `sweeper delete {source.study.name}` deletes both"
+            )
+    tests = store.read(final_name(name)) if store.exists(final_name(name)) else None
+    is_of_it = tests is not None and tests.final is not None and tests.final["uuid"] == stored.uuid
+    return [tests, stored] if tests is not None and is_of_it else [stored]
+
+
+def delete_study(workspace: Workspace, name: str) -> list[str]:
+    """Delete a study, and its tests before it: runs first, the entry in Optuna's database last, so that a crash leaves
+    it deletable.
+
+    Returns:
+        The names of the studies deleted.
+
+    Raises:
+        InputError: It must not be deleted alone.
+        OwnedError: A driver owns the study, or its tests.
         TrackingError: The tracker cannot be reached; nothing is deleted then.
     """
     store = open_store(workspace)
-    stored = store.read(name)
-    files = workspace.study_files(name, stored.uuid)
-    with own(files, name):
-        tracked = read_json(files.tracked)
-        if tracked is not None:
-            tracker = connect_tracker(workspace)
-            for trial in stored.trials:
-                for run_id in tracker.find_runs(tracked["experiment_id"], f"{stored.uuid}/{trial.number}"):
-                    tracker.delete_run(run_id)
-            tracker.delete_run(tracked["run_id"])
-        store.delete(name)
-        shutil.rmtree(files.folder, ignore_errors=True)
-    if files.folder.exists():
-        raise SweeperError(f"the study is deleted, but {files.folder} could not be removed; remove it by hand")
+    belonging = _belonging(store, name)
+    with ExitStack() as stack:
+        for stored in belonging:
+            stack.enter_context(own(workspace.study_files(stored.study.name, stored.uuid), stored.study.name))
+        for stored in belonging:
+            _delete(workspace, store, stored)
+    left = [files.folder for s in belonging if (files := workspace.study_files(s.study.name, s.uuid)).folder.exists()]
+    if left:
+        raise SweeperError(f"{name} is deleted, but {left[0]} could not be removed; remove it by hand")
+    return [stored.study.name for stored in belonging]
+
+
+def _delete(workspace: Workspace, store: StudyStore, stored: StoredStudy) -> None:
+    files = workspace.study_files(stored.study.name, stored.uuid)
+    tracked = read_json(files.tracked)
+    if tracked is not None:
+        tracker = connect_tracker(workspace)
+        for trial in stored.trials:
+            for run_id in tracker.find_runs(tracked["experiment_id"], f"{stored.uuid}/{trial.number}"):
+                tracker.delete_run(run_id)
+        tracker.delete_run(tracked["run_id"])
+    store.delete(stored.study.name)
+    shutil.rmtree(files.folder, ignore_errors=True)

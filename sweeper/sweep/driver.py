@@ -259,6 +259,7 @@ class Driver:
             keep_model=self._optimizer.study.keep_models > 0,
             prunable=self._optimizer.study.pruner.name != "none",
             checkpoint_seconds=self._options.checkpoint_seconds,
+            measure_test=self._optimizer.is_final,
         )
 
     def _handle(self, event: Event) -> None:

@@ -49,6 +49,7 @@ class Ledger:
                     "drawn": dict(proposal.params),
                     "tags": {
                         **self._tags,
+                        **proposal.tags,
                         "sweeper.number": str(proposal.number),
                         "sweeper.state": "RUNNING",
                         "sweeper.attempt": "1",

@@ -16,6 +16,7 @@ from sweeper.study.study import Study
 from sweeper.study.varied import varied_params
 from sweeper.sweep.owner import own
 from sweeper.sweep.store import open_store
+from sweeper.tracking.final import FINAL_OF_TAG
 from sweeper.tracking.provenance import provenance_tags
 from sweeper.tracking.recording import (
     StudyInfo,
@@ -105,6 +106,8 @@ def study_info(files: StudyFiles, stored: StoredStudy, tags: Mapping[str, str]) 
     path = files.folder / stored.uuid / "study.json"
     write_json(path, as_file)
     key_tags = {"sweeper.study": study.name, "sweeper.study_uuid": stored.uuid}
+    if stored.final is not None:
+        key_tags[FINAL_OF_TAG] = stored.final["uuid"]
     start = stored.created.timestamp() if stored.created else time.time()
     params: dict[str, Any] = {
         "objective.metric": study.objective.metric,

@@ -65,6 +65,11 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
         except NotFoundError:
             store.create(study, n_trials=more_trials or study.n_trials)
             return study.name
+    if stored.final is not None:
+        raise StudyExistsError(
+            f"{study.name} holds the tests of {stored.final['of']} and draws no trials of its own; go on with it by "
+            f"`sweeper resume {study.name}`, add to it by `sweeper finalize {stored.final['of']} --top K --seeds N`"
+        )
     difference = _difference(stored.study, study)
     if difference:
         raise StudyExistsError(

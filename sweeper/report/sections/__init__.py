@@ -19,6 +19,7 @@ from sweeper.report.sections.layers import build_layers
 from sweeper.report.sections.outputs import build_outputs
 from sweeper.report.sections.pictures import build_pictures
 from sweeper.report.sections.search import build_search
+from sweeper.report.sections.test import build_test
 from sweeper.report.sections.trials import build_all_trials, build_best_trials
 
 __all__ = ["SECTIONS", "choose_sections"]
@@ -27,6 +28,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(key="study", title="Study", build=build_head),
     Section(key="pictures", title="Pictures", build=build_pictures),
     Section(key="best", title="Best trials", build=build_best_trials),
+    Section(key="test", title="Test", build=build_test),
     Section(key="curves", title="Learning curves", build=build_curves),
     Section(key="overfitting", title="Over-fitting", build=build_gap),
     Section(key="outputs", title="Outputs", build=build_outputs),
