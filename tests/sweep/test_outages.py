@@ -51,7 +51,7 @@ def test_a_server_that_stops_and_starts_in_the_middle(folder: Path, cache_dir: P
     check_accounts(folder, n_trials=8, mlflow_db=own_server.folder / "mlflow.db")
     held_up = [message for message in view.messages if message.startswith("tracking is held up, training goes on")]
     assert len(held_up) == 1
-    assert view.messages[-1] == "tracking works again"
+    assert "tracking works again" in view.messages  # on a slow machine it then waits for the last rows, and says so
 
 
 def test_a_server_that_is_down_at_the_end(folder: Path, cache_dir: Path, own_server: MlflowServer) -> None:
