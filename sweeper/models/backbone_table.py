@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 from sweeper.study.config import TorchvisionConfig
 
-__all__ = ["NETWORKS", "N_OUTPUTS", "Network", "n_backbone_features", "n_backbone_parameters"]
+__all__ = [
+    "NETWORKS",
+    "N_OUTPUTS",
+    "Network",
+    "ends_in_linear_layer",
+    "n_backbone_features",
+    "n_backbone_parameters",
+]
 
 N_OUTPUTS = 1000
 """Outputs of every network: the classes of ImageNet."""
@@ -40,6 +47,11 @@ def n_backbone_parameters(config: TorchvisionConfig) -> int:
     """Number of parameters below the head."""
     network = NETWORKS[config.network]
     return network.n_parameters_with_outputs if config.head_on == "outputs" else network.n_parameters
+
+
+def ends_in_linear_layer(config: TorchvisionConfig) -> bool:
+    """Whether the network's outputs are a linear function of its features."""
+    return not config.network.startswith("squeezenet")  # which ends in a convolution, a ReLU and a mean
 
 
 NETWORKS: dict[str, Network] = {

@@ -8,8 +8,9 @@ from torch import nn
 from sweeper.data.dataset import Dataset
 from sweeper.places import Places
 from sweeper.study.config import TorchvisionConfig, TrialConfig
-from sweeper.training.features import BackboneFeed, FeatureFeed
+from sweeper.training.features import FeatureFeed
 from sweeper.training.feed import Feed, PictureFeed
+from sweeper.training.frozen import BackboneFeed
 from sweeper.training.learner import Learner, TorchLearner
 from sweeper.training.losses import ClassLoss, Loss
 from sweeper.training.numpy_network import NumpyLearner

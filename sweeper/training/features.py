@@ -1,9 +1,11 @@
-"""What a training of a head alone is fed: the outputs of its frozen backbone, cached or computed in each epoch."""
+"""What a training of a head alone is fed: the outputs of its frozen backbone, from the cache."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -14,98 +16,24 @@ import torch
 from sweeper.data.augmentation import build_augmentation
 from sweeper.data.batches import Normalization, build_normalization
 from sweeper.data.dataset import Dataset, Split
-from sweeper.data.features import FeatureStore, open_features
-from sweeper.errors import InputError
-from sweeper.models.backbone_table import n_backbone_features
+from sweeper.data.features import Compute, FeatureStore, open_features
+from sweeper.models.backbone_table import NETWORKS, n_backbone_features
 from sweeper.models.backbone_weights import find_weights, weights_hash
-from sweeper.models.backbones import Backbone, build_backbone
 from sweeper.places import Places
 from sweeper.study.config import TorchvisionConfig, TrialConfig
-from sweeper.training.devices import place_model
-from sweeper.training.feed import EVALUATION_BATCH_SIZE, Batch, PictureFeed, TrainingOrder, join_lone_picture
+from sweeper.training.feed import EVALUATION_BATCH_SIZE, Batch, TrainingOrder, join_lone_picture
+from sweeper.training.frozen import FrozenBackbone
 from sweeper.training.seeding import derive_seed
 
-__all__ = ["BackboneFeed", "FeatureFeed", "FrozenBackbone"]
+__all__ = ["FeatureFeed"]
 
 
-class FrozenBackbone:
-    """A backbone that is never trained. It is loaded when it is first called, and so not at all where all that it would
-    give is cached.
+@dataclass(frozen=True)
+class _Cached:
+    """A store, and how what it lacks is computed."""
 
-    Args:
-        config: Its model.
-        device: Where it runs.
-        places: Where its weights are looked for.
-
-    Raises:
-        DataError: Its weights are nowhere.
-    """
-
-    def __init__(self, config: TorchvisionConfig, device: torch.device, places: Places | None) -> None:
-        self.n_features = n_backbone_features(config)
-        self.at_once = 16 if device.type == "cpu" else 128
-        """Pictures in each of its batches."""
-        self._config = config
-        self._device = device
-        path = find_weights(config, places)
-        if path is None:
-            raise InputError("model.weights: given none with frozen: true, a backbone that would never be trained")
-        self._weights_path = path
-        self._backbone: Backbone | None = None
-
-    @torch.inference_mode()
-    def __call__(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """Features, float32 (N, F), of normalized pictures, float32 (N, C, H, W), both on the device.
-
-        The backbone always gets batches of one size, the last one filled up: on the CPU what a picture gives then
-        depends on no other picture, to the last bit. (Batches of 13 and 64 differ by 1e-5 with MobileNetV2.)
-        """
-        if self._backbone is None:
-            backbone = build_backbone(self._config, weights_path=self._weights_path)
-            placed = place_model(backbone.eval().requires_grad_(False), self._device)
-            assert isinstance(placed, Backbone)
-            self._backbone = placed
-        pieces = []
-        for images_BCHW in torch.split(images_NCHW, self.at_once):
-            n_pictures = len(images_BCHW)
-            if n_pictures < self.at_once:
-                filling_BCHW = images_BCHW.new_zeros((self.at_once - n_pictures, *images_BCHW.shape[1:]))
-                images_BCHW = torch.cat((images_BCHW, filling_BCHW))
-            pieces.append(self._backbone(images_BCHW)[:n_pictures])
-        return torch.cat(pieces)
-
-    def unload(self) -> None:
-        """Free its memory; it is loaded again when it is called again."""
-        self._backbone = None
-
-
-class BackboneFeed:
-    """Features computed anew in each epoch. Implements `Feed`.
-
-    Raises:
-        DataError: As `FrozenBackbone` and `PictureFeed`.
-    """
-
-    def __init__(self, config: TrialConfig, dataset: Dataset, device: torch.device, places: Places | None) -> None:
-        assert isinstance(config.model, TorchvisionConfig)
-        self._pictures = PictureFeed(config, dataset, device)
-        self._backbone = FrozenBackbone(config.model, device, places)
-
-    @property
-    def input_shape(self) -> tuple[int]:
-        return (self._backbone.n_features,)
-
-    def prepare(self, splits: Iterable[Split]) -> Iterator[tuple[int, int]]:
-        return iter(())
-
-    def order(self, epoch: int) -> torch.Tensor:
-        return self._pictures.order(epoch)
-
-    def train(self, epoch: int) -> Iterator[Batch]:
-        return ((_outside_inference(self._backbone(x_BCHW)), learnt) for x_BCHW, learnt in self._pictures.train(epoch))
-
-    def evaluation(self, split: Split) -> Iterator[Batch]:
-        return ((self._backbone(images_BCHW), learnt) for images_BCHW, learnt in self._pictures.evaluation(split))
+    store: FeatureStore
+    compute: Compute
 
 
 class FeatureFeed:
@@ -129,16 +57,11 @@ class FeatureFeed:
         self._augmentation = build_augmentation(config.data.augment)
         self._backbone = FrozenBackbone(config.model, device, places)
         self._n_views = 1 if self._augmentation is None else config.model.views
-        key = self._key(config.model, places)
-        self._plain = self._open(key, config.model.network, places, n_views=1)
+        self.input_shape = (n_backbone_features(config.model),)
+        self._plain = self._open_cached(config, places, augmented=False)
         self._augmented = self._plain
         if self._augmentation is not None:
-            key["augment"] = [step.model_dump(mode="json") for step in config.data.augment]
-            self._augmented = self._open(key, config.model.network, places, n_views=self._n_views)
-
-    @property
-    def input_shape(self) -> tuple[int]:
-        return (self._backbone.n_features,)
+            self._augmented = self._open_cached(config, places, augmented=True)
 
     def prepare(self, splits: Iterable[Split]) -> Iterator[tuple[int, int]]:
         """Compute what is missing; see `Feed`."""
@@ -147,8 +70,8 @@ class FeatureFeed:
         wanted += [(self._plain, 0, split.indices_M.numpy()) for split in splits if self._is_cached(split)]
         total = sum(len(rows_M) for _, _, rows_M in wanted)
         done = 0
-        for store, view, rows_M in wanted:
-            for n_missing in store.fill(view, rows_M, self._compute_plain if store is self._plain else self._compute):
+        for cached, view, rows_M in wanted:
+            for n_missing in cached.store.fill(view, rows_M, cached.compute):
                 yield done + len(rows_M) - n_missing, total
             done += len(rows_M)
         self._backbone.unload()
@@ -161,16 +84,16 @@ class FeatureFeed:
         views_M = torch.zeros_like(order_M)
         if self._n_views > 1:
             views_M = torch.randint(self._n_views, order_M.shape, generator=generator)
-        drawn = self._batches(self._dataset.train, order_M, views_M, self._augmented, self._batch_size)
+        drawn = self._batches(self._dataset.train, order_M, views_M, self._augmented.store, self._batch_size)
         return join_lone_picture(drawn, n_pictures=len(order_M), batch_size=self._batch_size)
 
     def evaluation(self, split: Split) -> Iterator[Batch]:
         if not self._is_cached(split):
             return self._uncached(split)
-        for _ in self._plain.fill(0, split.indices_M.numpy(), self._compute_plain):
+        for _ in self._plain.store.fill(0, split.indices_M.numpy(), self._plain.compute):
             pass
         order_M = torch.arange(len(split))
-        return self._batches(split, order_M, torch.zeros_like(order_M), self._plain, EVALUATION_BATCH_SIZE)
+        return self._batches(split, order_M, torch.zeros_like(order_M), self._plain.store, EVALUATION_BATCH_SIZE)
 
     def _batches(
         self, split: Split, order_M: torch.Tensor, views_M: torch.Tensor, store: FeatureStore, batch_size: int
@@ -182,7 +105,7 @@ class FeatureFeed:
             if len(views) == 1:
                 features_BF = views[0].index_select(0, rows_B)
             else:
-                features_BF = torch.empty((len(rows_B), self._backbone.n_features))
+                features_BF = torch.empty((len(rows_B), *self.input_shape))
                 for view in set(views_B.tolist()):
                     of_view_V = (views_B == view).nonzero().squeeze(1)
                     features_BF[of_view_V] = views[view].index_select(0, rows_B[of_view_V])
@@ -198,9 +121,9 @@ class FeatureFeed:
         pieces = zip(*(torch.split(t, EVALUATION_BATCH_SIZE) for t in (split.indices_M, learnt_M)), strict=True)
         for rows_B, learnt_B in pieces:
             images_BCHW = self._normalized(split.images_NCHW.index_select(0, rows_B).to(self._device))
-            yield self._backbone(images_BCHW), learnt_B.to(self._device)
+            yield self._backbone.for_head(images_BCHW), learnt_B.to(self._device)
 
-    def _compute(self, view: int, rows_B: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def _compute_augmented(self, view: int, rows_B: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Features of an augmented view. Each picture has draws of its own, so that it does not matter which others
         are computed with it."""
         assert self._augmentation is not None
@@ -222,6 +145,38 @@ class FeatureFeed:
         scale_C11, shift_C11 = (t.to(self._device) for t in (normalization.scale_C11, normalization.shift_C11))
         return torch.mul(pixels_BCHW, scale_C11).add_(shift_C11)
 
+    def _open_cached(self, config: TrialConfig, places: Places, *, augmented: bool) -> _Cached:
+        model = config.model
+        assert isinstance(model, TorchvisionConfig)
+        key = self._key(model, places)
+        if augmented:
+            key["augment"] = [step.model_dump(mode="json") for step in config.data.augment]
+        open_store = partial(
+            open_features,
+            places.cache_dir,
+            name=model.network,
+            n_views=self._n_views if augmented else 1,
+            limit_gib=places.features_gib,
+        )
+        n_pictures = len(self._dataset.train.images_NCHW)
+        run_backbone = self._compute_augmented if augmented else self._compute_plain
+        store = open_store(key, shape=(n_pictures, *self.input_shape))
+        if not self._backbone.is_split:
+            return _Cached(store=store, compute=run_backbone)
+
+        @cache  # not opened where all outputs are cached
+        def features() -> FeatureStore:
+            return open_store({**key, "head_on": "features"}, shape=(n_pictures, NETWORKS[model.network].n_features))
+
+        def compute_outputs(view: int, rows_B: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+            """By way of the features, which trials with a head on them share."""
+            for _ in features().fill(view, rows_B, run_backbone):
+                pass
+            features_BF = torch.from_numpy(features().views[view][rows_B]).to(self._device)
+            return self._backbone.outputs(features_BF).cpu().numpy()
+
+        return _Cached(store=store, compute=compute_outputs)
+
     def _key(self, model: TorchvisionConfig, places: Places) -> dict[str, Any]:
         """All that features depend on, as plain data. Versions and the kind of device change the last bits."""
         size = None if self._dataset.input_shape[1:] == (model.input_size, model.input_size) else model.input_size
@@ -241,16 +196,6 @@ class FeatureFeed:
             "versions": {"torch": torch.__version__, "torchvision": version("torchvision")},
         }
 
-    def _open(self, key: dict[str, Any], network: str, places: Places, *, n_views: int) -> FeatureStore:
-        shape = (len(self._dataset.train.images_NCHW), self._backbone.n_features)
-        return open_features(
-            places.cache_dir, key, name=network, shape=shape, n_views=n_views, limit_gib=places.features_gib
-        )
-
 
 def _content(dataset: Dataset) -> str:
     return hashlib.sha256(dataset.train.images_NCHW.numpy().tobytes()).hexdigest()
-
-
-def _outside_inference(features_BF: torch.Tensor) -> torch.Tensor:
-    return features_BF.clone()  # autograd saves no tensor that was made in inference mode

@@ -13,9 +13,16 @@ from torch import nn
 from torchvision import models
 
 from sweeper.errors import DataError, InputError
-from sweeper.models.backbone_table import N_OUTPUTS, NETWORKS
+from sweeper.models.backbone_table import N_OUTPUTS, NETWORKS, ends_in_linear_layer
 from sweeper.models.backbone_weights import find_weights, load_weights, weights_hash
-from sweeper.models.backbones import Backbone, _NoMemory, build_backbone, build_network
+from sweeper.models.backbones import (
+    Backbone,
+    _NoMemory,
+    build_backbone,
+    build_network,
+    fuse_batch_norms,
+    take_last_layer,
+)
 from sweeper.models.check import model_fault
 from sweeper.places import Places
 from sweeper.study.config import TorchvisionConfig
@@ -72,6 +79,7 @@ def test_features_outputs_and_stages_of_each_family(name: str) -> None:
     network, size = meta_network(name), NETWORKS[name].smallest
     last_inputs: list[torch.Tensor] = []
     layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    assert ends_in_linear_layer(config(network=name)) == isinstance(layers[-1], nn.Linear)
     handle = layers[-1].register_forward_hook(lambda module, inputs, output: last_inputs.append(inputs[0]))
     images_NCHW = torch.empty(2, 3, size, size, device="meta")
     n_parameters = sum(p.numel() for p in network.parameters())
@@ -112,6 +120,38 @@ def test_features_are_what_the_last_layer_gets(name: str, tail: Any) -> None:
         expected_NF = tail(network, images_NCHW)
         features_NF = Backbone(network, head_on="features", input_size=None)(images_NCHW)
     torch.testing.assert_close(features_NF, expected_NF)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "vgg11_bn", "resnet18", "densenet121", "mnasnet0_5"])
+def test_batch_norms_become_part_of_convolutions(name: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(name).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    images_NCHW = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        expected_NK = network(images_NCHW)
+        n_before = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+        fuse_batch_norms(network)
+        torch.testing.assert_close(network(images_NCHW), expected_NK, rtol=1e-3, atol=1e-3 * float(expected_NK.std()))
+    n_after = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    assert n_after < n_before
+    assert n_after == 0 or name in ("resnet18", "densenet121", "mnasnet0_5")
+
+
+def test_the_last_layer_is_taken_off() -> None:
+    torch.manual_seed(0)
+    backbone = Backbone(build_network("mobilenet_v2").eval(), head_on="outputs", input_size=None)
+    images_NCHW = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        expected_NK = backbone(images_NCHW)
+        last = take_last_layer(backbone)
+        torch.testing.assert_close(last(backbone(images_NCHW)), expected_NK)
+    assert backbone(images_NCHW).shape == (2, 1280)
 
 
 def test_stages_of_known_networks() -> None:

@@ -15,7 +15,7 @@ from sweeper.data.dataset import Dataset, Split
 from sweeper.errors import DataError, InputError
 from sweeper.places import Places
 from sweeper.study.config import TrialConfig
-from sweeper.training.features import FrozenBackbone
+from sweeper.training.frozen import FrozenBackbone
 from sweeper.training.loop import EpochMetrics, Interrupted, Training
 
 CPU = torch.device("cpu")
@@ -123,7 +123,7 @@ def test_the_backbone_runs_once_for_each_picture_of_a_study(
     assert sum(computed) == 80
     computed.clear()
     with monkeypatch.context() as patch:  # a trial that finds all it needs imports and loads nothing
-        patch.setattr("sweeper.training.features.build_backbone", None)
+        patch.setattr("sweeper.training.frozen.build_backbone", None)
         train(config(seed=1, hidden=[8, 8], training={"epochs": 1, "batch_size": 7}), pictures, places)
         wrong = replace(pictures, train=replace(pictures.train, labels_N=pictures.train.labels_N.flip(0)))
         train(config(), wrong, places)
@@ -183,6 +183,27 @@ def test_the_size_that_pictures_have_is_no_other_size(
     computed.clear()
     train(config(training={"epochs": 1}, input_size=21), pictures, places)
     assert computed == []
+
+
+def test_outputs_are_made_of_features_that_are_there(
+    config: MakeConfig, pictures: Dataset, places: Places, computed: list[int], data_dir: Path
+) -> None:
+    # Not SqueezeNet, whose outputs are no linear function of its features.
+    torch.save(models.shufflenet_v2_x0_5().state_dict(), data_dir / "weights" / "shufflenet_v2_x0_5.pth")
+    for augment in ([], ["horizontal_flip"]):
+        fields = {"network": "shufflenet_v2_x0_5", "views": 2, "data": {"augment": augment}, "training": {"epochs": 2}}
+        computed.clear()
+        outputs = Training(config=config(**fields, head_on="outputs"), dataset=pictures, device=CPU, places=places)
+        of_outputs = list(outputs.epochs())
+        n_computed = sum(computed)
+        train(config(**fields), pictures, places)
+        assert sum(computed) == n_computed == (2 * 60 if augment else 80)
+    plain = config(**{**fields, "views": 0, "data": {}}, head_on="outputs")
+    first = train(config(**{**fields, "data": {}}, head_on="outputs"), pictures, places)
+    assert sum(computed) == n_computed
+    for one, other in zip(first, train(plain, pictures, places), strict=True):
+        assert one.values["val/loss"] == pytest.approx(other.values["val/loss"], abs=1e-4)
+    assert of_outputs[-1].values["train/loss"] != first[-1].values["train/loss"]
 
 
 def test_views_of_an_augmentation(config: MakeConfig, pictures: Dataset, places: Places, computed: list[int]) -> None:
