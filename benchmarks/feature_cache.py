@@ -4,11 +4,12 @@
 weights, one thread. With the cache: all trials one after another, the backbone's only pass over the pictures included.
 Without: `model.views: 0`, which runs the backbone on each batch of each epoch. That would take days, so one epoch of it
 is measured and multiplied by the number of epochs of all trials; with `--pictures`, on a part of the pictures, and then
-multiplied by their number too. The output says what was measured and what was multiplied.
+multiplied by their number too. With `--subset`, all is done on so many pictures. The output says what was measured and
+what was multiplied.
 
 Seconds are of CPU time, which equals the wall clock on an idle machine and suffers less on a shared one.
 
-    SWEEPER_DATA=... python benchmarks/feature_cache.py [--trials 20] [--epochs 30] [--pictures 256]
+    SWEEPER_DATA=... python benchmarks/feature_cache.py [--trials 20] [--epochs 30] [--pictures 256] [--subset 400]
 """
 
 from __future__ import annotations
@@ -32,11 +33,17 @@ from sweeper.training.loop import Training
 CPU = torch.device("cpu")
 
 
-def make_config(trial: int, *, epochs: int, views: int) -> TrialConfig:
+def make_config(trial: int, *, epochs: int, views: int, subset: int | None) -> TrialConfig:
     """Trial by trial other widths, dropouts, batch sizes and rates, as a search would draw them."""
     return TrialConfig.model_validate(
         {
-            "data": {"name": "stl10", "path": "stl10", "normalize": "imagenet", "validation": 0.15},
+            "data": {
+                "name": "stl10",
+                "path": "stl10",
+                "normalize": "imagenet",
+                "validation": 0.15,
+                "subset": subset,
+            },
             "model": {
                 "name": "torchvision",
                 "network": "mobilenet_v2",
@@ -74,6 +81,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--pictures", type=int, default=10**9, help="of which the epoch without the cache is measured")
+    parser.add_argument("--subset", type=int, help="pictures of STL-10 for training and validation; default: all")
     arguments = parser.parse_args()
     data = os.environ.get("SWEEPER_DATA")
     if data is None:
@@ -81,7 +89,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         places = Places(cache_dir=Path(folder), data_dir=Path(data))
-        first = make_config(0, epochs=arguments.epochs, views=4)
+        first = make_config(0, epochs=arguments.epochs, views=4, subset=arguments.subset)
         dataset = open_dataset(first.data, cache_dir=places.cache_dir, data_dir=places.data_dir)
         n_train, n_validation = len(dataset.train), len(dataset.validation)
         print(
@@ -90,7 +98,9 @@ def main() -> None:
         )
 
         part, factor = part_of(dataset, arguments.pictures)
-        plain = Training(config=make_config(0, epochs=1, views=0), dataset=part, device=CPU, places=places)
+        plain = Training(
+            config=make_config(0, epochs=1, views=0, subset=arguments.subset), dataset=part, device=CPU, places=places
+        )
         begun = time.process_time()
         for _ in plain.epochs():
             pass
@@ -107,7 +117,10 @@ def main() -> None:
         best = 0.0
         for trial in range(arguments.trials):
             training = Training(
-                config=make_config(trial, epochs=arguments.epochs, views=4), dataset=dataset, device=CPU, places=places
+                config=make_config(trial, epochs=arguments.epochs, views=4, subset=arguments.subset),
+                dataset=dataset,
+                device=CPU,
+                places=places,
             )
             for done, total in training.prepare():
                 if done == total or done % 1024 < 64:

