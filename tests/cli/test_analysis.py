@@ -147,19 +147,8 @@ def test_planted_errors_are_found_corrected_and_fed_back(run: Run, noisy: Path) 
 
 
 def test_an_interrupted_audit_leaves_no_process_and_goes_on(noisy: Path) -> None:
-    arguments = [
-        sys.executable,
-        "-m",
-        "sweeper",
-        "audit-labels",
-        "noisy",
-        "--folds",
-        "5",
-        "--seeds",
-        "4",
-        "--workers",
-        "1",
-    ]
+    options = ["--folds", "5", "--seeds", "4", "--workers", "2"]
+    arguments = [sys.executable, "-m", "sweeper", "audit-labels", "noisy", *options]
     env = {**os.environ, "SWEEPER_CACHE": str(noisy / "cache")}
     audit = subprocess.Popen(
         arguments, cwd=noisy, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
