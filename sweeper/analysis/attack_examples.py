@@ -52,10 +52,7 @@ def draw_examples(
         rows.append(
             (
                 Tile(image_CHW=before_1CHW[0], caption=_caption(described, "before")),
-                Tile(
-                    image_CHW=noise_1CHW[0],
-                    caption=(f"noise ×{described['noise_scale']:.3g}", f"ε {epsilon * 255:.3g}/255"),
-                ),
+                Tile(image_CHW=noise_1CHW[0], caption=_noise_caption(described)),
                 Tile(image_CHW=after_1CHW[0], caption=_caption(described, "after")),
             )
         )
