@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.analysis.attack_examples import draw_examples
 from sweeper.analysis.attack_pictures import Attack, AttackOptions, attack_pictures
-from sweeper.analysis.subject import OnProgress, Subject, config_of, find_run, open_pictures
+from sweeper.analysis.subject import OnProgress, Subject, config_of, find_run, load_model, open_pictures
 from sweeper.errors import InputError
 from sweeper.tracking.analyses import Kept, connect, keep_result
 from sweeper.training.devices import resolve_device
@@ -50,7 +50,7 @@ def attack_run(
     config = config_of(subject.run, subject.reader)
     if config.task != "classification":
         raise InputError(f"{subject.run.name} of {subject.study.name} is a {config.task}; allowed: classifiers")
-    model = subject.tracked.load_model().to(resolve_device(device))
+    model = load_model(workspace, subject).to(resolve_device(device))
     dataset = open_pictures(workspace, subject.run, config)
     attack = attack_pictures(model, dataset, options, on_progress=on_progress)
     examples, sheet = draw_examples(model, attack, options)

@@ -10,7 +10,7 @@ import torch
 
 from sweeper.analysis.choices import EmbedPart
 from sweeper.analysis.embedding import N_NEIGHBOURS, extract_features, separation, to_plane
-from sweeper.analysis.subject import OnProgress, config_of, find_run, open_pictures
+from sweeper.analysis.subject import OnProgress, config_of, find_run, load_model, open_pictures
 from sweeper.errors import DataError, InputError
 from sweeper.tracking.analyses import Kept, connect, keep_result
 from sweeper.training.devices import resolve_device
@@ -64,7 +64,7 @@ def embed_run(
     config = config_of(subject.run, subject.reader)
     if config.task == "regression":
         raise InputError(f"{subject.run.name} of {subject.study.name} is a regression; allowed: pictures with classes")
-    model = subject.tracked.load_model().to(resolve_device(device))
+    model = load_model(workspace, subject).to(resolve_device(device))
     dataset = open_pictures(workspace, subject.run, config)
     indices_M = _choose(dataset, options)
     split = dataset.train

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pydantic import ValidationError
 
 from sweeper.errors import DataError, InputError, NotFoundError
+from sweeper.places import Places
 from sweeper.study.config import TrialConfig
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
@@ -18,9 +19,10 @@ from sweeper.tracking.runs import TrackedRun, best_of
 
 if TYPE_CHECKING:
     from sweeper.data.dataset import Dataset
+    from sweeper.models.trained import TrainedModel
     from sweeper.tracking.workspace import Workspace
 
-__all__ = ["OnProgress", "Subject", "config_of", "find_run", "open_pictures"]
+__all__ = ["OnProgress", "Subject", "config_of", "find_run", "load_model", "open_pictures"]
 
 OnProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is in all."""
@@ -35,11 +37,6 @@ class Subject:
     study: StudyRecord
     run: RunRecord
     reader: RunReader
-
-    @property
-    def tracked(self) -> TrackedRun:
-        """The run, to be asked for its model and artifacts."""
-        return TrackedRun(self.run, self.reader)
 
 
 def find_run(workspace: Workspace, name: str) -> Subject:
@@ -98,6 +95,17 @@ def config_of(run: RunRecord, reader: RunReader) -> TrialConfig:
         return TrialConfig.model_validate(json.loads(data))
     except (ValidationError, ValueError) as error:
         raise InputError(f"this version of sweeper cannot read config.json of {run.name}: {error}") from error
+
+
+def load_model(workspace: Workspace, subject: Subject) -> TrainedModel:
+    """The model of a run, on the CPU, in evaluation mode.
+
+    Raises:
+        NotFoundError: The run kept none.
+        InputError: What it kept is no model, or its backbone has other weights now.
+    """
+    places = Places(cache_dir=workspace.cache_dir, data_dir=workspace.data_dir)
+    return TrackedRun(subject.run, subject.reader).load_model(places=places)
 
 
 def open_pictures(workspace: Workspace, run: RunRecord, config: TrialConfig) -> Dataset:
