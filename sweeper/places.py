@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,3 +19,15 @@ class Places:
     """Where data sets and pretrained weights are looked for first (`SWEEPER_DATA`)."""
     features_gib: float = 20.0
     """Most that cached features may take on disk, in GiB (`SWEEPER_FEATURES_GIB`)."""
+
+    def to_arguments(self) -> list[str]:
+        """As arguments of a process; `from_arguments` reads them back."""
+        return [str(self.cache_dir), str(self.data_dir or ""), repr(self.features_gib)]
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str]) -> Places:
+        """What `to_arguments` gave."""
+        cache_dir, data_dir, features_gib = arguments
+        return cls(
+            cache_dir=Path(cache_dir), data_dir=Path(data_dir) if data_dir else None, features_gib=float(features_gib)
+        )

@@ -28,7 +28,6 @@ from sweeper.analysis.pictures import Tile, draw_sheet
 from sweeper.analysis.subject import OnProgress
 from sweeper.errors import InputError, NotFoundError
 from sweeper.launch.launcher import WorkerSlot
-from sweeper.places import Places
 from sweeper.tracking.analyses import Kept, connect, keep_result
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import StudyRecord
@@ -124,7 +123,7 @@ def audit_labels(
         n_seeds=options.n_seeds,
         folder=files.folder / files.uuid / "audit",
         slots=slots,
-        places=Places(cache_dir=workspace.cache_dir, data_dir=workspace.data_dir),
+        places=workspace.places,
         on_progress=on_progress,
     )
     labels_M = audited.labels_M

@@ -1,5 +1,5 @@
 """A process that trains one fold after another. Started by `pool` as `python -m sweeper.analysis.fold_worker FD DEVICE
-THREADS CACHE_DIR DATA_DIR`, with one end of a socket pair as file descriptor FD. When the other end is closed, it ends.
+THREADS PLACES...`, with one end of a socket pair as file descriptor FD. When the other end is closed, it ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 __all__ = ["main"]
@@ -20,7 +19,7 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> None:
     """Train the folds that come in, each as JSON, until the other end is closed."""
-    fd, device_name, threads, cache_dir, data_dir = arguments
+    fd, device_name, threads, *places_arguments = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the process that started this one
     connection = Connection(int(fd))
     folds: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> None:
     from sweeper.places import Places
 
     torch.set_num_threads(int(threads))
-    places = Places(cache_dir=Path(cache_dir), data_dir=Path(data_dir) if data_dir else None)
+    places = Places.from_arguments(places_arguments)
 
     def say(**message: Any) -> None:
         connection.send_bytes(json.dumps(message).encode())

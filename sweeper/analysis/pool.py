@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -17,7 +12,7 @@ from pathlib import Path
 from sweeper.analysis.folds import Fold
 from sweeper.errors import InputError, SweeperError, TrialError
 from sweeper.launch.launcher import WorkerSlot
-from sweeper.masking import SECRET_VARIABLES
+from sweeper.launch.process import ChildProcess
 from sweeper.places import Places
 
 __all__ = ["train_folds"]
@@ -25,35 +20,17 @@ __all__ = ["train_folds"]
 OnEpoch = Callable[[Fold, int], None]
 
 
-class _Process:
-    """A process, our end of its socket pair, its log, and the fold that it has."""
+class _Process(ChildProcess):
+    """A process and the fold that it has."""
 
     def __init__(self, slot: WorkerSlot, places: Places, log: Path) -> None:
-        self.log = log
         self.fold: Fold | None = None
-        ours, theirs = socket.socketpair()
-        threads = str(slot.n_threads)
-        # Threads are fixed before any library starts its pool. A worker needs no database, and so no password.
-        environment = {key: value for key, value in os.environ.items() if key not in SECRET_VARIABLES}
-        environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        arguments = [str(theirs.fileno()), slot.device, threads, str(places.cache_dir), str(places.data_dir or "")]
-        with log.open("wb") as output:
-            self.popen = subprocess.Popen(  # noqa: S603  # our own module
-                [sys.executable, "-m", "sweeper.analysis.fold_worker", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno()],
-                env=environment,
-                start_new_session=True,
-            )
-        theirs.close()
-        self.connection = Connection(ours.detach())
+        arguments = [slot.device, str(slot.n_threads), *places.to_arguments()]
+        super().__init__("sweeper.analysis.fold_worker", arguments, n_threads=slot.n_threads, log=log)
 
     def begin(self, fold: Fold) -> None:
         self.fold = fold
-        with contextlib.suppress(OSError):  # it has died, which the next read says
-            self.connection.send_bytes(json.dumps(asdict(fold)).encode())
+        self.send(json.dumps(asdict(fold)).encode())
 
     def end(self) -> None:
         self.popen.kill()
@@ -62,7 +39,7 @@ class _Process:
 
     def death(self) -> SweeperError:
         self.popen.wait()
-        last = self.log.read_bytes()[-2000:].decode(errors="replace").strip()
+        last = self.last_output(2000).strip()
         return SweeperError(
             f"the process that trained a fold died with exit code {self.popen.returncode}; run the same command again "
             "to go on" + (f"; it had printed:\n{last}" if last else "")
@@ -93,7 +70,6 @@ def train_folds(
         InputError: Pictures are missing, or a configuration does not fit them.
         SweeperError: A process died or raised; what is done is kept.
     """
-    log_dir.mkdir(parents=True, exist_ok=True)
     waiting = deque(folds)
     processes: dict[Connection, _Process] = {}
     try:
@@ -107,10 +83,10 @@ def train_folds(
                 process = processes[connection]
                 fold = process.fold
                 assert fold is not None
-                try:
-                    message = json.loads(connection.recv_bytes())
-                except (EOFError, OSError):
-                    raise process.death() from None
+                said = process.receive()
+                if said is None:
+                    raise process.death()
+                message = json.loads(said)
                 if message["event"] == "epoch":
                     on_epoch(fold, message["epoch"])
                     continue

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from pydantic import ValidationError
 
 from sweeper.errors import DataError, InputError, NotFoundError
-from sweeper.places import Places
 from sweeper.study.config import TrialConfig
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
@@ -104,8 +103,7 @@ def load_model(workspace: Workspace, subject: Subject) -> TrainedModel:
         NotFoundError: The run kept none.
         InputError: What it kept is no model, or its backbone has other weights now.
     """
-    places = Places(cache_dir=workspace.cache_dir, data_dir=workspace.data_dir)
-    return TrackedRun(subject.run, subject.reader).load_model(places=places)
+    return TrackedRun(subject.run, subject.reader).load_model(places=workspace.places)
 
 
 def open_pictures(workspace: Workspace, run: RunRecord, config: TrialConfig) -> Dataset:

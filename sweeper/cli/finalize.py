@@ -20,6 +20,7 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.output import number, print_json, print_table, short_names
 from sweeper.cli.sweeps import EXIT_STOPPED, run_driver
+from sweeper.report.format import plural
 
 if TYPE_CHECKING:
     from sweeper.report.final import FinalData
@@ -87,17 +88,13 @@ def finalize(
 
 
 def _describe(name: str, tests: Tests) -> str:
-    n_configurations, n_seeds = len(tests.configurations), tests.n_seeds
-    n_all = n_configurations * n_seeds
+    n_all = len(tests.configurations) * tests.n_seeds
     there = f", {n_all - tests.n_new} of which were begun before" if n_all > tests.n_new else ""
     return (
-        f"testing {name}, trial{_s(n_configurations)} {', '.join(map(str, tests.configurations))}: {n_all} "
-        f"training{_s(n_all)}, with {n_seeds} seed{_s(n_seeds)} each{there}; they are the runs of {tests.name}"
+        f"testing {name}, {'trial' if len(tests.configurations) == 1 else 'trials'} "
+        f"{', '.join(map(str, tests.configurations))}: {plural(n_all, 'training')}, with "
+        f"{plural(tests.n_seeds, 'seed')} each{there}; they are the runs of {tests.name}"
     )
-
-
-def _s(n: int) -> str:
-    return "" if n == 1 else "s"
 
 
 def _print_results(workspace: Workspace, name: str, *, as_json: bool) -> None:
@@ -152,8 +149,8 @@ def describe_touches(final: FinalData) -> str:
     n_rounds, n_runs, n_pictures = len(final.rounds), len(final.final.runs), final.n_pictures("test")
     times = ", ".join(f"{r.time:%Y-%m-%d %H:%M} UTC" for r in final.rounds if r.time is not None)
     return (
-        f"test ({'?' if n_pictures is None else f'{n_pictures:,}'} pictures) was touched in {n_rounds} "
-        f"round{_s(n_rounds)} ({times}) by {n_runs} run{_s(n_runs)}, "
+        f"test ({'?' if n_pictures is None else f'{n_pictures:,}'} pictures) was touched in "
+        f"{plural(n_rounds, 'round')} ({times}) by {plural(n_runs, 'run')}, "
         f"{final.n_evaluations:,} evaluations, one an epoch; each run counts at the epoch that validation chose"
     )
 

@@ -9,6 +9,7 @@ import typer
 
 from sweeper.cli.options import Devices, Files, Json, Overrides, Workers, open_workspace, plan_workers
 from sweeper.cli.output import duration, number, print_json, print_table, short_names
+from sweeper.report.format import plural
 
 if TYPE_CHECKING:
     from sweeper.errors import Fault
@@ -38,10 +39,10 @@ def check(files: Files, overrides: Overrides = None) -> None:
             typer.echo(f"{error}", err=True)
             continue
         n_distributions = len(checked.study.trial.distributions)
-        corners = f"{checked.n_corners:,} corners" + ("" if checked.complete else " (of more: the space is large)")
-        typer.echo(f"{file}: ok: {checked.study.name}, {n_distributions} distributions, {corners} checked")
+        corners = plural(checked.n_corners, "corner") + ("" if checked.complete else " (of more: the space is large)")
+        typer.echo(f"{file}: ok: {checked.study.name}, {plural(n_distributions, 'distribution')}, {corners} checked")
     if faults:
-        typer.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}", err=True)
+        typer.echo(plural(len(faults), "fault"), err=True)
         raise typer.Exit(2)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import math
 import os
 import shutil
 import time
@@ -26,10 +25,10 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sweeper.errors import DataError, InputError
+from sweeper.errors import DataError
 from sweeper.failpoints import failpoint
 
-__all__ = ["Compute", "FeatureStore", "limit_gib", "open_features"]
+__all__ = ["Compute", "FeatureStore", "open_features"]
 
 FORMAT_VERSION = 1
 """Part of every key: a new version reads nothing that an old one wrote."""
@@ -44,22 +43,6 @@ _CLAIM = 128
 _N_LOCKS = 256
 _WAIT_SECONDS = 0.05
 _GIB = 2**30
-
-
-def limit_gib(environ: Mapping[str, str], *, default: float = 20.0) -> float:
-    """Most that all stores may take on disk, in GiB: `SWEEPER_FEATURES_GIB` of an environment.
-
-    Raises:
-        InputError: It is no number above 0.
-    """
-    given = environ.get("SWEEPER_FEATURES_GIB", "")
-    try:
-        limit = float(given) if given else default
-    except ValueError:
-        limit = math.nan
-    if not 0.0 < limit < math.inf:
-        raise InputError(f"SWEEPER_FEATURES_GIB: given {given!r}; allowed: a number of GiB above 0")
-    return limit
 
 
 def open_features(

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 
 import sweeper
-from sweeper.data.features import limit_gib
 from sweeper.data.store import open_dataset
 from sweeper.launch.attempt import run_attempt
 from sweeper.launch.control import Control
@@ -24,10 +22,10 @@ __all__ = ["InlineLauncher"]
 class InlineLauncher:
     """Implements `Launcher` in this process. Each call of `poll` trains one epoch."""
 
-    def __init__(self, *, device: str, cache_dir: Path, data_dir: Path | None) -> None:
+    def __init__(self, *, device: str, places: Places) -> None:
         self.slots: Sequence[WorkerSlot] = (WorkerSlot(index=0, device=device, n_threads=torch.get_num_threads()),)
         self._device = torch.device(device)
-        self._places = Places(cache_dir=cache_dir, data_dir=data_dir, features_gib=limit_gib(os.environ))
+        self._places = places
         self._events: list[Event] = []
         self._control = Control()
         self._run: Iterator[Preparing | EpochDone | AttemptEnded] | None = None

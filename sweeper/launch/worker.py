@@ -1,6 +1,6 @@
 """A worker process: imports torch once and trains one trial after another.
 
-Started by the local launcher as `python -m sweeper.launch.worker FD INDEX DEVICE THREADS CACHE_DIR DATA_DIR`, with one
+Started by the local launcher as `python -m sweeper.launch.worker FD INDEX DEVICE THREADS PLACES...`, with one
 end of a socket pair as file descriptor FD. When the driver is gone, the pair is closed and the worker ends.
 """
 
@@ -14,7 +14,6 @@ import socket
 import sys
 import threading
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import sweeper
 from sweeper.launch.control import Control
@@ -38,7 +37,7 @@ GRACE_SECONDS = 8.0
 
 def main(arguments: list[str]) -> None:
     """Run a worker until it is told to shut down or its driver is gone."""
-    fd, index, device_name, threads, cache_dir, data_dir = arguments
+    fd, index, device_name, threads, *places_arguments = arguments
     # Ctrl-C in the terminal is the driver's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(int(fd))
@@ -78,7 +77,6 @@ def main(arguments: list[str]) -> None:
 
     import torch  # takes seconds, in which the driver may die
 
-    from sweeper.data.features import limit_gib
     from sweeper.data.store import open_dataset
     from sweeper.launch.attempt import run_attempt
     from sweeper.places import Places
@@ -87,11 +85,7 @@ def main(arguments: list[str]) -> None:
     gc.freeze()  # what is imported stays: a later collection takes 3 ms and not 400
     torch.set_num_threads(n_threads)
     device = torch.device(device_name)
-    places = Places(
-        cache_dir=Path(cache_dir),
-        data_dir=Path(data_dir) if data_dir else None,
-        features_gib=limit_gib(os.environ),
-    )
+    places = Places.from_arguments(places_arguments)
     connection.send_bytes(
         to_json(
             WorkerReady(

@@ -54,7 +54,7 @@ def preview_study(
                 draw = study.trial.draw(RandomSuggester(seed + i))
                 config = TrialConfig.model_validate(draw.tree)
                 dataset = _open(config.data, workspace, Path(folder))
-                places = Places(cache_dir=Path(folder), data_dir=workspace.data_dir)
+                places = replace(workspace.places, cache_dir=Path(folder))
                 n_parameters, seconds = _measure(config, dataset, torch.device(device), places)
                 yield PreviewedTrial(params=draw.params, n_parameters=n_parameters, seconds=seconds)
     finally:

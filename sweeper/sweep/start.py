@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sweeper.data.features import limit_gib
 from sweeper.errors import InputError, NotFoundError, StudyExistsError
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.search.optimizer import Optimizer
@@ -205,20 +203,12 @@ def _flush(recorder: Recorder, name: str, view: View, *, is_hurried: bool) -> No
 
 
 def _build_launcher(workspace: Workspace, files: StudyFiles, options: SweepOptions) -> Launcher:
-    limit_gib(os.environ)  # a wrong one is refused here, and not by each worker
     if options.launcher == "inline":
         from sweeper.launch.inline import InlineLauncher  # imports torch, which the local launcher's driver need not
 
-        return InlineLauncher(
-            device=options.slots[0].device, cache_dir=workspace.cache_dir, data_dir=workspace.data_dir
-        )
+        return InlineLauncher(device=options.slots[0].device, places=workspace.places)
     if options.launcher == "local":
         from sweeper.launch.local import LocalLauncher
 
-        return LocalLauncher(
-            options.slots,
-            cache_dir=workspace.cache_dir,
-            data_dir=workspace.data_dir,
-            log_dir=files.folder / "workers",
-        )
+        return LocalLauncher(options.slots, places=workspace.places, log_dir=files.folder / "workers")
     raise InputError(f"--launcher: given {options.launcher!r}; allowed: local, inline")

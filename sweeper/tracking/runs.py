@@ -131,9 +131,7 @@ class TrackedRun:
             )
         from sweeper.models.trained import load_trained
 
-        if places is None:
-            workspace = Workspace.from_environment()
-            places = Places(cache_dir=workspace.cache_dir, data_dir=workspace.data_dir)
+        places = places or Workspace.from_environment().places
         return load_trained(json.loads(description), state, places=places)
 
     def artifact_json(self, path: str) -> Any:

@@ -13,6 +13,7 @@ mlflow.db  mlruns/  optuna.db        the databases and MLflow's artifacts
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from typing import Any
 import platformdirs
 
 from sweeper.errors import InputError
+from sweeper.places import Places
 from sweeper.tracking.paths import check_stored, refuse_link, refuse_links_in
 
 TRACKING_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
@@ -204,15 +206,18 @@ class Workspace:
     """Decoded data sets and downloads, shared by all workspaces of a user."""
     data_dir: Path | None
     """Where data sets are looked for first."""
+    features_gib: float
+    """Most that cached features may take on disk, in GiB."""
 
     @classmethod
     def from_environment(cls, root: Path | None = None, environ: Mapping[str, str] | None = None) -> Workspace:
         """The workspace in a folder (default: the current one), with the user's settings.
 
-        Read are `MLFLOW_TRACKING_URI`, `SWEEPER_STORAGE`, `SWEEPER_DATA` and `SWEEPER_CACHE`.
+        Read are `MLFLOW_TRACKING_URI`, `SWEEPER_STORAGE`, `SWEEPER_DATA`, `SWEEPER_CACHE` and `SWEEPER_FEATURES_GIB`.
 
         Raises:
-            InputError: `MLFLOW_TRACKING_URI` is neither a database's URL nor a server's address.
+            InputError: `MLFLOW_TRACKING_URI` is neither a database's URL nor a server's address, or
+                `SWEEPER_FEATURES_GIB` no number above 0.
         """
         environ = os.environ if environ is None else environ
         root = (root or Path.cwd()).resolve()
@@ -231,7 +236,13 @@ class Workspace:
             storage_url=environ.get("SWEEPER_STORAGE") or f"sqlite:///{root / 'optuna.db'}",
             cache_dir=Path(environ.get("SWEEPER_CACHE") or platformdirs.user_cache_dir("sweeper")).resolve(),
             data_dir=Path(data).resolve() if data else None,
+            features_gib=_read_features_gib(environ),
         )
+
+    @property
+    def places(self) -> Places:
+        """What training needs to know of it."""
+        return Places(cache_dir=self.cache_dir, data_dir=self.data_dir, features_gib=self.features_gib)
 
     @property
     def own_tracking(self) -> bool:
@@ -261,3 +272,14 @@ class Workspace:
             refuse_links_in(folder, deep=False)
         lock = home / ".locks" / f"study-{name}.lock"
         return StudyFiles(folder=home / name, uuid=uuid, lock=lock, storage_url=self.storage_url)
+
+
+def _read_features_gib(environ: Mapping[str, str], *, default: float = 20.0) -> float:
+    given = environ.get("SWEEPER_FEATURES_GIB", "")
+    try:
+        limit = float(given) if given else default
+    except ValueError:
+        limit = math.nan
+    if not 0.0 < limit < math.inf:
+        raise InputError(f"SWEEPER_FEATURES_GIB: given {given!r}; allowed: a number of GiB above 0")
+    return limit

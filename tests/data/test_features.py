@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sweeper.data.features import FeatureStore, limit_gib, open_features
-from sweeper.errors import DataError, InputError
+from sweeper.data.features import FeatureStore, open_features
+from sweeper.errors import DataError
 
 N_PICTURES, N_FEATURES = 1000, 48
 ALL = np.arange(N_PICTURES)
@@ -196,11 +196,3 @@ def test_more_than_the_limit_is_refused_and_nothing_is_lost(tmp_path: Path, gib:
     with pytest.raises(DataError, match=r"cached features: .* GiB are needed"):
         open_store(tmp_path, limit=0.5 * gib)
     open_store(tmp_path, limit=1.5 * gib)
-
-
-def test_the_limit_of_the_environment() -> None:
-    assert limit_gib({}) == 20.0
-    assert limit_gib({"SWEEPER_FEATURES_GIB": "0.5"}) == 0.5
-    for given in ("much", "0", "-1", "nan", "inf"):
-        with pytest.raises(InputError, match=f"SWEEPER_FEATURES_GIB: given '{given}'; allowed"):
-            limit_gib({"SWEEPER_FEATURES_GIB": given})

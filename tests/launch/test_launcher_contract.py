@@ -19,6 +19,7 @@ from sweeper.launch.inline import InlineLauncher
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.launch.local import LocalLauncher
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, WorkerDied, WorkerReady
+from sweeper.places import Places
 from sweeper.tracking.outbox import Row, read_released
 from sweeper.tracking.workspace import TrialFiles, read_json
 
@@ -71,7 +72,7 @@ def one_thread() -> Iterator[None]:
 
 def start_local(cache_dir: Path, log_dir: Path, n: int = 1) -> LocalLauncher:
     slots = [WorkerSlot(index=i, device="cpu", n_threads=1) for i in range(n)]
-    launcher = LocalLauncher(slots, cache_dir=cache_dir, data_dir=None, log_dir=log_dir)
+    launcher = LocalLauncher(slots, places=Places(cache_dir=cache_dir), log_dir=log_dir)
     launcher.start()
     return launcher
 
@@ -91,7 +92,7 @@ def launcher(request: pytest.FixtureRequest, cache_dir: Path) -> Iterator[Launch
     if request.param == "local":
         yield request.getfixturevalue("shared_local")
         return
-    inline = InlineLauncher(device="cpu", cache_dir=cache_dir, data_dir=None)
+    inline = InlineLauncher(device="cpu", places=Places(cache_dir=cache_dir))
     inline.start()
     wait_for(inline, WorkerReady)
     yield inline
@@ -105,7 +106,7 @@ def fresh_launcher(request: pytest.FixtureRequest, cache_dir: Path, tmp_path: Pa
     if request.param == "local":
         fresh = start_local(cache_dir, tmp_path / "workers")
     else:
-        fresh = InlineLauncher(device="cpu", cache_dir=cache_dir, data_dir=None)
+        fresh = InlineLauncher(device="cpu", places=Places(cache_dir=cache_dir))
         fresh.start()
     yield fresh
     fresh.close(kill=True)
@@ -349,10 +350,11 @@ from pathlib import Path
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.launch.local import LocalLauncher
 from sweeper.launch.messages import EpochDone, WorkerReady, from_json
+from sweeper.places import Places
 
 cache, logs, attempt, moment = sys.argv[1:]
 launcher = LocalLauncher([WorkerSlot(index=0, device="cpu", n_threads=1)],
-                         cache_dir=Path(cache), data_dir=None, log_dir=Path(logs))
+                         places=Places(cache_dir=Path(cache)), log_dir=Path(logs))
 launcher.start()
 print(launcher._processes[0].popen.pid, flush=True)
 while moment != "importing":
