@@ -19,7 +19,9 @@ import numpy.typing as npt
 
 __all__ = ["N_VECTORS", "draw_functions", "functions_of"]
 
-N_VECTORS = 12_000
+# Of fewer, a convnet learns those for training by heart and misses y_1: a loss of 0.57 after 40 epochs on 8,160, of
+# 0.32 after 3 epochs on 40,000.
+N_VECTORS = 60_000
 _WEIGHTS_HW = np.cos(np.arange(64.0) ** 2).reshape(8, 8)
 # Of x uniform on the 256 values: its variance exactly; mean and deviation of y_1 and y_2 over 10,000,000 vectors.
 _VARIANCE = (256**2 - 1) / 12 / 127.5**2

@@ -41,7 +41,7 @@ def test_json(run: Run, tmp_path: Path) -> None:
 
 def test_numbers_instead_of_classes(run: Run) -> None:
     done = run("data", "show", "functions")
-    assert "train 8,160, validation 1,440, test 2,400 vectors; outputs y_0, y_1, y_2" in done.stdout
+    assert "train 40,800, validation 7,200, test 12,000 vectors; outputs y_0, y_1, y_2" in done.stdout
 
 
 def test_bad_input(run: Run) -> None:

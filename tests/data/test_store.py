@@ -153,7 +153,7 @@ def test_functions_end_to_end(tmp_path: Path) -> None:
         dataset = open_dataset(DataConfig(name="functions", train=1000, validation=500), cache_dir=tmp_path)
         assert dataset.output_names == ("y_0", "y_1", "y_2")
         assert (dataset.class_names, dataset.input_shape) == ((), (1, 8, 8))
-        assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (1000, 500, 2400)
+        assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (1000, 500, 12_000)
         assert dataset.train.targets_NT is not None
         index = int(dataset.train.indices_M[7])
         expected = functions_of(dataset.train.images_NCHW[index : index + 1].numpy())[0]
