@@ -71,7 +71,9 @@ def find_source(config: DataConfig, *, cache_dir: Path, data_dir: Path | None) -
         case "digits":
             return Source(name=name, signature="", open=lambda: _open_digits(config))
         case "functions":
-            return Source(name=name, signature="", open=_open_functions)
+            from sweeper.data.functions import SIGNATURE
+
+            return Source(name=name, signature=SIGNATURE, open=_open_functions)
     found = find_files(name, cache_dir=cache_dir, data_dir=data_dir, path=config.path)
     if name == "flowers102":
         flowers = list_flowers(found / "flowers-102")

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
+from sweeper.data import functions
 from sweeper.data.dataset import Dataset, Split
 from sweeper.data.functions import functions_of
 from sweeper.data.store import open_dataset
@@ -146,6 +147,17 @@ def test_true_labels_are_kept_beside_the_given_ones(opener: Opener) -> None:
         assert np.sum(given, axis=0).tolist() == [26, 14]
         assert np.sum([counts or [] for counts in true], axis=0).tolist() == [16, 24]
     assert opener().train.true_class_counts(2) is None
+
+
+def test_other_functions_are_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def count() -> int:
+        dataset = open_dataset(DataConfig(name="functions"), cache_dir=tmp_path)
+        return len(dataset.train) + len(dataset.validation) + len(dataset.test)
+
+    assert count() == functions.N_VECTORS
+    monkeypatch.setattr(functions, "N_VECTORS", 500)
+    monkeypatch.setattr(functions, "SIGNATURE", "500 vectors")
+    assert count() == 500
 
 
 def test_functions_end_to_end(tmp_path: Path) -> None:
