@@ -33,10 +33,15 @@ def pixels(png: bytes) -> npt.NDArray[np.uint8]:
 def shown(sheet: npt.NDArray[np.uint8], picture_HW: npt.NDArray[np.uint8], factor: int) -> bool:
     """Whether a picture, enlarged by a factor, stands somewhere on a sheet."""
     wanted = picture_HW.repeat(factor, axis=0).repeat(factor, axis=1)
-    windows = np.lib.stride_tricks.sliding_window_view(sheet[..., 0], (1, wanted.shape[1]))
-    for y, x in zip(*np.nonzero((windows[..., 0, :] == wanted[0]).all(axis=2)), strict=True):
-        if np.array_equal(sheet[y : y + wanted.shape[0], x : x + wanted.shape[1], 0], wanted):
-            return True
+    height, width = wanted.shape
+    middle = wanted[height // 2].tobytes()
+    for y, row in enumerate(line.tobytes() for line in sheet[..., 0]):
+        top = y - height // 2
+        x = row.find(middle)
+        while x >= 0:
+            if top >= 0 and np.array_equal(sheet[top : top + height, x : x + width, 0], wanted):
+                return True
+            x = row.find(middle, x + 1)
     return False
 
 
