@@ -13,6 +13,7 @@ import math
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ class Reproduction(_Model):
     """Metrics that the table shows, without their part where it is the test part."""
     shows: str | None = None
     """Kind of analysis whose result is shown too."""
-    aim: Aim | None = None
+    aims: list[Aim] = []
 
 
 class Section(_Model):
@@ -304,16 +305,15 @@ _SHOWS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] =
 }
 
 
-def reached(study: Reproduction, tried: Tried) -> tuple[float, Interval | None] | None:
+def reached(study: Reproduction, measure: str, tried: Tried) -> tuple[float, Interval | None] | None:
     """What an aim is about, as a fraction with its interval; None where it was not measured."""
-    assert study.aim is not None
     if study.shows == "audit":
         for found in find_results(tried.record, tried.reader, "label_audit"):
             truth = found.result["truth"]
-            of = truth["suspects"] if study.aim.measure == "precision" else truth["wrong"]
+            of = truth["suspects" if measure == "precision" else "wrong"]
             return truth["found"] / of, accuracy_interval(truth["found"] / of, of)
         return None
-    sample = tried.sample(tried.chosen, study.aim.measure) if tried.chosen else None
+    sample = tried.sample(tried.chosen, measure) if tried.chosen else None
     return None if sample is None else (sample.mean, sample.interval)
 
 
@@ -326,8 +326,14 @@ def write() -> None:
         lines += [f"## {section.title}", "", section.about, ""]
         for study in section.studies:
             lines += [*_describe(study, section, tried[study.name]), ""]
-    PAGE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    PAGE.write_text("\n".join(map(_wrapped, lines)).rstrip() + "\n", encoding="utf-8")
     print(f"written: {PAGE}")
+
+
+def _wrapped(line: str) -> str:
+    if line.startswith(("|", "$", "#", "<")):
+        return line
+    return textwrap.fill(line, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _introduction(tried: Mapping[str, Tried | None]) -> Iterator[str]:
@@ -349,16 +355,16 @@ def _introduction(tried: Mapping[str, Tried | None]) -> Iterator[str]:
 
 def _aims(sections: Sequence[Section], tried: Mapping[str, Tried | None]) -> Iterator[str]:
     rows = []
-    for study in (study for section in sections for study in section.studies if study.aim is not None):
-        assert study.aim is not None
+    aims = [(study, aim) for section in sections for study in section.studies for aim in study.aims]
+    for study, aim in aims:
         one = tried[study.name]
-        measured = None if one is None else reached(study, one)
+        measured = None if one is None else reached(study, aim.measure, one)
         ours, verdict = "not run", "–"
         if measured is not None:
             value, interval = measured
             ends = "" if interval is None else f" ({percent(interval.low)}–{percent(interval.high)})"
-            ours, verdict = percent(value) + ends, "yes" if 100.0 * value >= study.aim.at_least else "**no**"
-        rows.append([study.key, study.title, _heading(study.aim.measure), f"≥ {study.aim.at_least:g}", ours, verdict])
+            ours, verdict = percent(value) + ends, "yes" if 100.0 * value >= aim.at_least else "**no**"
+        rows.append([study.key, study.title, _heading(aim.measure), f"≥ {aim.at_least:g}", ours, verdict])
     yield from _table(["study", "", "measure", "aim", "ours (95 % interval)", "reached"], rows)
 
 
