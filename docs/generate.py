@@ -136,8 +136,8 @@ _DISTRIBUTIONS_TEXT = """## Distributions
 `log` and `step` exclude each other. `log` needs a low end above 0.
 
 A parameter is named by the dotted path of its place: `training.batch_size`, `model.hidden.0`. The length of a `repeat`
-is `model.hidden.repeat`. Below a choice between branches, Optuna's name holds the branch, `training.optimizer[adam].lr`;
-MLflow, the tables and the report have the plain path, `training.optimizer.lr`.
+is `model.hidden.repeat`. Below a choice between branches, Optuna's name holds the branch,
+`training.optimizer[adam].lr`; MLflow, the tables and the report have the plain path, `training.optimizer.lr`.
 """
 
 

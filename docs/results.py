@@ -98,7 +98,7 @@ def run(keys: Sequence[str]) -> None:
                 quiet = ["--quiet"] if words[0] in ("start", "finalize") else []
                 print(f"{study.key}: sweeper {command}", flush=True)
                 begun = time.monotonic()
-                subprocess.run([sys.executable, "-m", "sweeper", *words, *quiet], check=True)  # noqa: S603
+                subprocess.run([sys.executable, "-m", "sweeper", *words, *quiet], check=True)
                 print(f"{study.key}: {duration(time.monotonic() - begun)}", flush=True)
 
 
