@@ -93,7 +93,7 @@ def create_database(uri: str) -> None:
         except OSError:  # a file system without hard links
             partial.rename(path)
     finally:
-        for leftover in path.parent.glob(f".{path.name}.*.new"):
+        for leftover in path.parent.glob(f".{path.name}.*.new*"):
             pid = leftover.name.split(".")[-2]
             if leftover == partial or (pid.isdecimal() and not psutil.pid_exists(int(pid))):
                 leftover.unlink(missing_ok=True)

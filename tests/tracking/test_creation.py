@@ -25,7 +25,8 @@ def test_killed_while_tables_are_made(tmp_path: Path) -> None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert list(tmp_path.glob(".mlflow.db.*.new"))
+    (partial,) = tmp_path.glob(".mlflow.db.*.new")
+    partial.with_name(f"{partial.name}-journal").touch()  # SQLite's, there or not
     assert not (tmp_path / "mlflow.db").exists()
 
     MlflowTracker(uri).open_experiment("mine", {})
