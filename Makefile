@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# More than the two cores of CI: many tests wait for a process that starts.
+TEST_PROCESSES ?= 3
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 
 .PHONY: install demo test chaos check lock clean
@@ -23,7 +25,7 @@ demo: install
 	@echo "Browse the runs:  $(BIN)/sweeper ui"
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST_ARGS)
 
 # The whole table of kills and faults, of which `make test` runs a part; takes about an hour.
 chaos: install
