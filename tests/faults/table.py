@@ -78,6 +78,6 @@ def fault_rows(postgres: PostgresServer, seed: int) -> Iterator[Row]:
         title="checkpoints torn",
         scenarios=[
             (f"seed {n}", lambda cli, n=n: scenarios.tear_checkpoints(cli, n_times=5, seed=n))  # type: ignore[misc]
-            for n in range(seed, seed + 10)
+            for n in range(seed, seed + 12)
         ],
     )
