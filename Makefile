@@ -3,8 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-# More than the two cores of CI: many tests wait for a process that starts.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 2
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 
 .PHONY: install demo test chaos check lock clean
