@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 from sweeper.errors import NotFoundError
 from sweeper.report.augmentations import fold_augmentations
 from sweeper.report.final import FinalData, open_final
-from sweeper.report.format import duration, number, param_text, percent, plural, short_names
+from sweeper.report.format import duration, number, param_text, percent, percent_decimals, plural, short_names
 from sweeper.report.parameters import identity, run_params, varied_params
 from sweeper.report.statistics import Interval, Sample, accuracy_interval, describe_sample
 from sweeper.study.study import Objective
@@ -40,6 +40,9 @@ STUDIES = DOCS.parent / "studies"
 PAGE = DOCS / "results.md"
 NOTE = "<!-- Written by docs/results.py from tracked runs. -->"
 SEED = "seed"
+_N_NAMES = 6
+"""With more parameters than this a study is a search, of which the report has the table."""
+_N_ROWS = 12
 
 
 class _Model(BaseModel):
@@ -67,6 +70,8 @@ class Reproduction(_Model):
     shows: str | None = None
     """Kind of analysis whose result is shown too."""
     aims: list[Aim] = []
+    note: str = ""
+    """What a reader has to know beside the figures."""
 
 
 class Section(_Model):
@@ -144,6 +149,11 @@ class Tried:
         return describe_sample([float(value) for value in values if math.isfinite(value)])
 
     @property
+    def decimals(self) -> int:
+        """Of percentages, such that one picture more shows."""
+        return 1 if self.final is None else percent_decimals(self.final.n_pictures("test"))
+
+    @property
     def chosen(self) -> list[RunRecord]:
         """Runs of the configuration that validation chooses."""
         return self.groups[0] if self.groups else []
@@ -167,7 +177,8 @@ def open_tried(name: str) -> Tried | None:
 def seconds_of(tried: Tried) -> float:
     """Training time of all trials, those of the tests included."""
     runs = [*tried.record.runs, *([] if tried.final is None else tried.final.final.runs)]
-    return math.fsum(float(run.metrics.get("trial_seconds", 0.0)) for run in runs)
+    times = [(run.start_time, run.end_time) for run in runs]
+    return math.fsum((end - start).total_seconds() for start, end in times if start and end)
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -177,13 +188,16 @@ def _is_share(measure: str) -> bool:
     return "accuracy" in measure or measure.rpartition("/")[2] in ("auc", "precision", "recall")
 
 
-def _figure(sample: Sample | None, measure: str) -> str:
+def _figure(sample: Sample | None, measure: str, decimals: int) -> str:
     """A mean, and its 95 % interval."""
     if sample is None:
         return "–"
-    show: Callable[[Any], str] = percent if _is_share(measure) else number
-    if "auc" in measure:
-        show = lambda value: f"{value:.4f}"  # noqa: E731
+
+    def show(value: float) -> str:
+        if measure.endswith("auc"):
+            return f"{value:.4f}"
+        return percent(value, decimals) if _is_share(measure) else number(value, 3)
+
     interval = "" if sample.interval is None else f" ({show(sample.interval.low)}–{show(sample.interval.high)})"
     return show(sample.mean) + interval
 
@@ -216,29 +230,32 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[st
 
 
 def results_table(tried: Tried, measures: Sequence[str]) -> Iterator[str]:
-    """Configurations against measures: the best by validation first, eight at most."""
+    """Configurations against measures: the best by validation first; of a search the chosen one alone."""
     labels = tried.labels()
     names = list(dict.fromkeys(name for label in labels for name in label))
-    many = len(names) > 6  # a search, of which the report has all parameters
-    shown = [] if many else names
+    searched = _searched(tried)
+    is_search = len(names) > _N_NAMES or (len(tried.groups) == 1 and bool(searched))
+    shown = [] if is_search else names
     rows = []
-    for runs, label in list(zip(tried.groups, labels, strict=True))[: 1 if many else 9]:
-        cells = [_figure(tried.sample(runs, measure), measure) for measure in measures]
+    for runs, label in list(zip(tried.groups, labels, strict=True))[: 1 if is_search else _N_ROWS]:
+        cells = [_figure(tried.sample(runs, measure), measure, tried.decimals) for measure in measures]
         rows.append([*(label.get(name, "") for name in shown), str(len(runs)), *cells])
     yield from _table([*shown, "seeds", *map(_heading, measures)], rows)
     yield ""
-    part = "the test part" if tried.part == "test" else "validation pictures: the study was not tested"
-    yield f"Ours, on {part}; the best by validation first, with 95 % intervals where there are seeds."
-    if many and tried.chosen:
+    part = "the test part" if tried.part == "test" else "validation pictures, since the study was not tested"
+    chosen = ""
+    if is_search and tried.chosen:
         params = fold_augmentations(run_params(tried.chosen[0]))
-        short = short_names(names_of := [p for p in params if _is_choice(tried, p)])
-        chosen = ", ".join(f"{short[p]} {param_text(params[p])}" for p in names_of)
-        yield f"Chosen of {plural(len(tried.record.runs), 'trial')}: {chosen}."
+        short = short_names(own := [path for path in searched if path in params])
+        values = ", ".join(f"{short[path]} {param_text(params[path])}" for path in own)
+        chosen = f" Chosen of {plural(len(tried.record.runs), 'trial')}: {values}."
+    yield f"Ours, on {part}; the best by validation first, with 95 % intervals where there are seeds.{chosen}"
 
 
-def _is_choice(tried: Tried, path: str) -> bool:
-    values = {identity(fold_augmentations(run_params(run)).get(path)) for run in tried.record.runs}
-    return len(values) > 1 and path != SEED and not path.endswith(".repeat")
+def _searched(tried: Tried) -> list[str]:
+    """Paths of the parameters that varied between the trials of the study."""
+    params = [fold_augmentations(run_params(run)) for run in tried.record.runs]
+    return [path for path in varied_params(params) if path != SEED and not path.endswith(".repeat")]
 
 
 def _audit(result: Mapping[str, Any]) -> Iterator[str]:
@@ -362,8 +379,8 @@ def _aims(sections: Sequence[Section], tried: Mapping[str, Tried | None]) -> Ite
         ours, verdict = "not run", "–"
         if measured is not None:
             value, interval = measured
-            ends = "" if interval is None else f" ({percent(interval.low)}–{percent(interval.high)})"
-            ours, verdict = percent(value) + ends, "yes" if 100.0 * value >= aim.at_least else "**no**"
+            ends = "" if interval is None else f" ({percent(interval.low, 2)}–{percent(interval.high, 2)})"
+            ours, verdict = percent(value, 2) + ends, "yes" if 100.0 * value >= aim.at_least else "**no**"
         rows.append([study.key, study.title, _heading(aim.measure), f"≥ {aim.at_least:g}", ours, verdict])
     yield from _table(["study", "", "measure", "aim", "ours (95 % interval)", "reached"], rows)
 
@@ -378,6 +395,9 @@ def _describe(study: Reproduction, section: Section, tried: Tried | None) -> Ite
         yield "$ sweeper " + " ".join(f"studies/{word}" if word.endswith(".yaml") else word for word in command.split())
     yield "```"
     yield ""
+    if study.note:
+        yield study.note
+        yield ""
     if tried is None:
         yield "Not run."
         return
