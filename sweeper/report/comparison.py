@@ -177,7 +177,8 @@ def _of_single(one: Measured, other: Measured, confidence: float) -> Interval | 
     a, b = one.interval_of(confidence), other.interval_of(confidence)
     if a is None or b is None:
         return None
-    return difference_interval(*one.values.values(), a, *other.values.values(), b)
+    (value,), (other_value,) = one.values.values(), other.values.values()
+    return difference_interval(value, a, other_value, b)
 
 
 def _negative(difference: Difference) -> Difference:
