@@ -1,54 +1,28 @@
-"""One factor, such as `training.balance`: its values, the trials and tests of each, and what was measured of them."""
+"""One factor, such as `training.balance`: what was measured of its values, and what tells them apart."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 
 import pandas as pd
 
 from sweeper.errors import InputError
 from sweeper.report.class_accuracies import interval_over_pictures
 from sweeper.report.comparison import Difference, Measured, compare_all
-from sweeper.report.configurations import SEED
-from sweeper.report.effect import CONFIGURATION, choose_parameter, levels_of, resolve_parameter, value_of
-from sweeper.report.format import metric_label, percent_decimals
-from sweeper.report.parameters import identity
+from sweeper.report.effect import choose_parameter, resolve_parameter
+from sweeper.report.factor_values import FactorValue, Pair, factor_values, have_partners, other_parameters
+from sweeper.report.format import metric_label
 from sweeper.report.statistics import Interval, Sample, describe_sample
 from sweeper.report.study_data import StudyData, is_percent
 from sweeper.study.config.base import default_direction
-from sweeper.tracking.final import source_of
-from sweeper.tracking.records import RunRecord
 
-__all__ = ["N_VALUES", "Factor", "FactorValue", "Pair", "open_factor"]
+__all__ = ["N_VALUES", "Factor", "is_share", "open_factor"]
 
 N_VALUES = 12
 """More values than this are no comparison but a search."""
-
-Pair: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
-"""What trials share that are partners: the seed, and every other parameter that varied."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FactorValue:
-    """A value of the factor and what was trained with it."""
-
-    label: str
-    runs: Mapping[Pair, RunRecord]
-    """Complete trials. Of several that are alike in everything the first."""
-    tests: Mapping[Pair, RunRecord]
-    """Complete runs on test, by the configuration that they train again and their own seed."""
-    n_trials: int
-    """Trials of any state."""
-    n_pruned: int
-
-    def of(self, metric: str) -> Mapping[Pair, RunRecord]:
-        """The runs that a metric is measured of: tests where it is one of test."""
-        return self.tests if metric.startswith("test/") else self.runs
 
 
 class Factor:
@@ -78,56 +52,15 @@ class Factor:
         objective = self.data.objective
         return objective.maximize if self.metric == objective.metric else default_direction(self.metric) == "maximize"
 
-    # --- trials -------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def others(self) -> list[str]:
-        """Other parameters that varied, which partners share: none that is set by a value of the factor."""
-        if self.path == CONFIGURATION:
-            return []
-        own = self.path.removesuffix("name") if self.path.endswith(".name") else f"{self.path}."
-        return [
-            path
-            for path in self.data.factors
-            if path not in (self.path, SEED) and not (path.startswith(own) and path not in self.data.searched)
-        ]
-
     @cached_property
     def values(self) -> list[FactorValue]:
         """The values with a complete or diverged trial, in their order."""
-        data = self.data
-        states = {state: Counter(map(self._key, runs)) for state, runs in data.by_state.items()}
-        tested: dict[int, list[RunRecord]] = {}
-        for run in [] if self.data.final is None else self.data.final.judged_runs:
-            tested.setdefault(source_of(run) or 0, []).append(run)
-        found = []
-        for level in levels_of(data, self.path, n_most=10**9):
-            key = self._key(level.runs[0])
-            complete = [run for run in level.runs if run.state == "COMPLETE"]
-            tests = {
-                self._pair(run, seed=test.params.get(SEED)): test
-                for run in reversed(complete)
-                for test in tested.get(run.number, ())
-            }
-            found.append(
-                FactorValue(
-                    label=level.label,
-                    runs={self._pair(run): run for run in reversed(complete)},
-                    tests=tests,
-                    n_trials=sum(counter[key] for counter in states.values()),
-                    n_pruned=states.get("PRUNED", Counter())[key],
-                )
-            )
-        return found
+        return factor_values(self.data, self.path)
 
-    def _key(self, run: RunRecord) -> str | None:
-        value = value_of(self.data, self.path, run)
-        return None if value is None else value[0] if value[1] is None else repr(value[1])
-
-    def _pair(self, run: RunRecord, *, seed: object = None) -> Pair:
-        params = self.data.params[run.run_id]
-        rest = tuple((path, identity(params[path])) for path in self.others if path in params)
-        return identity(params.get(SEED) if seed is None else seed), rest
+    @property
+    def others(self) -> list[str]:
+        """Other parameters that varied, which partners share."""
+        return other_parameters(self.data, self.path)
 
     # --- measures -----------------------------------------------------------------------------------------------
 
@@ -172,16 +105,20 @@ class Factor:
         return {} if true else {"loss": f"{part}/loss", **outputs}
 
     def sample(self, value: FactorValue, metric: str) -> Sample | None:
-        """A metric over the runs of a value: mean, deviation and Student's interval of the mean; of a single run the
-        interval over its pictures. None where it was not measured."""
-        numbers = self.numbers(value, metric)
-        sample = describe_sample(list(numbers.values()))
-        if sample is None or (sample.n > 1 and not is_share(metric)):
-            return sample
-        interval = sample.interval if sample.n > 1 else self._over_pictures(value, metric, 0.95)
-        if interval is not None:
+        """A metric over the runs of a value: mean, deviation, and the interval of the mean.
+
+        It is Student's over the seeds; of a single run the one over its pictures. There is none of runs that differ in
+        more than their seed. None where the metric was not measured.
+        """
+        sample = describe_sample(list(self.numbers(value, metric).values()))
+        if sample is None:
+            return None
+        interval = self._over_pictures(value, metric, 0.95) if sample.n == 1 else sample.interval
+        if sample.n > 1 and self.others:
+            interval = None
+        if interval is not None and is_share(metric):
             interval = Interval(low=max(interval.low, 0.0), high=min(interval.high, 1.0))
-        return Sample(n=sample.n, mean=sample.mean, deviation=sample.deviation, interval=interval)
+        return replace(sample, interval=interval)
 
     def _over_pictures(self, value: FactorValue, metric: str, confidence: float) -> Interval | None:
         part, _, quantity = metric.partition("/")
@@ -209,46 +146,40 @@ class Factor:
         return sorted((value for value in self.values if value.label in means), key=key)
 
     @cached_property
+    def _all_differences(self) -> list[list[Difference]]:
+        return compare_all(
+            [
+                Measured(
+                    values=self.numbers(value, self.metric),
+                    interval_of=partial(self._over_pictures, value, self.metric),
+                )
+                for value in self.ranked
+            ]
+        )
+
+    @property
     def differences(self) -> list[Difference]:
-        """Each ranked value minus the best, corrected for all pairs of values; of shares within -1 to 1."""
-        measured = [
-            Measured(
-                values=self.numbers(value, self.metric),
-                interval_of=lambda confidence, value=value: self._over_pictures(value, self.metric, confidence),  # type: ignore[misc]
-            )
-            for value in self.ranked
-        ]
-        return [row[0] for row in compare_all(measured)]
+        """Each ranked value minus the best, corrected for all pairs of values."""
+        return [row[0] for row in self._all_differences]
 
     @property
     def n_comparisons(self) -> int:
-        """Pairs of values, for all of which the differences are corrected."""
-        return math.comb(len(self.ranked), 2)
-
-    @property
-    def has_partners(self) -> bool:
-        """Whether trials with different values share all else. Reads no history."""
-        partners = Counter(pair for value in self.values for pair in value.runs)
-        return max(partners.values(), default=0) > 1
+        """Pairs of values that can be compared, for all of which the differences are corrected."""
+        every = [difference for i, row in enumerate(self._all_differences) for difference in row[:i]]
+        return sum(difference.p is not None or difference.interval is not None for difference in every)
 
     @property
     def is_comparable(self) -> bool:
         """Whether there are few values, and anything can be said of the difference between two."""
-        if len(self.values) > N_VALUES or not self.has_partners:
+        if len(self.values) > N_VALUES or not have_partners(self.values):
             return False
         return any(difference.interval is not None or difference.is_equal for difference in self.differences)
-
-    # --- texts --------------------------------------------------------------------------------------------------
 
     def metric_text(self, metric: str | None = None) -> str:
         """A metric in words: `mean class accuracy in validation, true labels`."""
         part, _, quantity = (metric or self.metric).partition("/")
         words = metric_label(f"{part}/{quantity.removeprefix('true_')}")
         return words + (", true labels" if quantity.startswith("true_") else "")
-
-    def decimals(self, part: str) -> int:
-        """Decimals of accuracies in percent, after the number of pictures in a part."""
-        return percent_decimals(self.data.n_pictures(part))
 
 
 def is_share(metric: str) -> bool:
@@ -284,7 +215,7 @@ def open_factor(data: StudyData, name: str | None = None, *, metric: str | None 
 
 
 def _why_not(factor: Factor) -> str:
-    if not factor.has_partners:
+    if not have_partners(factor.values):
         shared: Sequence[str] = ["seed", *(factor.data.labels[path] for path in factor.others)]
         return f"no complete trial has a partner with another value and the same {', '.join(shared)}"
     if len(factor.ranked) < 2:
