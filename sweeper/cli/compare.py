@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.options import Csv, Json, Name, open_workspace
+from sweeper.cli.options import Csv, Json, Name, complete_parameter, open_workspace
 from sweeper.cli.output import number, print_json, print_table
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def compare(
             metavar="PARAMETER",
             help="Parameter whose values are compared, such as training.balance or balance. Default: the one that "
             "varied; `configuration` is all that varied together.",
+            autocompletion=complete_parameter,
         ),
     ] = None,
     metric: Annotated[
@@ -43,21 +44,30 @@ def compare(
             "study's objective.",
         ),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART",
+            help="Compare by the objective's measure in val or, after `sweeper finalize`, in test.",
+            autocompletion=lambda incomplete: [part for part in ("val", "test") if part.startswith(incomplete)],
+        ),
+    ] = None,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Compare the values of one parameter: accuracies, and differences to the best with their intervals.
+    """Compare the values of one parameter: accuracies, and differences to the first with their intervals.
 
     Differences are paired by the seed and all else that varied, and corrected for the number of comparisons. What
     cannot be told apart is said to be so.
     """
     from sweeper.report.factor import open_factor
-    from sweeper.report.factor_tables import PARTS, describe_factor, factor_dict, gather_factor
+    from sweeper.report.factor_tables import PARTS, factor_dict, gather_factor
+    from sweeper.report.factor_words import describe_factor
     from sweeper.report.study_data import StudyData
     from sweeper.tracking.runs import read_study
 
     record, reader = read_study(name, open_workspace())
-    chosen = open_factor(StudyData(record, reader), factor, metric=metric)
+    chosen = open_factor(StudyData(record, reader), factor, metric=metric, part=on)
     frame = gather_factor(chosen)
     if as_json:
         print_json(factor_dict(chosen, frame))
@@ -73,31 +83,40 @@ def compare(
 
 
 def _print_differences(factor: Factor, frame: pd.DataFrame) -> None:
+    """The values by the metric. What matters most comes first: a narrow terminal leaves out the last columns."""
+    from sweeper.report.factor import is_share
+
+    share = is_share(factor.metric)
     n = "n_tests" if factor.metric.startswith("test/") else "n_complete"
-    columns = [factor.label, "trainings", factor.metric, "95 % interval", "difference to the first", "its interval"]
+    columns = [factor.label, "trainings", factor.metric, "verdict", "difference to the first", "its interval"]
     rows = [
         [
             row["value"],
             row[n],
-            _spread(row["mean"], row["sd"]),
-            _interval(row["low"], row["high"]),
-            "" if row["difference"] is None else _signed(row["difference"]),
-            "" if row["verdict"] == "best" else _interval(row["difference_low"], row["difference_high"], signed=True),
+            _spread(row["mean"], row["sd"], share=share),
+            row["verdict"],
+            "" if row["difference"] is None else _shown(row["difference"], share=share, sign="+"),
+            "" if row["verdict"] == "first" else _interval(row, "difference_low", "difference_high", share, sign="+"),
         ]
         for _, row in frame.iterrows()
     ]
     if frame["p_holm"].notna().any():
-        columns += ["better in", "p (Holm)"]
-        for row, better, n_pairs, p in zip(
-            rows, *(frame[key] for key in ("n_better", "n_pairs", "p_holm")), strict=True
-        ):
-            row += ["" if n_pairs is None else f"{better} of {n_pairs}", "" if p is None else number(p)]
-    print_table([*columns, "verdict"], [[*row, v] for row, v in zip(rows, frame["verdict"], strict=True)], n_kept=2)
+        columns += ["p (Holm)", "better in"]
+        for row, (_, own) in zip(rows, frame.iterrows(), strict=True):
+            row += ["" if own["p_holm"] is None else number(own["p_holm"])]
+            row += [f"{own['n_better']} of {own['n_pairs']}" if own["n_pairs"] else ""]
+    if frame["low"].notna().any():
+        columns.append("95 % interval of the mean")
+        for row, (_, own) in zip(rows, frame.iterrows(), strict=True):
+            row.append(_interval(own, "low", "high", share))
+    print_table(columns, rows, n_kept=4)
     typer.echo()
 
 
 def _print_measures(factor: Factor, frame: pd.DataFrame, part: str, *, true: bool) -> None:
     """A row for each value: overall, mean of the classes, each class. Nothing where that was not measured."""
+    from sweeper.report.factor import is_share
+
     measures = factor.measures(part, true=true)
     if len(factor.data.class_names) > MAX_CLASSES:
         measures = {key: metric for key, metric in measures.items() if not key.startswith("class:")}
@@ -106,21 +125,31 @@ def _print_measures(factor: Factor, frame: pd.DataFrame, part: str, *, true: boo
     n = "n_tests" if part == "test" else "n_complete"
     typer.echo({"val": "validation", "test": "test"}[part] + (", true labels" if true else ""))
     rows = [
-        [row["value"], row[n], *(_spread(row[metric], row[f"{metric} sd"]) for metric in measures.values())]
+        [
+            row["value"],
+            row[n],
+            *(_spread(row[metric], row[f"{metric} sd"], share=is_share(metric)) for metric in measures.values()),
+        ]
         for _, row in frame.iterrows()
     ]
-    print_table([factor.label, "trainings", *(key.removeprefix("class:") for key in measures)], rows, n_kept=2)
+    print_table([factor.label, "trainings", *(key.partition(":")[2] or key for key in measures)], rows, n_kept=2)
     typer.echo()
 
 
-def _spread(mean: Any, deviation: Any) -> str:
-    return number(mean) + ("" if deviation is None else f" ± {deviation:.2g}")
+def _shown(value: Any, *, share: bool, sign: str = "") -> str:
+    """Accuracies with four decimals, so that they stand under each other; losses with four digits."""
+    if value is None:
+        return "–"
+    text = f"{abs(value):.4f}" if share else number(abs(value))
+    return ("-" if value < 0.0 else sign) + text if text.strip("0.") else text
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.4g}" if value else "0"
+def _spread(mean: Any, deviation: Any, *, share: bool) -> str:
+    spread = "" if deviation is None else f" ± {f'{deviation:.4f}' if share else f'{deviation:.2g}'}"
+    return _shown(mean, share=share) + spread
 
 
-def _interval(low: Any, high: Any, *, signed: bool = False) -> str:
-    show = _signed if signed else number
-    return "–" if low is None else f"{show(low)} to {show(high)}"
+def _interval(row: pd.Series, low: str, high: str, share: bool, *, sign: str = "") -> str:
+    if row[low] is None:
+        return "–"
+    return f"{_shown(row[low], share=share, sign=sign)} to {_shown(row[high], share=share, sign=sign)}"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from sweeper.report.comparison import compare_with_first, mean_share_interval
+from sweeper.report.comparison import compare_with_first
 from sweeper.report.configurations import Configuration
-from sweeper.report.statistics import Interval, describe_sample, wilson_interval
+from sweeper.report.statistics import Interval, describe_sample, mean_share_interval, wilson_interval
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 
@@ -12,7 +11,7 @@ import pandas as pd
 from sweeper.errors import InputError
 from sweeper.report.class_accuracies import interval_over_pictures
 from sweeper.report.comparison import Difference, Measured, compare_all
-from sweeper.report.effect import choose_parameter, resolve_parameter
+from sweeper.report.effect import CONFIGURATION, choose_parameter, resolve_parameter
 from sweeper.report.factor_values import FactorValue, Pair, factor_values, have_partners, other_parameters
 from sweeper.report.format import metric_label
 from sweeper.report.statistics import Interval, Sample, describe_sample
@@ -43,8 +42,7 @@ class Factor:
         self.label = data.labels.get(path, path)
         self.metric = metric or data.objective.metric
         if metric is not None and metric not in self.measured.columns:
-            known = ", ".join(self._known_metrics()) or "none"
-            raise InputError(f"--metric: {metric!r} was not measured of a complete trial; measured: {known}")
+            raise InputError(f"{metric!r} was not measured of a complete trial; {self._measured_words()}")
 
     @property
     def maximize(self) -> bool:
@@ -53,9 +51,18 @@ class Factor:
         return objective.maximize if self.metric == objective.metric else default_direction(self.metric) == "maximize"
 
     @cached_property
+    def _found(self) -> tuple[list[FactorValue], list[str]]:
+        return factor_values(self.data, self.path)
+
+    @property
     def values(self) -> list[FactorValue]:
         """The values with a complete or diverged trial, in their order."""
-        return factor_values(self.data, self.path)
+        return self._found[0]
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The other values: their trials run, wait, were pruned or failed."""
+        return self._found[1]
 
     @property
     def others(self) -> list[str]:
@@ -76,10 +83,17 @@ class Factor:
             frame = pd.concat([frame, test[[metric for metric in test.columns if metric.startswith("test/")]]])
         return frame.dropna(axis="columns", how="all")
 
-    def _known_metrics(self) -> list[str]:
-        every = {metric for value in self.values for run in value.runs.values() for metric in run.metrics}
-        every |= set(self.measured.columns)
-        return sorted(metric for metric in every if metric.partition("/")[0] in ("train", "val", "test"))
+    def _measured_words(self) -> str:
+        """The metrics that may be chosen; those of classes and outputs as one."""
+        known = {metric for value in self.values for run in value.runs.values() for metric in run.metrics}
+        parts = [metric.split("/") for metric in known | set(self.measured.columns)]
+        short = {"/".join([*p[:2], *(["CLASS"] if p[2:] else [])]) for p in parts if p[0] in ("train", "val", "test")}
+        untested = (
+            ""
+            if any(p[0] == "test" for p in parts)
+            else (f"; test is measured by `sweeper finalize {self.data.record.name}`")
+        )
+        return f"measured: {', '.join(sorted(short)) or 'none'}{untested}"
 
     def numbers(self, value: FactorValue, metric: str) -> dict[Pair, float]:
         """A metric of the runs of a value, without those that are not finite."""
@@ -136,14 +150,19 @@ class Factor:
     def ranked(self) -> list[FactorValue]:
         """Values with a number, the best by their mean first; those of which a trial is missing after the others."""
         sign = -1.0 if self.maximize else 1.0
-        means = {v.label: s.mean for v in self.values if (s := self.sample(v, self.metric)) is not None}
+        samples = [(value, self.sample(value, self.metric)) for value in self.values]
         is_test = self.metric.startswith("test/")
 
-        def key(value: FactorValue) -> tuple[bool, float]:
-            lacks = not is_test and len(self.numbers(value, self.metric)) < value.n_trials
-            return lacks, sign * means[value.label]
+        def key(found: tuple[FactorValue, Sample]) -> tuple[bool, float]:
+            value, sample = found
+            return not is_test and sample.n < value.n_trials, sign * sample.mean
 
-        return sorted((value for value in self.values if value.label in means), key=key)
+        return [value for value, _ in sorted([(v, s) for v, s in samples if s is not None], key=key)]
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether it was trained with several seeds."""
+        return len({pair[0] for value in self.ranked for pair in self.numbers(value, self.metric)}) > 1
 
     @cached_property
     def _all_differences(self) -> list[list[Difference]]:
@@ -154,7 +173,8 @@ class Factor:
                     interval_of=partial(self._over_pictures, value, self.metric),
                 )
                 for value in self.ranked
-            ]
+            ],
+            unit_of=(lambda pair: pair[0]) if self.has_seeds else None,
         )
 
     @property
@@ -166,14 +186,12 @@ class Factor:
     def n_comparisons(self) -> int:
         """Pairs of values that can be compared, for all of which the differences are corrected."""
         every = [difference for i, row in enumerate(self._all_differences) for difference in row[:i]]
-        return sum(difference.p is not None or difference.interval is not None for difference in every)
+        return sum(difference.is_known for difference in every)
 
     @property
     def is_comparable(self) -> bool:
-        """Whether there are few values, and anything can be said of the difference between two."""
-        if len(self.values) > N_VALUES or not have_partners(self.values):
-            return False
-        return any(difference.interval is not None or difference.is_equal for difference in self.differences)
+        """Whether there are few values, and two of them have runs that differ in nothing else."""
+        return len(self.values) <= N_VALUES and have_partners(self.values, self.metric) and len(self.ranked) > 1
 
     def metric_text(self, metric: str | None = None) -> str:
         """A metric in words: `mean class accuracy in validation, true labels`."""
@@ -187,37 +205,54 @@ def is_share(metric: str) -> bool:
     return is_percent(metric.replace("/true_", "/"))
 
 
-def open_factor(data: StudyData, name: str | None = None, *, metric: str | None = None) -> Factor:
+def open_factor(
+    data: StudyData, name: str | None = None, *, metric: str | None = None, part: str | None = None
+) -> Factor:
     """A factor that varied, to be compared by its values.
 
     Args:
         data: The study.
         name: Its path or the end of it. Default: see `choose_parameter`.
         metric: The measure by which values are compared. Default: the study's objective.
+        part: Instead of a metric, `val` or `test`: the quantity of the objective in this part.
 
     Raises:
         InputError: No parameter of that name varied, it has too many values, or no two trials can be compared.
     """
+    study = data.record.name
+    if part is not None:
+        if metric is not None:
+            raise InputError(f"--on and --metric: given both; the metric names its part already: {metric}")
+        if part not in ("val", "test"):
+            raise InputError(f"--on: given {part!r}; allowed: val, test")
+        metric = f"{part}/{data.objective.metric.partition('/')[2]}"
+    if not data.factors:
+        raise InputError(f"{study}: nothing varied between its trials, so that there are no values to compare")
+    varied = f"varied has: {', '.join(data.factors)}"
     path = choose_parameter(data) if name is None else resolve_parameter(data, name)
-    varied = ", ".join(data.factors) or "nothing"
     if path is None:
-        given = "no factor was given, and none is the one that varied" if name is None else f"given {name!r}"
-        raise InputError(f"--factor: {given}; varied has: {varied}")
+        given = f"given {name!r}" if name is not None else "needed, since several parameters varied"
+        raise InputError(f"--factor: {given}; {varied}")
     factor = Factor(data, path, metric=metric)
     if len(factor.values) > N_VALUES:
         raise InputError(
             f"--factor: {path} has {len(factor.values)} values, more than {N_VALUES}; "
-            f"see what it did with `sweeper report {data.record.name} --by {path}`; varied has: {varied}"
+            f"see what it did with `sweeper report {study} --by {path}`; {varied}"
         )
     if not factor.is_comparable:
-        raise InputError(f"--factor: {path} cannot be compared: {_why_not(factor)}; varied has: {varied}")
+        raise InputError(f"--factor: {path} cannot be compared: {_why_not(factor)}; {varied}")
     return factor
 
 
 def _why_not(factor: Factor) -> str:
-    if not have_partners(factor.values):
-        shared: Sequence[str] = ["seed", *(factor.data.labels[path] for path in factor.others)]
-        return f"no complete trial has a partner with another value and the same {', '.join(shared)}"
+    data = factor.data
     if len(factor.ranked) < 2:
         return f"{factor.metric} was measured of {len(factor.ranked)} of its values"
-    return "one pair of trials tells nothing of other seeds"
+    what = "test" if factor.metric.startswith("test/") else "complete trial"
+    shared = ", ".join(["seed", *(data.labels[path] for path in factor.others)])
+    why = f"no {what} has a partner with another value and the same {shared}"
+    if data.study.sampler.name != "grid":
+        why += f"; a grid gives such, and `sweeper report {data.record.name} --by {factor.path}` shows trends without"
+    if factor.path != CONFIGURATION and data.has_seeds and Factor(data, CONFIGURATION).is_comparable:
+        why += f"; `--factor {CONFIGURATION}` compares all that varied together"
+    return why

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
 import sweeper
+from sweeper.cli.options import complete_name, complete_parameter
 from sweeper.tracking.workspace import Workspace
 from tests.cli.conftest import Run
 
@@ -52,7 +54,7 @@ def test_json_and_csv_say_the_same(run: Run, rates: Path) -> None:
     assert (told["factor"], told["metric"]) == ("training.optimizer.lr", "val/balanced_accuracy")
     assert (told["paired_by"], told["n_comparisons"], told["direction"]) == (["seed"], 1, "maximize")
     best, other = told["values"]
-    assert [value["verdict"] for value in (best, other)] == ["best", "worse"]
+    assert [value["verdict"] for value in (best, other)] == ["first", "worse"]
     assert len(best["trials"]) == best["metrics"]["val/accuracy"]["n"] == 3
     assert other["difference_low"] < other["difference"] < other["difference_high"] < 0.0
     assert other["p_holm"] == other["p"] < 0.05
@@ -65,6 +67,19 @@ def test_json_and_csv_say_the_same(run: Run, rates: Path) -> None:
     assert frame["mean"].tolist() == pytest.approx(sorted(means, reverse=True))
 
 
+def test_names_are_completed(rates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(rates)
+    context = typer.Context(typer.main.get_command(typer.Typer(callback=lambda: None)))
+    assert complete_name("ra") == ["rates"]
+    for params in ({"name": "rates"}, {"names": ["other", "rates"]}):
+        context.params = params
+        assert complete_parameter(context, "") == ["training.optimizer.lr", "configuration"]
+        assert complete_parameter(context, "tr") == ["training.optimizer.lr"]
+    for params in ({}, {"name": "other"}):
+        context.params = params
+        assert complete_parameter(context, "") == []
+
+
 def test_same_runs_same_output(run: Run, rates: Path) -> None:
     assert run("compare", "rates", folder=rates).stdout == run("compare", "rates", folder=rates).stdout
 
@@ -73,7 +88,9 @@ def test_same_runs_same_output(run: Run, rates: Path) -> None:
     ("arguments", "message"),
     [
         (("rates", "--factor", "momentum"), "--factor: given 'momentum'; varied has: training.optimizer.lr"),
-        (("rates", "--metric", "val/f1"), "--metric: 'val/f1' was not measured of a complete trial; measured: train/"),
+        (("rates", "--metric", "val/f1"), "'val/f1' was not measured of a complete trial; measured: train/"),
+        (("rates", "--on", "test"), "test is measured by `sweeper finalize rates`"),
+        (("rates", "--on", "train"), "--on: given 'train'; allowed: val, test"),
         (("other",), "no tracked study 'other'"),
     ],
 )

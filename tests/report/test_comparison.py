@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweeper.report.comparison import Difference, Measured, compare_all, difference_interval, paired_difference
-from sweeper.report.statistics import Interval, wilson_interval
+from sweeper.report.comparison import Difference, Measured, compare_all, paired_difference
+from sweeper.report.statistics import Interval, difference_interval, wilson_interval
 
 N_SIMULATIONS = 1000
 
@@ -126,6 +126,55 @@ def test_intervals_of_paired_differences_cover(n_seeds: int) -> None:
     assert len(known) >= 0.99 * N_SIMULATIONS
     low, high = (np.array([getattr(interval, end) for interval in known]) for end in ("low", "high"))
     assert abs(covered(low, high, 0.03) - 0.95) <= 0.02
+
+
+@pytest.mark.parametrize(("n_settings", "effect_of_seed"), [(3, 0.02), (3, 0.0)])
+def test_pairs_of_one_seed_count_as_one(n_settings: int, effect_of_seed: float) -> None:
+    """Five seeds, each with several settings: one mean of the differences is known, over seeds."""
+    rng = np.random.default_rng(n_settings)
+    n_covered, n_covered_by_pairs = 0, 0
+    for _ in range(N_SIMULATIONS):
+        differences = 0.03 + rng.normal(0.0, effect_of_seed, (5, 1)) + rng.normal(0.0, 0.02, (5, n_settings))
+        a = {(seed, i): float(x) for (seed, i), x in np.ndenumerate(differences)}
+        b = dict.fromkeys(a, 0.0)
+        by_seed = paired_difference(a, b, unit_of=lambda key: key[0])
+        by_pair = paired_difference(a, b)
+        assert by_seed is not None
+        assert by_pair is not None
+        n_covered += by_seed.low <= 0.03 <= by_seed.high
+        n_covered_by_pairs += by_pair.low <= 0.03 <= by_pair.high
+    assert abs(n_covered / N_SIMULATIONS - 0.95) <= 0.02
+    assert effect_of_seed == 0.0 or n_covered_by_pairs / N_SIMULATIONS < 0.90
+
+
+@pytest.mark.parametrize("n_values", [2, 4])
+def test_intervals_of_differences_to_the_best_cover(n_values: int) -> None:
+    """Also where chance chose the best, and some values truly differ: each at 95 % or more."""
+    rng = np.random.default_rng(n_values)
+    truth = np.array([0.90, 0.90, 0.89, 0.85])[:n_values]
+    covers = []
+    for _ in range(N_SIMULATIONS):
+        values = truth[:, None] + rng.normal(scale=0.015, size=(n_values, 5)) + rng.normal(scale=0.02, size=5)
+        best = int(values.mean(axis=1).argmax())
+        row = [d.interval for d in compare_all(measured(values))[best]]
+        covers += [i.low <= truth[best] - truth[k] <= i.high for k, i in enumerate(row) if i is not None]
+    assert np.mean(covers) >= 0.95 - 0.02
+
+
+def test_difference_of_two_single_trainings_covers() -> None:
+    """Of independent pictures at the nominal rate; of the same pictures, which both find hard, at more."""
+    rng = np.random.default_rng(3)
+    of_one = {k: wilson_interval(k / 360, 360) for k in range(361)}
+
+    def coverage(right_a: np.ndarray, right_b: np.ndarray, truth: float) -> float:
+        pairs = zip(right_a.sum(axis=1).tolist(), right_b.sum(axis=1).tolist(), strict=True)
+        found = [difference_interval(a / 360, of_one[a], b / 360, of_one[b]) for a, b in pairs]
+        return float(np.mean([i.low <= truth <= i.high for i in found]))
+
+    shape = (N_SIMULATIONS, 360)
+    assert abs(coverage(rng.random(shape) < 0.90, rng.random(shape) < 0.85, 0.05) - 0.95) <= 0.02
+    hardness = rng.random(shape)
+    assert coverage(hardness < 0.90, hardness + rng.normal(0.0, 0.05, shape) < 0.85, 0.05) >= 0.97
 
 
 @pytest.mark.parametrize(("method", "at_most"), [("percentile", 0.90), ("BCa", 0.90)])

@@ -10,14 +10,8 @@ import pandas as pd
 from sweeper.report.blocks import Block, Column, Note, Table
 from sweeper.report.effect import CONFIGURATION, Effect, choose_parameter
 from sweeper.report.factor import Factor, is_share
-from sweeper.report.factor_tables import (
-    PARTS,
-    describe_factor,
-    difference_text,
-    gather_factor,
-    interval_text,
-    value_shows,
-)
+from sweeper.report.factor_tables import PARTS, gather_factor
+from sweeper.report.factor_words import describe_factor, difference_text, interval_text, value_shows
 from sweeper.report.format import aligned, number
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS
@@ -47,7 +41,7 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
         mean_text=[show(mean) + spread for mean, spread in zip(frame["mean"], spreads, strict=True)],
         interval=[interval_text(show, *ends) for ends in frame[["low", "high"]].to_numpy()],
         difference_interval=[
-            "" if row["verdict"] == "best" else interval_text(signed, row["difference_low"], row["difference_high"])
+            "" if row["verdict"] == "first" else interval_text(signed, row["difference_low"], row["difference_high"])
             for _, row in frame.iterrows()
         ],
         better=[f"{k} of {n}" if n and n > 1 else "" for k, n in zip(frame["n_better"], frame["n_pairs"], strict=True)],
@@ -64,6 +58,7 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
     columns += [
         Column(key="difference", label=f"difference to the first{unit}", show=signed, numeric=True),
         Column(key="difference_interval", label="its interval", title="95 % or more", numeric=True),
+        Column(key="verdict", label="verdict"),
     ]
     if any(whole["better"]):
         title = "pairs in which it is better than the first"
@@ -73,11 +68,10 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
         columns.append(
             Column(key="p_holm", label="p", title=title, show=lambda p: "" if p is None else _p_text(p), numeric=True)
         )
-    columns.append(Column(key="verdict", label="verdict"))
     spread = "Mean ± standard deviation over the trainings of a value. " if any(spreads) else ""
     return Table(
-        key="differences",
-        title=f"Values of {factor.label}, the best first",
+        key="differences-test" if of_tests else "differences",
+        title=f"Values of {factor.label} by {factor.metric_text()}",
         frame=whole,
         columns=columns,
         note=f"{spread}Not distinguishable: the interval of the difference holds 0.",
@@ -126,11 +120,15 @@ def build_comparison(data: StudyData) -> Sequence[Block]:
     factor = Factor(data, path)
     if not factor.is_comparable:
         return []
+    blocks: list[Block] = []
+    tested = f"test/{factor.metric.partition('/')[2]}"
+    for each in (factor, Factor(data, path, metric=tested) if tested in factor.measured.columns else None):
+        if each is not None and each.is_comparable:
+            frame = gather_factor(each)
+            blocks += [Note(text=" ".join(describe_factor(each, frame))), draw_differences(each, frame)]
     frame = gather_factor(factor)
-    sentences = describe_factor(factor, frame)
-    tables = [draw_measures(factor, frame, part, true=true) for part, true in PARTS]
-    found = [table for table in tables if table is not None]
-    return [Note(text=" ".join(sentences)), draw_differences(factor, frame), *found]
+    tables = (draw_measures(factor, frame, part, true=true) for part, true in PARTS)
+    return [*blocks, *(table for table in tables if table is not None)]
 
 
 def _is_the_one(data: StudyData, path: str) -> bool:
