@@ -60,7 +60,7 @@ def compare(
     Differences are paired by the seed and all else that varied, and corrected for the number of comparisons. What
     cannot be told apart is said to be so.
     """
-    from sweeper.report.factor import open_factor
+    from sweeper.report.factor_choice import open_factor
     from sweeper.report.factor_tables import PARTS, factor_dict, gather_factor
     from sweeper.report.factor_words import describe_factor
     from sweeper.report.study_data import StudyData

@@ -41,9 +41,9 @@ def difference_text(factor: Factor, value: Any) -> str:
     return f"{'−' if value < 0.0 else '+'}{shown}"
 
 
-def interval_text(show: Callable[[Any], str], low: Any, high: Any) -> str:
-    """`78.1 to 80.2`; an en dash where it is not known."""
-    return "–" if low is None else f"{show(low)} to {show(high)}"
+def interval_text(show: Callable[[Any], str], low: Any, high: Any, *, between: str = "–") -> str:
+    """`78.1–80.2`; an en dash where it is not known."""
+    return "–" if low is None else f"{show(low)}{between}{show(high)}"
 
 
 def describe_factor(factor: Factor, frame: pd.DataFrame) -> list[str]:

@@ -13,7 +13,8 @@ from scipy.stats import ttest_rel
 
 from sweeper.errors import InputError
 from sweeper.report.blocks import Note, Table
-from sweeper.report.factor import Factor, open_factor
+from sweeper.report.factor import Factor
+from sweeper.report.factor_choice import open_factor
 from sweeper.report.factor_tables import factor_dict, gather_factor
 from sweeper.report.factor_words import describe_factor
 from sweeper.report.sections import choose_sections

@@ -26,7 +26,7 @@ _P_LOWEST = 0.001
 def _p_text(p: Any) -> str:
     if p is None:
         return "–"
-    return f"< {_P_LOWEST}" if p < _P_LOWEST else f"{p:.3f}"
+    return f"< {_P_LOWEST}" if p < _P_LOWEST else f"{p:.{4 if p < 0.1 else 3}f}"
 
 
 def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
@@ -41,7 +41,9 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
         mean_text=[show(mean) + spread for mean, spread in zip(frame["mean"], spreads, strict=True)],
         interval=[interval_text(show, *ends) for ends in frame[["low", "high"]].to_numpy()],
         difference_interval=[
-            "" if row["verdict"] == "first" else interval_text(signed, row["difference_low"], row["difference_high"])
+            ""
+            if row["verdict"] == "first"
+            else interval_text(signed, row["difference_low"], row["difference_high"], between=" to ")
             for _, row in frame.iterrows()
         ],
         better=[f"{k} of {n}" if n and n > 1 else "" for k, n in zip(frame["n_better"], frame["n_pairs"], strict=True)],
