@@ -57,9 +57,10 @@ def complete_parameter(context: typer.Context, incomplete: str) -> list[str]:
     from sweeper.report.parameters import parameters_of_space
     from sweeper.sweep.store import open_store
 
-    name = context.params.get("name") or (context.params.get("names") or [""])[-1]
+    # An option that still lacks its value ends the parsing before arguments have their names.
+    names = context.args
     try:
-        space = open_store(open_workspace()).read(name).study.trial
+        space = open_store(open_workspace()).read(names[-1] if names else "").study.trial
     except SweeperError:
         return []
     known = [*(path.removesuffix(".name") for path in parameters_of_space(space)), CONFIGURATION]

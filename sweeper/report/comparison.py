@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from sweeper.report.configurations import Configuration
 from sweeper.report.format import as_float
-from sweeper.report.statistics import Interval, describe_sample, difference_interval
+from sweeper.report.statistics import NO_DEVIATION, Interval, describe_sample, difference_interval
 
 __all__ = [
     "Comparison",
@@ -23,8 +23,6 @@ __all__ = [
 ]
 
 Verdict: TypeAlias = Literal["first", "worse", "better", "alike", "unknown"]
-_NO_DEVIATION = 1e-12
-"""Differences that deviate by less are equal but for rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +57,7 @@ def paired_difference(
         unit_of: See `compare_all`.
     """
     sample = describe_sample(_by_unit(a, b, unit_of), confidence)
-    if sample is None or sample.deviation is None or sample.deviation < _NO_DEVIATION:
+    if sample is None or sample.deviation is None or sample.deviation < NO_DEVIATION:
         return None
     return sample.interval
 
@@ -163,12 +161,12 @@ def _difference(one: Measured, other: Measured, unit_of: Callable[[Any], Any] | 
         return Difference()
     p = None
     if sample.deviation is not None:
-        if sample.deviation >= _NO_DEVIATION:
+        if sample.deviation >= NO_DEVIATION:
             # 3 µs, where scipy.stats.t takes 180 (one thread of a busy AMD EPYC, best of 5 times 200 calls).
             from scipy.special import stdtr
 
             p = 2.0 * float(stdtr(sample.n - 1, -abs(sample.mean) / (sample.deviation / math.sqrt(sample.n))))
-        elif abs(sample.mean) < _NO_DEVIATION:
+        elif abs(sample.mean) < NO_DEVIATION:
             p = 1.0
     return Difference(mean=sample.mean, n_pairs=len(one.values.keys() & other.values.keys()), p=p)
 

@@ -13,7 +13,7 @@ from sweeper.report.class_accuracies import interval_over_pictures
 from sweeper.report.comparison import Difference, Measured, compare_all
 from sweeper.report.factor_values import FactorValue, Pair, factor_values, have_partners, other_parameters
 from sweeper.report.format import metric_label
-from sweeper.report.statistics import Interval, Sample, describe_sample
+from sweeper.report.statistics import NO_DEVIATION, Interval, Sample, describe_sample
 from sweeper.report.study_data import StudyData, is_percent
 from sweeper.study.config.base import default_direction
 
@@ -130,13 +130,13 @@ class Factor:
         """A metric over the runs of a value: mean, deviation, and the interval of the mean.
 
         It is Student's over the seeds; of a single run the one over its pictures. There is none of runs that differ in
-        more than their seed. None where the metric was not measured.
+        more than their seed, and of runs that are equal. None where the metric was not measured.
         """
         sample = describe_sample(list(self.numbers(value, metric).values()))
         if sample is None:
             return None
         interval = self._over_pictures(value, metric, 0.95) if sample.n == 1 else sample.interval
-        if sample.n > 1 and self.others:
+        if sample.deviation is not None and (self.others or sample.deviation < NO_DEVIATION):
             interval = None
         if interval is not None and is_share(metric):
             interval = Interval(low=max(interval.low, 0.0), high=min(interval.high, 1.0))

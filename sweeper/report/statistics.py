@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "NO_DEVIATION",
     "Interval",
     "Sample",
     "accuracy_interval",
@@ -15,6 +16,10 @@ __all__ = [
     "mean_share_interval",
     "wilson_interval",
 ]
+
+
+NO_DEVIATION = 1e-12
+"""Numbers that deviate by less are equal but for rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)

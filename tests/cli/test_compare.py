@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import typer
+from typer._completion_classes import BashComplete
 
 import sweeper
-from sweeper.cli.options import complete_name, complete_parameter
+from sweeper.cli.main import app
 from sweeper.tracking.workspace import Workspace
 from tests.cli.conftest import Run
 
@@ -67,17 +68,23 @@ def test_json_and_csv_say_the_same(run: Run, rates: Path) -> None:
     assert frame["mean"].tolist() == pytest.approx(sorted(means, reverse=True))
 
 
-def test_names_are_completed(rates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("line", "completions"),
+    [
+        ("compare ra", ["rates"]),
+        ("compare rates --factor ", ["training.optimizer.lr", "configuration"]),
+        ("compare --json rates --factor tr", ["training.optimizer.lr"]),
+        ("report rates --by conf", ["configuration"]),
+        ("compare rates --on ", ["val", "test"]),
+        ("compare other --factor ", []),
+        ("compare --factor ", []),
+    ],
+)
+def test_names_are_completed(rates: Path, monkeypatch: pytest.MonkeyPatch, line: str, completions: list[str]) -> None:
     monkeypatch.chdir(rates)
-    context = typer.Context(typer.main.get_command(typer.Typer(callback=lambda: None)))
-    assert complete_name("ra") == ["rates"]
-    for params in ({"name": "rates"}, {"names": ["other", "rates"]}):
-        context.params = params
-        assert complete_parameter(context, "") == ["training.optimizer.lr", "configuration"]
-        assert complete_parameter(context, "tr") == ["training.optimizer.lr"]
-    for params in ({}, {"name": "other"}):
-        context.params = params
-        assert complete_parameter(context, "") == []
+    *words, incomplete = line.split(" ")
+    found = BashComplete(typer.main.get_command(app), {}, "sweeper", "").get_completions(words, incomplete)
+    assert [item.value for item in found] == completions
 
 
 def test_same_runs_same_output(run: Run, rates: Path) -> None:

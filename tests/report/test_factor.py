@@ -236,6 +236,7 @@ def test_the_same_difference_in_all_pairs_is_no_certainty() -> None:
     factor = opened({"loss": [0.8, 0.8, 0.8], "none": [0.75, 0.75, 0.75]})
     frame = gather_factor(factor)
     assert frame["verdict"].tolist() == ["first", "–"]
+    assert frame["low"].tolist() == [None, None]
     text = " ".join(describe_factor(factor, frame))
     assert "none (−5.0 points in all 3 pairs, too alike to tell how much chance there is)." in text
     assert "Student" not in text
