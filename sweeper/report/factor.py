@@ -16,6 +16,7 @@ from sweeper.report.format import metric_label
 from sweeper.report.statistics import NO_DEVIATION, Interval, Sample, describe_sample
 from sweeper.report.study_data import StudyData, is_percent
 from sweeper.study.config.base import default_direction
+from sweeper.tracking.final import FINAL_OF_TAG
 
 __all__ = ["N_VALUES", "Factor", "is_share"]
 
@@ -73,7 +74,9 @@ class Factor:
     @cached_property
     def measured(self) -> pd.DataFrame:
         """What the tables show, and the chosen metric, at the epoch that each run is judged by: a row a run id."""
-        metrics = {self.metric, *(m for true in (False, True) for m in self._metrics("val", true=true).values())}
+        parts = ("val", "test") if FINAL_OF_TAG in self.data.record.tags else ("val",)
+        shown = (self._metrics(part, true=true) for part in parts for true in (False, True))
+        metrics = {self.metric, *(metric for each in shown for metric in each.values())}
         complete = {run.run_id for value in self.values for run in value.runs.values()}
         frame = self.data.judged(sorted(metrics))
         frame = frame.loc[[run_id for run_id in frame.index if run_id in complete]]

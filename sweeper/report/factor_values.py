@@ -11,7 +11,7 @@ from sweeper.report.configurations import SEED
 from sweeper.report.effect import CONFIGURATION, has_diverged, levels_of, value_of
 from sweeper.report.parameters import identity
 from sweeper.report.study_data import StudyData
-from sweeper.tracking.final import source_of
+from sweeper.tracking.final import FINAL_OF_TAG, source_of
 from sweeper.tracking.records import RunRecord
 
 __all__ = ["FactorValue", "Pair", "factor_values", "have_partners", "other_parameters"]
@@ -31,7 +31,8 @@ class FactorValue:
     runs: Mapping[Pair, RunRecord]
     """Complete trials. Of several that are alike in everything the first."""
     tests: Mapping[Pair, RunRecord]
-    """Complete runs on test, by the configuration that they train again and their own seed."""
+    """Complete runs on test, by the configuration that they train again and their own seed; of a study of tests its
+    runs."""
     n_trials: int
     """Trials of any state, without those that repeat another."""
     n_pruned: int
@@ -81,12 +82,14 @@ def factor_values(data: StudyData, path: str) -> tuple[list[FactorValue], list[s
         # From the last to the first, so that the first of equal ones stays.
         complete = [run for run in reversed(level.runs) if run.state == "COMPLETE"]
         value = data.params[own[0].run_id].get(path)
+        runs = {pair(run): run for run in complete}
+        tests = {pair(run, test): test for run in complete for test in tested.get(run.number, ())}
         found.append(
             FactorValue(
                 label=level.label,
                 value=level.label if path == CONFIGURATION or isinstance(value, str) else value,
-                runs={pair(run): run for run in complete},
-                tests={pair(run, test): test for run in complete for test in tested.get(run.number, ())},
+                runs=runs,
+                tests=runs if FINAL_OF_TAG in data.record.tags else tests,
                 n_trials=len({pair(run) for run in own}),
                 n_pruned=sum(run.state == "PRUNED" for run in own),
                 n_diverged=sum(map(has_diverged, own)),

@@ -339,6 +339,14 @@ def test_tests_are_compared_by_their_own_seeds() -> None:
     assert by_value.loc["loss", "val/accuracy"] == pytest.approx(0.8)
 
 
+def test_a_study_of_tests_is_compared_by_its_own_runs() -> None:
+    record, reader = finalized()
+    of_study = gather_factor(open_factor(StudyData(record, reader), part="test"))
+    of_tests = gather_factor(open_factor(StudyData(reader.records[f"{record.name}.final"], reader), part="test"))
+    for key in ("value", "n_tests", "mean", "difference", "p_holm", "test/accuracy/truck"):
+        assert of_tests[key].tolist() == of_study[key].tolist()
+
+
 # --- section ------------------------------------------------------------------------------------------------------
 
 
