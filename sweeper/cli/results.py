@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.options import Csv, Json, Name, open_workspace
+from sweeper.cli.options import Csv, Json, Name, complete_parameter, open_workspace
 from sweeper.cli.output import print_json, print_table, short_names
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def report(
             metavar="PARAMETER",
             help="Parameter by which trials are compared, such as training.optimizer.lr or lr. Default: the one that "
             "was searched, of several the one that explains most.",
+            autocompletion=complete_parameter,
         ),
     ] = None,
     sections: Annotated[

@@ -8,6 +8,7 @@ from sweeper.errors import InputError
 from sweeper.report.blocks import Section
 from sweeper.report.sections.adversarial import build_adversarial
 from sweeper.report.sections.classes import build_classes
+from sweeper.report.sections.comparison import build_comparison
 from sweeper.report.sections.confusion import build_confusion
 from sweeper.report.sections.curves import build_curves
 from sweeper.report.sections.effect import build_effect
@@ -34,6 +35,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(key="outputs", title="Outputs", build=build_outputs),
     Section(key="classes", title="Classes", build=build_classes),
     Section(key="confusion", title="Confusion", build=build_confusion),
+    Section(key="comparison", title="Comparison", build=build_comparison),
     Section(key="parameter", title="One parameter", build=build_effect),
     Section(key="search", title="Search", build=build_search),
     Section(key="audit", title="Label audit", build=build_label_audit),
