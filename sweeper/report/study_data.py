@@ -16,10 +16,12 @@ from sweeper.errors import InputError
 from sweeper.report.augmentations import fold_augmentations
 from sweeper.report.configurations import SEED, Configuration, group_configurations
 from sweeper.report.data_info import DataInfo, data_info
+from sweeper.report.final import FinalData, open_final
 from sweeper.report.format import as_float, metric_label, number, percent, percent_decimals, short_names
 from sweeper.report.parameters import Parameter, identity, parameters_of_space, run_params, varied_params
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Objective, Study
+from sweeper.tracking.final import FINAL_OF_TAG
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
 __all__ = ["N_COMPARED", "StudyData", "is_percent"]
@@ -251,6 +253,11 @@ class StudyData:
         return rows.pivot(index="run_id", columns="metric", values="value").rename_axis(columns=None)
 
     # --- data ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def final(self) -> FinalData | None:
+        """The tests of this study's configurations; None where there are none, or these are the tests themselves."""
+        return None if FINAL_OF_TAG in self.record.tags else open_final(self.record, self.reader)
 
     def artifact(self, run: RunRecord, path: str) -> Any:
         """A JSON artifact of a run; None where the run has none that can be read."""

@@ -21,8 +21,8 @@ from sweeper import report
 from sweeper.errors import InputError
 from sweeper.report.blocks import Note, Section, Table
 from sweeper.report.document import build_document
-from sweeper.report.overview import gather_overview, rank_studies
 from sweeper.report.page import render_page
+from sweeper.report.standings import gather_overview, rank_studies
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import THEMES, series_style
 from sweeper.report.write import write_report
@@ -303,7 +303,7 @@ def test_an_overview_without_classes_has_no_accuracies() -> None:
         make_record([make_run(0, study=n, value=v)], name=n, objective={"metric": "val/loss"})
         for n, v in (("a", 2.0), ("b", 1.0))
     ]
-    table = build_document(studies, MemoryReader(), top=5).parts[0].sections[0].blocks[0]
-    assert isinstance(table, Table)
-    assert [column.key for column in table.columns][:3] == ["rank", "study", "value_text"]
+    blocks = build_document(studies, MemoryReader(), top=5).parts[0].sections[0].blocks
+    table = next(block for block in blocks if isinstance(block, Table))
+    assert [column.key for column in table.columns][:4] == ["rank", "study", "source", "value"]
     assert "val_accuracy" not in [column.key for column in table.columns]

@@ -17,9 +17,8 @@ from sweeper.report.sections.parallel import build_parallel
 from sweeper.report.study_data import StudyData
 from sweeper.report.surrogate import N_NEEDED, Surrogate
 from sweeper.report.theme import blank_figure, plain, plotted, series_style
-from sweeper.search.importance import evaluate_importances
 
-__all__ = ["build_importance", "draw_importance", "gather_importance"]
+__all__ = ["build_importance", "draw_importance", "gather_importance", "tabulate_importance"]
 
 _METHODS = {"fanova": "fANOVA", "ped_anova": "PED-ANOVA"}
 _USEFUL = 0.2
@@ -32,6 +31,9 @@ def gather_importance(data: StudyData, drawn: Drawn) -> pd.DataFrame:
 
     A measure is missing where it is not defined: fANOVA of a parameter that only some trials have.
     """
+    # Imported here: Optuna takes longer to import than a small report to write.
+    from sweeper.search.importance import evaluate_importances
+
     importances = evaluate_importances(
         drawn.rows,
         drawn.values,
