@@ -156,7 +156,7 @@ def _tabulate(studies: Sequence[StudyData], frame: pd.DataFrame, *, quantity: st
         Column(key="val_accuracy", label="validation accuracy (%)", show=percent, numeric=True),
         Column(key="val_loss", label="validation loss", show=number, numeric=True),
         Column(key="train_accuracy", label="training accuracy (%)", show=percent, numeric=True),
-        Column(key="gap", label="gap (points)", title="training minus validation", show=percent, numeric=True),
+        Column(key="gap", label="gap (points)", title="training minus validation", show=_points, numeric=True),
         Column(key="n_parameters", label="parameters", show=count, numeric=True),
         Column(key="best_seconds", label="time of a training", show=_duration, numeric=True),
         Column(key="trial", label="trial", title="that found the configuration", show=count, numeric=True),
@@ -190,6 +190,10 @@ def build_overview(studies: Sequence[StudyData]) -> Sequence[Block]:
     if figure is not None:
         blocks.append(Row(items=[figure]))
     return [*blocks, *build_costs(studies, quantity=quantity, maximize=maximize)]
+
+
+def _points(value: Any) -> str:
+    return percent(value).replace("-", "−")
 
 
 def _duration(value: Any) -> str:
