@@ -138,7 +138,7 @@ def _is_worse(data: StudyData, run: RunRecord) -> bool:
 
 
 def _loss_of_shares(data: StudyData) -> float | None:
-    """The loss of predicting each class with its share of the training pictures, their entropy; None without classes."""
+    """The loss of predicting the shares of the classes in training, their entropy; None without classes."""
     counts = data.class_counts("train") if data.task == "classification" else None
     if not counts or not sum(counts):
         return loss_of_constant(data)

@@ -25,7 +25,7 @@ def exponential(rate: float, start: float = 1.0, end: float = 0.1) -> list[float
 def rates() -> StudyData:
     """Entropy of the classes is ln 2 ≈ 0.693."""
     losses = {
-        1e-5: exponential(0.02),
+        1e-5: exponential(0.02, start=0.69),
         1e-3: exponential(0.5),
         2e-3: exponential(0.45),
         1e-1: [0.70, 0.69, 0.70, 0.69] * 5,

@@ -11,7 +11,7 @@ from sweeper.report.standings import gather_overview, rank_studies
 from sweeper.report.study_data import StudyData
 
 from .synthetic import MemoryReader, make_record, make_run
-from .test_final import finalized
+from .test_final import with_tests
 
 
 def test_the_front_holds_what_no_other_beats() -> None:
@@ -35,15 +35,14 @@ def searched(name: str, values: list[float], n_parameters: list[int]) -> StudyDa
 
 
 def test_costs_are_of_all_trials_of_all_studies() -> None:
-    studies = [searched("small", [0.5, 0.6], [100, 200]), searched("large", [0.55, 0.9], [150, 10_000])]
+    studies = [searched("small", [0.5, 0.6], [100, 200]), searched("large", [0.45, 0.9], [150, 10_000])]
     frame = gather_costs(studies, quantity="accuracy", maximize=True)
     front = frame[frame["front_n_parameters"]]
-    assert list(zip(front["study"], front["trial"], strict=True)) == [
+    assert set(zip(front["study"], front["trial"], strict=True)) == {
         ("small", 0),
         ("small", 1),
-        ("large", 0),
         ("large", 1),
-    ]
+    }
     assert frame[frame["is_best"]]["trial"].tolist() == [1, 1]
     blocks = build_overview(studies)
     figures = [f for b in blocks if isinstance(b, Row) for f in b.items if isinstance(f, Figure)]
@@ -51,7 +50,7 @@ def test_costs_are_of_all_trials_of_all_studies() -> None:
 
 
 def test_a_finalized_study_is_ranked_by_test() -> None:
-    record, reader = finalized()
+    record, _, reader = with_tests()
     tested = StudyData(record, reader)
     other = searched("other", [0.999], [10])
     frame = gather_overview(rank_studies([tested, other])).set_index("study")

@@ -157,6 +157,25 @@ def test_a_page_without_figures_carries_no_plotly(tmp_path: Path) -> None:
     assert write_report([empty_study()[0]], MemoryReader(), tmp_path).page.stat().st_size < 100_000
 
 
+def test_a_sweep_whose_trials_all_failed_has_a_report(tmp_path: Path) -> None:
+    runs = [make_run(n, state="FAIL", value=None, tags={"sweeper.reason": "infeasible: no memory"}) for n in range(3)]
+    text = write_report([make_record(runs)], MemoryReader(), tmp_path).markdown.read_text(encoding="utf-8")
+    assert "infeasible: no memory" in text
+    assert "No trial is complete with a value yet, so that none is best: 3 failed." in text
+
+
+def test_a_sweep_that_is_still_running_has_a_report(tmp_path: Path) -> None:
+    record, reader = synthetic(n_trials=12, n_epochs=3)
+    states = ("RUNNING", "WAITING")
+    running = [
+        replace(run, state=states[k], value=None, end_time=None) if (k := run.number - 10) in (0, 1) else run
+        for run in record.runs
+    ]
+    text = write_report([replace(record, runs=running)], reader, tmp_path).markdown.read_text(encoding="utf-8")
+    assert "1 running, 1 waiting" in text
+    assert "not ended" in text
+
+
 # --- several studies ----------------------------------------------------------------------------------------------
 
 
