@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from sweeper.errors import InputError
 from sweeper.report.blocks import Block, Figure, Picture, Row, Section, Table
 from sweeper.report.effect import resolve_parameter
-from sweeper.report.overview import build_overview, rank_studies
+from sweeper.report.overview import build_overview
 from sweeper.report.sections import SECTIONS
+from sweeper.report.standings import rank_studies
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunReader, StudyRecord
 

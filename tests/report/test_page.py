@@ -15,6 +15,7 @@ from sweeper.tracking.records import StudyRecord
 
 from .synthetic import MemoryReader
 
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium")
 
 pytestmark = [
@@ -167,6 +168,22 @@ def test_theme_follows_the_system(opened: Any) -> None:
     opened.emulate_media(color_scheme="light")
     assert background(opened) == "rgb(255, 255, 255)"
     assert ink(opened) == "rgb(31, 35, 40)"
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `make axe` does that, with npm")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_no_violation(browser: Any, address: str, scheme: str, width: int) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto(address)
+    drawn(page)
+    page.add_script_tag(path=str(AXE))
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    context.close()
+    assert [(v["id"], v["nodes"][0]["html"][:200], v["nodes"][0]["failureSummary"]) for v in found["violations"]] == []
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280, 1920])

@@ -15,8 +15,10 @@ from sweeper.report.sections.effect import build_effect
 from sweeper.report.sections.embedding import build_embedding
 from sweeper.report.sections.gap import build_gap
 from sweeper.report.sections.head import build_head
+from sweeper.report.sections.importance import build_importance
 from sweeper.report.sections.label_audit import build_label_audit
 from sweeper.report.sections.layers import build_layers
+from sweeper.report.sections.learning_rate import build_learning_rate
 from sweeper.report.sections.outputs import build_outputs
 from sweeper.report.sections.pictures import build_pictures
 from sweeper.report.sections.search import build_search
@@ -32,10 +34,12 @@ SECTIONS: tuple[Section, ...] = (
     Section(key="test", title="Test", build=build_test),
     Section(key="curves", title="Learning curves", build=build_curves),
     Section(key="overfitting", title="Over-fitting", build=build_gap),
+    Section(key="rates", title="Learning rate", build=build_learning_rate),
     Section(key="outputs", title="Outputs", build=build_outputs),
     Section(key="classes", title="Classes", build=build_classes),
     Section(key="confusion", title="Confusion", build=build_confusion),
     Section(key="comparison", title="Comparison", build=build_comparison),
+    Section(key="importance", title="Parameters", build=build_importance),
     Section(key="parameter", title="One parameter", build=build_effect),
     Section(key="search", title="Search", build=build_search),
     Section(key="audit", title="Label audit", build=build_label_audit),

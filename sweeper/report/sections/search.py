@@ -194,6 +194,7 @@ def draw_slice(
         rest = [t for t in texts if t not in known]
         rest.sort(key=lambda t: (as_float(texts[t]) is None, as_float(texts[t]) or 0.0, t))
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=[plain(t) for t in known + rest])
+        figure.update_xaxes(range=[-0.5, len(texts) - 0.5])
     elif searched is not None and searched.log and min(xs) > 0:
         ticks = log_ticks(min(xs), max(xs))
         figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(tick) for tick in ticks])
