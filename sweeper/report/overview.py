@@ -9,11 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sweeper.report.blocks import Block, Column, Figure, Note, Row, Table
-from sweeper.report.comparison import difference_interval
 from sweeper.report.cost import build_costs
 from sweeper.report.format import as_float, count, duration, number, percent, plural
 from sweeper.report.standings import choose_criterion, gather_overview
-from sweeper.report.statistics import Interval
+from sweeper.report.statistics import Interval, difference_interval
 from sweeper.report.study_data import StudyData, is_percent
 from sweeper.report.theme import PART_LABELS, blank_figure, plain, series_style
 
