@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQLAlchemyError
@@ -18,6 +17,9 @@ from sweeper.masking import without_passwords
 from sweeper.tracking.names import metric_name, original_name
 from sweeper.tracking.reading import build_study, local_artifact
 from sweeper.tracking.records import RunRecord, StudyRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SqlRunReader"]
 
@@ -91,25 +93,43 @@ class SqlRunReader:
         return build_study(name, str(experiment_id), runs.values(), self._read_artifact_of)
 
     def read_histories(self, run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
-        columns: dict[str, list[Any]] = defaultdict(list)
-        originals = {metric_name(metric): metric for metric in metrics or ()}
-        for start in range(0, len(run_ids), _RUNS_PER_QUERY):
-            chunk = run_ids[start : start + _RUNS_PER_QUERY]
-            names = {f"r{i}": run_id for i, run_id in enumerate(chunk)}
-            query = (  # only names of bound values are put in
-                "SELECT run_uuid, key, step, value, is_nan FROM metrics WHERE run_uuid IN "  # noqa: S608
-                f"({', '.join(':' + name for name in names)})"
-            )
-            if metrics is not None:
-                keys = {f"m{i}": metric for i, metric in enumerate(originals)}
-                query += f" AND key IN ({', '.join(':' + key for key in keys)})" if keys else " AND 1 = 0"
-                names |= keys
-            for run_id, metric, epoch, value, is_nan in self._query(query, **names):
-                columns["run_id"].append(run_id)
-                columns["metric"].append(originals.get(metric) or original_name(metric))
-                columns["epoch"].append(epoch)
-                columns["value"].append(math.nan if is_nan else value)
-        return history_frame(columns)
+        return self._read_rows([(None, run_ids)], metrics)
+
+    def read_epochs(self, epochs: Mapping[str, int], metrics: Sequence[str]) -> pd.DataFrame:
+        runs_of: dict[int, list[str]] = defaultdict(list)
+        for run_id, epoch in epochs.items():
+            runs_of[epoch].append(run_id)
+        return self._read_rows(list(runs_of.items()), metrics)
+
+    def _read_rows(
+        self, wanted: Sequence[tuple[int | None, Sequence[str]]], metrics: Sequence[str] | None
+    ) -> pd.DataFrame:
+        """Rows of runs; of each group of runs those of one epoch, or of all for None."""
+        from sweeper.tracking.histories import HistoryBuilder  # pandas, which lists of runs do without
+
+        originals = None if metrics is None else {metric_name(metric): metric for metric in metrics}
+        builder = HistoryBuilder([run_id for _, run_ids in wanted for run_id in run_ids])
+        for epoch, run_ids in wanted if originals is None or originals else ():
+            for start in range(0, len(run_ids), _RUNS_PER_QUERY):
+                chunk = run_ids[start : start + _RUNS_PER_QUERY]
+                names: dict[str, Any] = {f"r{i}": run_id for i, run_id in enumerate(chunk)}
+                where = f"run_uuid IN ({', '.join(f':{name}' for name in names)})"
+                if originals is not None:
+                    keys = {f"m{i}": metric for i, metric in enumerate(originals)}
+                    where += f" AND key IN ({', '.join(f':{name}' for name in keys)})"
+                    names |= keys
+                if epoch is not None:
+                    where += " AND step = :epoch"
+                    names["epoch"] = epoch
+                rows = self._query(  # only names of bound values are put in
+                    f"SELECT run_uuid, key, step, value, is_nan FROM metrics WHERE {where} "  # noqa: S608
+                    "ORDER BY run_uuid, key, step, timestamp, value",
+                    **names,
+                )
+                if rows:
+                    run_column, metric_column, epoch_column, value_column, nan_column = zip(*rows, strict=True)
+                    builder.add(run_column, metric_column, epoch_column, value_column, nan_column)
+        return builder.frame(original_name if originals is None else originals.__getitem__)
 
     def read_artifact(self, run: RunRecord, path: str) -> bytes | None:
         return self._read_artifact_of(run.artifact_uri, path)
@@ -140,16 +160,3 @@ class SqlRunReader:
 
 def _fetch(connection: Connection, query: str, values: dict[str, Any]) -> Sequence[Any]:
     return connection.execute(text(query), values).fetchall()
-
-
-def history_frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
-    """Columns run_id, metric, epoch, value as a sorted data frame."""
-    frame = pd.DataFrame(
-        {
-            "run_id": pd.Series(columns.get("run_id", []), dtype="object"),
-            "metric": pd.Series(columns.get("metric", []), dtype="object"),
-            "epoch": pd.Series(columns.get("epoch", []), dtype="int64"),
-            "value": pd.Series(columns.get("value", []), dtype="float64"),
-        }
-    )
-    return frame.sort_values(["run_id", "metric", "epoch"], kind="stable", ignore_index=True)
