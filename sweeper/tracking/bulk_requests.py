@@ -25,7 +25,7 @@ Rows: TypeAlias = list[dict[str, Any]]
 
 
 def read_bulk(uri: str, run_ids: Sequence[str], metric: str) -> Iterator[tuple[Sequence[str], Rows | None]]:
-    """The histories of a metric of some runs, in pieces: runs and their rows, in the order of MLflow's client.
+    """The histories of a metric of some runs, in pieces: runs and their rows.
 
     Rows are None where they must be asked for run by run: the history of one run alone is too long, or the server has
     no such route.

@@ -31,7 +31,8 @@ __all__ = ["ClientRunReader", "download_artifact"]
 _PAGE = 1000
 _CONNECTIONS = 8
 
-Columns: TypeAlias = tuple[list[str], list[str], list[int], list[float]]
+Columns: TypeAlias = tuple[list[Any], ...]
+"""Run, metric, epoch, timestamp and value of some rows."""
 
 
 class ClientRunReader:
@@ -97,7 +98,7 @@ class ClientRunReader:
         return builder.frame(original_name if originals is None else originals.__getitem__)
 
     def _read_piece(self, piece: tuple[Sequence[str], str]) -> list[Columns]:
-        """Run, metric, epoch and value of each row of one metric of some runs."""
+        """All rows of one metric of some runs."""
         run_ids, name = piece
         if urlparse(self._uri).scheme not in ("http", "https"):
             return [self._read_one(run_id, name) for run_id in run_ids]
@@ -106,13 +107,14 @@ class ClientRunReader:
             if rows is None:
                 found += [self._read_one(run_id, name) for run_id in some_ids]
             else:
-                steps, values = [row["step"] for row in rows], [row["value"] for row in rows]
-                found.append(([row["run_id"] for row in rows], [name] * len(rows), steps, values))
+                run_column, *columns = ([row[key] for row in rows] for key in ("run_id", "step", "timestamp", "value"))
+                found.append((run_column, [name] * len(rows), *columns))
         return found
 
     def _read_one(self, run_id: str, name: str) -> Columns:
         history = self._client.get_metric_history(run_id, name)
-        return [run_id] * len(history), [name] * len(history), [m.step for m in history], [m.value for m in history]
+        columns = ([getattr(metric, key) for metric in history] for key in ("step", "timestamp", "value"))
+        return ([run_id] * len(history), [name] * len(history), *columns)
 
     @translated
     def read_epochs(self, epochs: Mapping[str, int], metrics: Sequence[str]) -> pd.DataFrame:

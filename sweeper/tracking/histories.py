@@ -12,7 +12,7 @@ __all__ = ["HistoryBuilder", "history_frame", "rows_at"]
 
 
 class HistoryBuilder:
-    """Takes rows piece by piece; keeps of each 4 + 4 + 8 + 8 bytes: codes of run and metric, epoch, value.
+    """Takes rows piece by piece; keeps 32 bytes of each: codes of run and metric, epoch, timestamp, value.
 
     Args:
         run_ids: The runs whose rows will come.
@@ -29,6 +29,7 @@ class HistoryBuilder:
         run_ids: Sequence[str],
         metrics: Sequence[str],
         epochs: Sequence[int],
+        timestamps_ms: Sequence[int],
         values: Sequence[float],
         is_nan: Sequence[bool] | None = None,
     ) -> None:
@@ -44,26 +45,31 @@ class HistoryBuilder:
                 np.fromiter(map(self._run_codes.__getitem__, run_ids), dtype=np.int32, count=n),
                 np.fromiter(map(self._metric_codes.__getitem__, metrics), dtype=np.int32, count=n),
                 np.array(epochs, dtype=np.int64),
+                np.array(timestamps_ms, dtype=np.int64),
                 values_N,
             )
         )
 
     def frame(self, name_of: Callable[[str], str]) -> pd.DataFrame:
-        """All rows: columns run_id, metric, epoch, value, sorted by the first three; equal ones as they came.
+        """All rows, in whatever order they came: columns run_id, metric, epoch, value, sorted by the first three.
+
+        Where an epoch has several, they are in the order in which they were recorded.
 
         Args:
             name_of: What a metric is called in the frame, by what it was called in `add`.
         """
         if not self._pieces:
             return history_frame({})
-        runs_N, metrics_N, epochs_N, values_N = (np.concatenate(column) for column in zip(*self._pieces, strict=True))
+        runs_N, metrics_N, epochs_N, timestamps_N, values_N = (
+            np.concatenate(column) for column in zip(*self._pieces, strict=True)
+        )
         self._pieces.clear()
         called = [name_of(metric) for metric in self._metric_codes]
         order = sorted(range(len(called)), key=called.__getitem__)
         ranks = np.empty(len(called), dtype=np.int32)
         ranks[order] = np.arange(len(called), dtype=np.int32)
         metrics_N = ranks[metrics_N]
-        sorted_N = np.lexsort((epochs_N, metrics_N, runs_N))
+        sorted_N = np.lexsort((values_N, timestamps_N, epochs_N, metrics_N, runs_N))
         # Each name is one object, which the rows share.
         run_names = np.array(self._run_ids, dtype=object)
         metric_names = np.array([called[place] for place in order], dtype=object)

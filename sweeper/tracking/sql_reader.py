@@ -61,8 +61,8 @@ class SqlRunReader:
         experiment_id = experiments[0][0]
         runs: dict[str, dict[str, Any]] = {}
         of_experiment = (
-            "FROM {} x JOIN runs r ON r.run_uuid = x.run_uuid "
-            "WHERE r.experiment_id = :id AND r.lifecycle_stage = 'active'"
+            "FROM runs r CROSS JOIN {} x WHERE x.run_uuid = r.run_uuid "
+            "AND r.experiment_id = :id AND r.lifecycle_stage = 'active'"
         )
         for run_id, run_name, start, end, artifact_uri in self._query(
             "SELECT run_uuid, name, start_time, end_time, artifact_uri FROM runs "
@@ -113,22 +113,23 @@ class SqlRunReader:
             for start in range(0, len(run_ids), _RUNS_PER_QUERY):
                 chunk = run_ids[start : start + _RUNS_PER_QUERY]
                 names: dict[str, Any] = {f"r{i}": run_id for i, run_id in enumerate(chunk)}
-                where = f"run_uuid IN ({', '.join(f':{name}' for name in names)})"
+                where = f"r.run_uuid IN ({', '.join(f':{name}' for name in names)})"
                 if originals is not None:
                     keys = {f"m{i}": metric for i, metric in enumerate(originals)}
-                    where += f" AND key IN ({', '.join(f':{name}' for name in keys)})"
+                    where += f" AND m.key IN ({', '.join(f':{name}' for name in keys)})"
                     names |= keys
                 if epoch is not None:
-                    where += " AND step = :epoch"
+                    where += " AND m.step = :epoch"
                     names["epoch"] = epoch
-                rows = self._query(  # only names of bound values are put in
-                    f"SELECT run_uuid, key, step, value, is_nan FROM metrics WHERE {where} "  # noqa: S608
-                    "ORDER BY run_uuid, key, step, timestamp, value",
+                rows = self._query(
+                    # SQLite keeps the order of a CROSS JOIN, and so goes from runs to their rows. Left alone, it walks
+                    # through all rows that a metric has in any study. Only names of bound values are put in.
+                    "SELECT m.run_uuid, m.key, m.step, m.timestamp, m.value, m.is_nan FROM runs r "  # noqa: S608
+                    f"CROSS JOIN metrics m WHERE m.run_uuid = r.run_uuid AND {where}",
                     **names,
                 )
                 if rows:
-                    run_column, metric_column, epoch_column, value_column, nan_column = zip(*rows, strict=True)
-                    builder.add(run_column, metric_column, epoch_column, value_column, nan_column)
+                    builder.add(*zip(*rows, strict=True))
         return builder.frame(original_name if originals is None else originals.__getitem__)
 
     def read_artifact(self, run: RunRecord, path: str) -> bytes | None:
