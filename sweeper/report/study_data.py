@@ -261,11 +261,13 @@ class StudyData:
 
     def judged(self, metrics: Sequence[str]) -> pd.DataFrame:
         """Metrics of every run at the epoch that it is judged by: a row a run id, a column a recorded metric."""
-        recorded = {metric for run in self.runs for metric in run.metrics}
+        recorded = {metric for run in self.runs for metric in run.metrics}.intersection(metrics)
+        known = pd.DataFrame({m: values for m, values in self._judged_epochs.items() if m in recorded}, dtype="float64")
         epochs = {run_id: epoch for run_id, epoch in self.epoch_of.items() if epoch is not None}
-        rows = self.reader.read_epochs(epochs, [metric for metric in metrics if metric in recorded])
+        rows = self.reader.read_epochs(epochs, sorted(recorded.difference(known.columns)))
         rows = rows.drop_duplicates(["run_id", "metric"], keep="last")
-        return rows.pivot(index="run_id", columns="metric", values="value").rename_axis(columns=None)
+        rest = rows.pivot(index="run_id", columns="metric", values="value").rename_axis(columns=None)
+        return known.dropna(how="all").join(rest, how="outer").sort_index(axis="columns").rename_axis(index="run_id")
 
     # --- data ---------------------------------------------------------------------------------------------------
 
