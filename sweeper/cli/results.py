@@ -9,6 +9,7 @@ import typer
 
 from sweeper.cli.options import Csv, Json, Name, complete_parameter, open_workspace
 from sweeper.cli.output import print_json, print_table, short_names
+from sweeper.study.direction import DEFAULT_METRIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +78,8 @@ def _print_runs(record: StudyRecord, chosen: Sequence[RunRecord], *, as_json: bo
         return
     if not chosen:
         return
-    varied = sorted({key for run in record.runs for key in run.params if _varies(record, key)}, key=_rank)
-    metric = record.study.get("objective", {}).get("metric", "val/accuracy")
+    varied = sorted(_varied(record), key=_rank)
+    metric = record.study.get("objective", {}).get("metric", DEFAULT_METRIC)
     with_state = any(run.state != "COMPLETE" for run in chosen)
     with_reason = any("sweeper.reason" in run.tags for run in chosen)
     names = short_names(varied)
@@ -110,8 +111,10 @@ def _rank(path: str) -> tuple[int, str]:
     return rank, path.removesuffix(".name")
 
 
-def _varies(record: StudyRecord, key: str) -> bool:
-    return len({repr(run.params[key]) for run in record.runs if key in run.params}) > 1
+def _varied(record: StudyRecord) -> set[str]:
+    """Parameters that have more than one value."""
+    first: dict[str, str] = {}
+    return {key for run in record.runs for key, v in run.params.items() if first.setdefault(key, repr(v)) != repr(v)}
 
 
 def report(

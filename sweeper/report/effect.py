@@ -167,12 +167,10 @@ def value_of(data: StudyData, path: str, run: RunRecord) -> tuple[str, float | N
     text = param_text(value)
     if path.endswith(".name"):
         prefix = path.removesuffix("name")
-        inner = [p for p in data.factors if p.startswith(prefix) and p != path and p not in data.searched]
-        namesakes = [p for r in data.runs if (p := data.params[r.run_id]).get(path) == value]
         words = [
-            f"{q.removeprefix(prefix).replace('_', ' ')} {param_text(params[q])}"
-            for q in inner
-            if q in params and len({identity(p.get(q)) for p in namesakes}) > 1
+            f"{setting.removeprefix(prefix).replace('_', ' ')} {param_text(params[setting])}"
+            for setting in data.telling.get(path, {}).get(str(value), ())
+            if setting in params
         ]
         text += f" ({', '.join(words)})" if words else ""
     return text, as_float(value)

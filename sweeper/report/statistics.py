@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 __all__ = [
     "NO_DEVIATION",
@@ -41,15 +42,16 @@ def wilson_interval(accuracy: float, n: int, confidence: float = 0.95) -> Interv
     Raises:
         ValueError: `accuracy` is no fraction, or `n` is below 1.
     """
-    # Imported here: scipy.stats takes longer to import than a small report to write.
-    from scipy.stats import binomtest
-
     if not 0.0 <= accuracy <= 1.0:
         raise ValueError(f"accuracy {accuracy} is not within 0 to 1")
     if n < 1:
         raise ValueError(f"an interval needs at least one picture, not {n}")
-    interval = binomtest(round(accuracy * n), n).proportion_ci(confidence_level=confidence, method="wilson")
-    return Interval(low=float(interval.low), high=float(interval.high))
+    k = round(accuracy * n)
+    share = k / n
+    z = NormalDist().inv_cdf((1.0 + confidence) / 2.0)
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1.0 - share) / n + z * z / (4 * n * n))
+    return Interval(low=0.0 if k == 0 else middle - half, high=1.0 if k == n else middle + half)
 
 
 def accuracy_interval(accuracy: float | None, n: int | None) -> Interval | None:

@@ -16,7 +16,7 @@ from sweeper.report.document import build_document
 from sweeper.report.markdown import render_markdown
 from sweeper.report.page import render_page
 from sweeper.report.sections import SECTIONS
-from sweeper.study.study import check_name
+from sweeper.study.names import check_name
 from sweeper.tracking.records import RunReader, StudyRecord
 
 __all__ = ["ReportFiles", "default_folder", "write_report"]
