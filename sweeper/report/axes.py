@@ -23,15 +23,8 @@ def log_ticks(low: float, high: float) -> list[float]:
     """Ticks of a logarithmic axis: round numbers; over more than two decades powers of ten."""
     decades = math.log10(high / low)
     every = max(1, math.ceil(decades / 6))
-    factors = (
-        (1, 1.5, 2, 3, 5, 7)
-        if decades <= 0.5
-        else (1, 2, 3, 5)
-        if decades <= 1
-        else (1, 2, 5)
-        if decades <= 2
-        else (1,)
-    )
+    steps = ((0.5, (1, 1.5, 2, 3, 5, 7)), (1, (1, 2, 3, 5)), (2, (1, 2, 5)))
+    factors = next((f for most, f in steps if decades <= most), (1,))
     first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
     return [f * 10.0**e for e in range(first, last + 1) for f in factors if e % every == 0]
 

@@ -58,9 +58,8 @@ def gather_learning(data: StudyData) -> pd.DataFrame:
         fall = None if loss is None else _last_fall(loss)
         reached = None
         if loss is not None:
-            rest = {
-                key: losses[key] for key in losses if key in complete and key != run.run_id and scales[key] == scale
-            }
+            others = complete - {run.run_id}
+            rest = {key: other for key, other in losses.items() if key in others and scales[key] == scale}
             reached = _reached(float(loss.iloc[-1]), rest)
         verdict = "diverged" if has_diverged(run) else _verdict(data, run, loss, fall, reached, blown)
         if verdict is None:

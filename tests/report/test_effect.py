@@ -242,7 +242,7 @@ def test_many_single_trials_beside_other_parameters_are_taken_together() -> None
     ]
     data = study(runs, {})
     assert len(Effect(data, LR).levels) == 4
-    assert len(gather_explained(data)) == 1
+    assert gather_explained(data)["parameter"].iloc[0] == LR
     assert resolve_parameter(data, "lr") == LR
 
 
