@@ -39,6 +39,8 @@ CONFIGURATION = "configuration"
 _N_CONFIGURATIONS = 12
 _COMMON = 0.6
 """A value that more than this share of the trials has goes without saying."""
+_N_LETTERS = 36
+"""Configurations of which one needs more letters than this are called by their trials."""
 _N_BINS = 6
 _N_LEVELS = 40
 """Values of the only parameter that varied which are told apart; beside others, chance would hide what each did."""
@@ -64,6 +66,8 @@ class Level:
     """The value, of a range the median; None for what is no number."""
     runs: tuple[RunRecord, ...]
     """Complete and diverged trials, by number."""
+    words: str = ""
+    """What the label stands for, where it is a trial's number."""
 
 
 def has_diverged(run: RunRecord) -> bool:
@@ -241,6 +245,8 @@ def _groups(
         return (x is None, x or 0.0, order.get(text.partition(" (")[0], order.get(text, len(order))), _natural(text))
 
     ordered = sorted(found.items(), key=place)
+    if path == CONFIGURATION and len(ordered) <= n_most and any(len(key) > _N_LETTERS for key in found):
+        return [Level(label=_numbers(own), x=None, runs=tuple(own), words=key) for key, (_, own) in ordered]
     if len(ordered) <= n_most:
         return [Level(label=_label(key, x), x=x, runs=tuple(own)) for key, (x, own) in ordered]
     if any(x is None for _, (x, _) in ordered):
@@ -249,6 +255,10 @@ def _groups(
         return [Level(label=key, x=x, runs=tuple(own)) for key, (x, own) in ordered if key in dict(kept)]
     pairs = [(x, run) for _, (x, own) in ordered for run in own]
     return _ranges([(x, run) for x, run in pairs if x is not None], min(n_most, _N_BINS))
+
+
+def _numbers(runs: Sequence[RunRecord]) -> str:
+    return f"trial{'' if len(runs) == 1 else 's'} {', '.join(str(run.number) for run in runs)}"
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

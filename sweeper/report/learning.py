@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from sweeper.report.class_accuracies import gather_class_accuracies
 from sweeper.report.effect import blew_up, has_diverged, loss_of_constant
 from sweeper.report.format import as_float
-from sweeper.report.statistics import accuracy_interval
+from sweeper.report.parameters import identity
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
 
@@ -23,6 +24,7 @@ VERDICTS = {
     "too slow": "worse than the best trial, with a training loss that was still falling to what another had early on",
     "fine": "none of these",
 }
+_SCALE = ("training.loss.", "training.balance")
 _HARDLY = 0.98
 _STILL = 0.02
 """Share of the whole fall of the loss that the last quarter of the epochs has, from which the loss still falls."""
@@ -45,17 +47,19 @@ def gather_learning(data: StudyData) -> pd.DataFrame:
     blown = blew_up(data)
     losses = {run.run_id: loss for run in data.runs if (loss := _losses(data, run)) is not None}
     complete = {run.run_id for run in data.runs if run.state == "COMPLETE"}
+    scales = {run.run_id: _scale(data, run) for run in data.runs}
     rows = []
     for run in data.runs:
         own = data.params[run.run_id]
         lr = as_float(own.get(LR))
         if lr is None or not (run.run_id in complete or has_diverged(run)):
             continue
-        loss = losses.get(run.run_id)
+        loss, scale = losses.get(run.run_id), scales[run.run_id]
         fall = None if loss is None else _last_fall(loss)
         reached = None
         if loss is not None:
-            rest = {key: other for key, other in losses.items() if key in complete and key != run.run_id}
+            others = complete - {run.run_id}
+            rest = {key: other for key, other in losses.items() if key in others and scales[key] == scale}
             reached = _reached(float(loss.iloc[-1]), rest)
         verdict = "diverged" if has_diverged(run) else _verdict(data, run, loss, fall, reached, blown)
         if verdict is None:
@@ -75,6 +79,12 @@ def gather_learning(data: StudyData) -> pd.DataFrame:
     columns = ["trial", "optimizer", "lr", "verdict", "first_loss", "last_loss", "last_fall", "reached_at"]
     frame = pd.DataFrame(rows, columns=columns, dtype=object)
     return frame.where(frame.notna(), None)
+
+
+def _scale(data: StudyData, run: RunRecord) -> tuple[tuple[str, str], ...]:
+    """What losses must share to be compared: smoothing of labels and weights of classes put them on another scale."""
+    own = data.params[run.run_id]
+    return tuple((p, identity(own[p])) for p in sorted(own) if p.startswith(_SCALE) and p != "training.loss.name")
 
 
 def _losses(data: StudyData, run: RunRecord) -> pd.Series | None:
@@ -115,8 +125,9 @@ def _verdict(
     if run.run_id in blown:
         return "blew up"
     constant = _loss_of_shares(data)
-    # Losses with weights for classes are on another scale than the entropy of their shares.
-    is_plain = data.params[run.run_id].get("training.balance", "none") in ("none", None)
+    # With weights for classes or smoothed labels, a loss is on another scale than the entropy of the shares.
+    own = data.params[run.run_id]
+    is_plain = own.get("training.balance") in ("none", None) and not own.get("training.loss.label_smoothing")
     if constant is not None and is_plain and float(losses.iloc[-1]) >= _HARDLY * constant:
         return "learnt nothing"
     is_slow = fall is not None and fall >= _STILL and reached is not None and reached <= _EARLY
@@ -131,10 +142,19 @@ def _is_worse(data: StudyData, run: RunRecord) -> bool:
     value, best = as_float(run.value), as_float(data.best.value)
     if value is None or best is None:
         return False
+    limit = _limit_of_best(data)
+    return data.objective.is_better(best if limit is None else limit, value)
+
+
+def _limit_of_best(data: StudyData) -> float | None:
+    """The lower end of the best one's 95 % interval, where the objective is an accuracy in validation, else None."""
     part, _, quantity = data.objective.metric.partition("/")
-    interval = accuracy_interval(best, data.n_pictures(part)) if quantity == "accuracy" else None
-    limit = best if interval is None else interval.low if data.objective.maximize else interval.high
-    return data.objective.is_better(limit, value)
+    plain = quantity.removeprefix("true_")
+    ends = {"accuracy": "low", "balanced_accuracy": "avg_low"}
+    if part != "val" or plain not in ends or not data.objective.maximize:
+        return None
+    first = gather_class_accuracies(data, part, true=plain != quantity).iloc[0]
+    return as_float(first[ends[plain]])
 
 
 def _loss_of_shares(data: StudyData) -> float | None:

@@ -68,6 +68,13 @@ def test_a_rate_as_good_as_the_best_is_never_too_slow(rates: StudyData) -> None:
     assert frame.set_index("lr")["verdict"][1e-5] == "fine"
 
 
+def test_losses_with_smoothed_labels_are_not_compared_with_others(rates: StudyData) -> None:
+    slow = rates.runs[0]
+    smoothed = make_run(0, value=0.6, params={**slow.params, "training.loss.label_smoothing": 0.1})
+    frame = gather_learning(StudyData(make_record([smoothed, *rates.runs[1:]]), rates.reader))
+    assert frame.set_index("lr")["verdict"][1e-5] == "fine"
+
+
 def test_ranges_of_an_optimizer(rates: StudyData) -> None:
     ranges = gather_rate_ranges(gather_learning(rates)).set_index("verdict")
     assert (ranges.loc["fine", "lowest"], ranges.loc["fine", "highest"]) == (1e-3, 2e-3)

@@ -21,9 +21,10 @@ __all__ = ["build_effect", "describe_failures", "draw_levels", "gather_levels"]
 def gather_levels(effect: Effect) -> pd.DataFrame:
     """A row a value of the parameter, in order; measures are medians over its complete trials.
 
-    Columns: level, x, n_trials (complete and diverged), trials, n_diverged, n_blown_up, train_loss, val_loss (after the
-    last epoch), then at the epoch that each trial is judged by train_accuracy, overall, avg, `class:<name>`,
-    true_overall, true_avg, `true_class:<name>`, `loss:<output>`; remark. What was not measured is left out.
+    Columns: level, x, words (what a level stands for that is called by its trials), n_trials (complete and diverged),
+    trials, n_diverged, n_blown_up, train_loss, val_loss (after the last epoch), then at the epoch that each trial is
+    judged by train_accuracy, overall, avg, `class:<name>`, true_overall, true_avg, `true_class:<name>`,
+    `loss:<output>`; remark. What was not measured is left out.
     """
     measures = {"train_accuracy": "train/accuracy"}
     for kind in ("", "true_"):
@@ -42,6 +43,7 @@ def _row(effect: Effect, level: Level, measures: dict[str, str]) -> dict[str, An
     row: dict[str, Any] = {
         "level": level.label,
         "x": level.x,
+        "words": level.words or None,
         "n_trials": len(level.runs),
         "trials": ", ".join(str(run.number) for run in level.runs),
         "n_diverged": sum(map(has_diverged, level.runs)),
@@ -106,6 +108,8 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
     """The table of the values."""
     data = effect.data
     columns = [Column(key="level", label=effect.label, title=effect.path, header=True, numeric=effect.is_numeric)]
+    if "words" in frame:
+        columns.append(Column(key="words", label="parameters"))
     if (frame["n_trials"] > 1).any():
         columns.append(Column(key="n_trials", label="trials", show=count, numeric=True))
     if (frame["remark"] != "").any():

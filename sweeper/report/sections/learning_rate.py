@@ -103,7 +103,7 @@ def draw_learning(frame: pd.DataFrame) -> Figure:
         description=f"{plural(len(frame), 'trial')} as points: {words}.",
         figure=figure,
         data=frame,
-        note="One point a trial; crosses at the upper edge diverged.",
+        note="One point a trial" + ("." if gone.empty else "; crosses at the upper edge diverged."),
         height=360,
     )
 

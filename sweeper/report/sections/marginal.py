@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import spread_axis
+from sweeper.report.axes import category_axis, spread_axis
 from sweeper.report.blocks import Block, Figure, Row
 from sweeper.report.drawn import DrawnParameter
 from sweeper.report.format import param_text
@@ -88,7 +88,7 @@ def draw_marginal(
                 hovertemplate=f"%{{x}}: {value}<extra></extra>",
             )
         )
-        figure.update_xaxes(type="category", range=[-0.5, len(names) - 0.5])
+        category_axis(figure, names)
     if surrogate.log:
         figure.update_yaxes(type="log")
     else:
