@@ -12,7 +12,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Piece", "isolate", "order_names", "runs_right_to_left", "split_directions"]
+__all__ = [
+    "Piece",
+    "isolate",
+    "order_names",
+    "runs_right_to_left",
+    "split_directions",
+    "without_controls",
+    "without_right_to_left",
+]
 
 _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
 _RTL = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
@@ -21,7 +29,7 @@ _STRONG_LTR = "A-Za-z\u00c0-\u058f\u0900-\u1fff\u2c00-\ud7ff"
 _RUN = re.compile(f"[{_RTL}](?:[^{_STRONG_LTR}\n]*[{_RTL}])?")
 _HAS_RTL = re.compile(f"[{_RTL}]")
 _CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Characters that are not seen and change the direction of what follows. None is kept: a name may have one left open."""
+"""Characters that are not seen and turn what follows. None is kept, since a name may leave one open."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +41,24 @@ class Piece:
     """It has a direction of its own, and is to be isolated from what is beside it."""
 
 
+def without_controls(text: str) -> str:
+    """The text without unseen characters that change directions."""
+    return _CONTROLS.sub("", text)
+
+
 def runs_right_to_left(text: str) -> bool:
     """Whether some of a text does."""
     return _HAS_RTL.search(text) is not None
 
 
+def without_right_to_left(text: str) -> str:
+    """The text without those of its letters that do."""
+    return _HAS_RTL.sub("", text)
+
+
 def order_names(names: Iterable[str]) -> tuple[str, ...]:
     """Those of the user's names and words that need isolation, each once, the longest first."""
-    found = {_CONTROLS.sub("", name) for name in names if runs_right_to_left(name)}
+    found = {without_controls(name) for name in names if runs_right_to_left(name)}
     return tuple(sorted(found, key=lambda name: (-len(name), name)))
 
 
@@ -52,7 +70,7 @@ def split_directions(text: str, names: Sequence[str] = ()) -> Iterator[Piece]:
         names: Names that may occur, as of `order_names`; each is kept whole, with its digits and its Latin letters.
             What else runs from right to left is isolated from its first such letter to its last.
     """
-    text = _CONTROLS.sub("", text)
+    text = without_controls(text)
     if not runs_right_to_left(text):
         if text:
             yield Piece(text, right_to_left=False)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sweeper.errors import InputError
-from sweeper.report.blocks import Block, Figure, Picture, Row, Section, Table
+from sweeper.errors import InputError, SectionError
+from sweeper.report.blocks import Block, Figure, Note, Picture, Row, Section, Table
 from sweeper.report.direction import order_names
 from sweeper.report.effect import resolve_parameter
 from sweeper.report.format import hide_paths
@@ -26,6 +26,16 @@ class BuiltSection:
     key: str
     title: str
     blocks: Sequence[Block]
+    problem: str = ""
+    """Why it is missing, where another package has it and failed."""
+
+
+def _build(section: Section, data: StudyData) -> BuiltSection:
+    try:
+        return BuiltSection(key=section.key, title=section.title, blocks=section.build(data))
+    except SectionError as error:
+        note = Note(text=f"This section is missing: {error}.", level="warning")
+        return BuiltSection(key=section.key, title=section.title, blocks=[note], problem=str(error))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +90,12 @@ class Document:
     names: tuple[str, ...] = ()
     """The user's names and words that run from right to left, as of `order_names`."""
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why sections are missing that other packages have; each reason once."""
+        reasons = [section.problem for part in self.parts for section in part.sections if section.problem]
+        return tuple(dict.fromkeys(reasons))
+
     def items(self) -> Iterator[Item]:
         """All tables, figures and pictures."""
         for part in self.parts:
@@ -129,7 +145,7 @@ def build_document(
         slug = _slug(data.record.name)
         slug = slug if slug.lower() not in taken else f"{slug}-{index}"
         taken.add(slug.lower())
-        built = [BuiltSection(key=s.key, title=s.title, blocks=s.build(data)) for s in sections]
+        built = [_build(section, data) for section in sections]
         parts.append(
             Part(
                 key=f"s{index}",

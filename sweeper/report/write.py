@@ -31,6 +31,8 @@ class ReportFiles:
     """Where they are."""
     paths: tuple[Path, ...]
     """All of them, sorted."""
+    problems: tuple[str, ...] = ()
+    """Why sections are missing that other packages have."""
 
     @property
     def page(self) -> Path:
@@ -139,7 +141,8 @@ def write_report(
     """
     if not records:
         raise InputError("a report needs at least one study; none was given")
-    contents = build_files(build_document(records, reader, top=top, by=by, sections=sections), formats)
+    document = build_document(records, reader, top=top, by=by, sections=sections)
+    contents = build_files(document, formats)
     try:
         out.mkdir(parents=True, exist_ok=True)
         earlier = _earlier_files(out)
@@ -153,4 +156,5 @@ def write_report(
         raise InputError(
             f"the report cannot be written to {out}: {error.strerror or error}; give another folder"
         ) from error
-    return ReportFiles(folder=out, paths=tuple(out / name for name in sorted(contents)))
+    paths = tuple(out / name for name in sorted(contents))
+    return ReportFiles(folder=out, paths=paths, problems=document.problems)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -16,10 +15,10 @@ from matplotlib.figure import Figure as Canvas
 
 from sweeper.report.blocks import Figure
 from sweeper.report.drawing.axes import Scale, finish_axis
-from sweeper.report.drawing.style import POINTS, colour_of, dash_of, drawing_style, words
-from sweeper.report.drawing.traces import NotDrawableError, draw_trace
+from sweeper.report.drawing.style import POINTS, NotDrawableError, colour_of, dash_of, drawing_style, words
+from sweeper.report.drawing.traces import draw_trace
 
-__all__ = ["DrawnFigure", "draw_figure"]
+__all__ = ["draw_figure"]
 
 WIDTH_INCHES = 5.6
 NARROW_INCHES = 3.05
@@ -32,49 +31,38 @@ _HANDLE_INCHES = 0.55
 FileFormat = Literal["svg", "pdf"]
 
 
-class DrawnFigure:
-    """A figure on matplotlib's canvas, to be written in one format or several."""
-
-    def __init__(self, figure: Figure, *, narrow: bool = False) -> None:
-        """Draw it.
-
-        Raises:
-            NotDrawableError: It has a part that only the page can show.
-        """
-        self.title = figure.title
-        with drawing_style():
-            self._canvas = _draw(figure, NARROW_INCHES if narrow else WIDTH_INCHES)
-            # Laid out once for all formats: that takes half of the time.
-            self._canvas.draw_without_rendering()
-            self._canvas.set_layout_engine("none")
-
-    def to_bytes(self, file_format: FileFormat) -> bytes:
-        """The file. The same figure gives the same bytes."""
-        file = io.BytesIO()
-        canvas = FigureCanvasSVG(self._canvas) if file_format == "svg" else FigureCanvasPdf(self._canvas)
-        write = canvas.print_svg if isinstance(canvas, FigureCanvasSVG) else canvas.print_pdf
-        # No date, and no version of matplotlib in what is compared between machines.
-        dates: dict[str, Any] = {"Date": None} if file_format == "svg" else {"CreationDate": None, "Producer": None}
-        with drawing_style(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
-            write(file, metadata={"Title": self.title, "Creator": None, **dates})
-        return file.getvalue()
-
-
 def draw_figure(figure: Figure, formats: Sequence[FileFormat], *, narrow: bool = False) -> dict[FileFormat, bytes]:
-    """A figure as files, by their format; empty where it has a part that only the page can show.
+    """A figure as files, by their format. The same figure gives the same bytes.
+
+    Empty where it has a part that only the page can show, such as a trace in three dimensions.
 
     Args:
         figure: A figure of scatter, bar and heat-map traces on one pair of axes.
         formats: Which files.
         narrow: Half as wide as a page, to stand beside another one; else nearly as wide.
     """
-    try:
-        drawn = DrawnFigure(figure, narrow=narrow)
-    except NotDrawableError as error:
-        logging.getLogger(__name__).info("%s is in the page alone: matplotlib draws no %s", figure.key, error)
-        return {}
-    return {file_format: drawn.to_bytes(file_format) for file_format in formats}
+    with drawing_style():
+        try:
+            canvas = _draw(figure, NARROW_INCHES if narrow else WIDTH_INCHES)
+        except (NotDrawableError, TypeError, ValueError) as error:
+            # Figures of other packages may hold anything that Plotly takes.
+            logging.getLogger(__name__).warning("figure %r is in the page alone, not in a file: %s", figure.key, error)
+            return {}
+        # Laid out once for all formats: that takes half of the time.
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")
+        return {file_format: _write(canvas, file_format, figure.title) for file_format in formats}
+
+
+def _write(canvas: Canvas, file_format: FileFormat, title: str) -> bytes:
+    """The file, without its date and without the version of matplotlib."""
+    file = io.BytesIO()
+    metadata: dict[str, Any] = {"Title": title, "Creator": None}
+    if file_format == "svg":
+        FigureCanvasSVG(canvas).print_svg(file, metadata=metadata | {"Date": None})
+    else:
+        FigureCanvasPdf(canvas).print_pdf(file, metadata=metadata | {"CreationDate": None, "Producer": None})
+    return file.getvalue()
 
 
 def _values(traces: Sequence[Any], which: str) -> list[Any]:
@@ -105,19 +93,19 @@ def _draw(figure: Figure, width: float) -> Canvas:
 
 def _check(plotly: Any) -> None:
     if plotly.layout.annotations:
-        raise NotDrawableError("annotations")
+        raise NotDrawableError("it has annotations")
     axes = {(trace.xaxis if "xaxis" in trace else None) or "x" for trace in plotly.data}
     if axes - {"x"} or any(trace.yaxis not in (None, "y", "y2") for trace in plotly.data if "yaxis" in trace):
-        raise NotDrawableError("several pairs of axes")
+        raise NotDrawableError("it has several pairs of axes")
     if plotly.layout.barmode not in (None, "group") and any(trace.type == "bar" for trace in plotly.data):
-        raise NotDrawableError(f"bars in the mode {plotly.layout.barmode!r}")
+        raise NotDrawableError(f"it has bars in the mode {plotly.layout.barmode!r}")
 
 
 def _draw_lines(axes: Axes, shapes: Sequence[Any]) -> None:
     """Lines across the figure, as `add_hline` and `add_vline` make them."""
     for shape in shapes:
         if shape.type != "line" or not (shape.x0 == shape.x1 or shape.y0 == shape.y1):
-            raise NotDrawableError(f"a shape of type {shape.type!r}")
+            raise NotDrawableError(f"it has a shape of type {shape.type!r}")
         style = {
             "color": colour_of(shape.line.color or "#8A8F98", shape.opacity),
             "linestyle": dash_of(shape.line.dash),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -13,7 +14,18 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from sweeper.report.theme import THEMES
 
-__all__ = ["COLOUR_CYCLE", "INK", "POINTS", "Colour", "colour_of", "colour_scale", "dash_of", "drawing_style", "words"]
+__all__ = [
+    "COLOUR_CYCLE",
+    "INK",
+    "POINTS",
+    "Colour",
+    "NotDrawableError",
+    "colour_of",
+    "colour_scale",
+    "dash_of",
+    "drawing_style",
+    "words",
+]
 
 Colour: TypeAlias = str | tuple[float, float, float, float]
 
@@ -62,6 +74,8 @@ _OWN: dict[str, Any] = {
     # Ids of an SVG file are random without it.
     "svg.hashsalt": "sweeper",
     "text.color": INK,
+    # A dollar sign in a name begins no formula.
+    "text.parse_math": False,
     "xtick.color": _LAYOUT["xaxis"]["tickcolor"],
     "xtick.labelcolor": INK,
     "xtick.labelsize": 8,
@@ -71,11 +85,19 @@ _OWN: dict[str, Any] = {
 }
 
 
+class NotDrawableError(Exception):
+    """A figure has a part that only the page can show."""
+
+
 @contextmanager
 def drawing_style() -> Iterator[None]:
     """Our style alone, whatever matplotlibrc or the calling program has set; what was set comes back afterwards."""
-    defaults = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
-    with mpl.rc_context(defaults | _OWN):
+    defaults: dict[Any, Any] = {
+        key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")
+    }
+    with mpl.rc_context(defaults | _OWN), warnings.catch_warnings():
+        # Text of an SVG file is written in the viewer's font, which may well have it.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         yield
 
 
@@ -102,6 +124,6 @@ def colour_scale(stops: Any = None) -> LinearSegmentedColormap:
 
 
 def words(text: Any) -> str:
-    """Plotly's text without its markup: `<br>` as a line break, entities as characters; `$` begins no formula."""
+    """Plotly's text without its markup: `<br>` as a line break, entities as characters."""
     broken = re.sub(r"<br ?/?>", "\n", str(text or ""))
-    return html.unescape(re.sub(r"</?[a-zA-Z][^>]*>", "", broken)).replace("$", r"\$").strip(" ")
+    return html.unescape(re.sub(r"</?[a-zA-Z][^>]*>", "", broken)).strip(" ")

@@ -14,9 +14,18 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sweeper.report.drawing.axes import Scale
-from sweeper.report.drawing.style import COLOUR_CYCLE, INK, POINTS, colour_of, colour_scale, dash_of, words
+from sweeper.report.drawing.style import (
+    COLOUR_CYCLE,
+    INK,
+    POINTS,
+    NotDrawableError,
+    colour_of,
+    colour_scale,
+    dash_of,
+    words,
+)
 
-__all__ = ["TRACES", "NotDrawableError", "draw_trace"]
+__all__ = ["draw_trace"]
 
 _MARKERS = {
     "circle": "o",
@@ -33,10 +42,6 @@ _N_VECTORS = 2000
 """With more points or cells than this, they are a picture within the figure: as lines they would fill megabytes."""
 
 
-class NotDrawableError(Exception):
-    """A figure has a part that only the page can show."""
-
-
 def _each(value: Any, n: int) -> list[Any]:
     """A setting for each of `n` points, whether it was given once or for each."""
     return list(value) if isinstance(value, list | tuple | np.ndarray) else [value] * n
@@ -51,7 +56,7 @@ def _shape(symbol: Any, colour: Any) -> dict[str, Any]:
     name = str(symbol or "circle")
     base = name.removesuffix("-open")
     if base not in _MARKERS:
-        raise NotDrawableError(f"the marker {name!r}")
+        raise NotDrawableError(f"matplotlib has no marker {name!r}")
     hollow = name.endswith("-open")
     return {
         "marker": _MARKERS[base],
@@ -69,7 +74,7 @@ def _markers(
     opacity = marker.opacity if isinstance(marker.opacity, int | float) else trace.opacity
     settings = list(zip(_each(marker.symbol, n), _each(marker.size, n), _each(marker.color, n), strict=True))
     if any(not isinstance(c, str) and c is not None for _, _, c in settings):
-        raise NotDrawableError("markers coloured by a number")
+        raise NotDrawableError("it has markers coloured by a number")
     order = sorted(range(n), key=lambda i: tuple(map(str, settings[i])))
     for (symbol, size, own), places in groupby(order, key=lambda i: settings[i]):
         chosen = list(places)
@@ -95,7 +100,8 @@ def _error_bars(axes: Axes, trace: Any, xs: Sequence[float], ys: Sequence[float]
         axes.errorbar(
             xs,
             ys,
-            **{f"{which}err": [below, above]},
+            xerr=[below, above] if which == "x" else None,
+            yerr=[below, above] if which == "y" else None,
             fmt="none",
             ecolor=colour_of(bars.color or colour),
             elinewidth=POINTS * (bars.thickness or 2),
@@ -109,9 +115,9 @@ def _draw_scatter(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
     ys = y.places(trace.y)
     mode = trace.mode or ("lines+markers" if len(xs) < 20 else "lines")
     if "text" in mode:
-        raise NotDrawableError("text beside points")
+        raise NotDrawableError("it has text beside points")
     if trace.fill not in (None, "none", "toself"):
-        raise NotDrawableError(f"an area filled {trace.fill!r}")
+        raise NotDrawableError(f"it has an area filled {trace.fill!r}")
     colour = _colour(trace.line.color or (trace.marker.color if isinstance(trace.marker.color, str) else None), index)
     if trace.fill == "toself":
         face = colour_of(trace.fillcolor or colour, None if trace.fillcolor else 0.3)
@@ -158,7 +164,7 @@ def _draw_heatmap(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
     xs = x.places(trace.x) if trace.x is not None else list(range(z.shape[1]))
     ys = y.places(trace.y) if trace.y is not None else list(range(z.shape[0]))
     if any(not np.allclose(np.diff(places), 1) for places in (xs, ys)):
-        raise NotDrawableError("a heat map with cells of different sizes")
+        raise NotDrawableError("it has cells of different sizes")
     shared = trace.figure.layout.coloraxis if trace.coloraxis else None
     low, high = (shared.cmin, shared.cmax) if shared is not None else (trace.zmin, trace.zmax)
     stops = None if shared is not None and shared.colorscale is None else (shared or trace).colorscale
@@ -182,7 +188,7 @@ def _draw_heatmap(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
     return None
 
 
-TRACES: dict[str, Callable[[Axes, Any, int, Scale, Scale, int], Artist | None]] = {
+_TRACES: dict[str, Callable[[Axes, Any, int, Scale, Scale, int], Artist | None]] = {
     "scatter": _draw_scatter,
     "scattergl": _draw_scatter,
     "bar": _draw_bar,
@@ -205,6 +211,6 @@ def draw_trace(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars: i
     Raises:
         NotDrawableError: It has a part that only the page can show.
     """
-    if trace.type not in TRACES:
-        raise NotDrawableError(f"a trace of type {trace.type!r}")
-    return TRACES[trace.type](axes, trace, index, x, y, n_bars)
+    if trace.type not in _TRACES:
+        raise NotDrawableError(f"it has a trace of type {trace.type!r}")
+    return _TRACES[trace.type](axes, trace, index, x, y, n_bars)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper.report.blocks import Block, Facts, Figure, Note, Picture, Row, Table
-from sweeper.report.direction import runs_right_to_left
+from sweeper.report.direction import runs_right_to_left, without_right_to_left
 from sweeper.report.document import Document, Item
 from sweeper.report.latex.table import is_long, is_wide
 from sweeper.report.latex.text import breakable, escape, needs_unicode
@@ -149,5 +150,7 @@ def render_latex(document: Document, tables: Mapping[str, str], figures: Mapping
         title=writer.escape(document.title),
         body=body,
         right_to_left=runs_right_to_left(text),
-        unicode=needs_unicode(text),
+        unicode=needs_unicode(without_right_to_left(text)),
+        # One font with one script: of both, Arabic needs its letters joined.
+        script="Arabic" if re.search("[\u0600-\u06ff]", text) else "Hebrew",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,13 +14,15 @@ __all__ = ["is_long", "is_wide", "render_latex_table"]
 
 _N_LINES = 34
 """With more lines than this, a table may end on another page: a longtable."""
+_N_UPRIGHT = 12
+"""A wide table of no more rows than this is cut into groups of columns instead of turned."""
 _N_WRAPPED = 34
 """Text columns wider than this many characters have lines of their own."""
 _N_HEAD = 12
 """Characters of a label that stand in one line, where the column is no wider."""
 _PORTRAIT_POINTS, _LANDSCAPE_POINTS = 455.0, 690.0
 _GAP_POINTS = 8.0
-_SIZES = {r"\footnotesize": 4.35, r"\scriptsize": 3.85}
+_SIZES = {r"\footnotesize": 4.5, r"\scriptsize": 4.0}
 """Sizes of type with the mean width of a character in points, Latin Modern."""
 
 
@@ -54,13 +57,14 @@ class _Layout:
 
 def _head_lines(label: str, longest: int) -> list[str]:
     """A label in lines no longer than the column is wide, or 12 characters."""
-    lines: list[str] = []
-    for word in label.split() or [""]:
-        if lines and len(lines[-1]) + 1 + len(word) <= max(_N_HEAD, longest):
-            lines[-1] += f" {word}"
+    most, lines = max(_N_HEAD, longest), [""]
+    # A dotted path may end a line after a dot.
+    for word in re.findall(r"\s*[^\s.]*\.?", label):
+        if not lines[-1] or len(lines[-1]) + len(word) <= most:
+            lines[-1] += word if lines[-1] else word.lstrip()
         else:
-            lines.append(word)
-    return lines
+            lines.append(word.lstrip())
+    return [line for line in lines if line] or [""]
 
 
 def _points(columns: Sequence[_Cells], size: str) -> float:
@@ -69,17 +73,20 @@ def _points(columns: Sequence[_Cells], size: str) -> float:
 
 def _layout(table: Table) -> _Layout:
     columns = [_Cells(c, [c.show(value) for value in table.frame[c.key]]) for c in table.columns]
-    for landscape, points in ((False, _PORTRAIT_POINTS), (True, _LANDSCAPE_POINTS)):
+    # A few rows in groups of columns look better than a page of their own for them.
+    may_turn = len(table.frame) > _N_UPRIGHT
+    for landscape, points in ((False, _PORTRAIT_POINTS), (True, _LANDSCAPE_POINTS))[: 2 if may_turn else 1]:
         for size in _SIZES:
             if _points(columns, size) <= points:
                 return _Layout(size, landscape, [columns])
+    size, points = (r"\scriptsize", _LANDSCAPE_POINTS) if may_turn else (r"\footnotesize", _PORTRAIT_POINTS)
     heads = [c for c in columns if c.column.header] or columns[:1]
     groups: list[list[_Cells]] = []
     for cells in (c for c in columns if c not in heads):
-        if not groups or _points([*groups[-1], cells], r"\scriptsize") > _LANDSCAPE_POINTS:
+        if not groups or _points([*groups[-1], cells], size) > points:
             groups.append(list(heads))
         groups[-1].append(cells)
-    return _Layout(r"\scriptsize", True, groups)
+    return _Layout(size, may_turn, groups)
 
 
 def _n_lines(layout: _Layout) -> int:
@@ -162,9 +169,9 @@ def render_latex_table(table: Table, label: str, names: Sequence[str] = ()) -> s
         names: Names that may occur, as of `sweeper.report.direction.order_names`.
     """
     layout, long = _layout(table), is_long(table)
+    place, package = ("Outside floats", ",longtable") if long else ("In a table environment", "")
     lines = [
-        rf"% {'Outside floats' if long else 'In a table environment'}, with "
-        rf"\usepackage{{array,booktabs{',longtable' if long else ''}}}; \rtl and \ltr, if here, are defined in report.tex.",
+        rf"% {place}, with \usepackage{{array,booktabs{package}}}. \rtl and \ltr, if here, are defined in report.tex.",
         rf"\begingroup{layout.size}\setlength{{\tabcolsep}}{{{_GAP_POINTS / 2:.0f}pt}}%",
     ]
     for index, group in enumerate(layout.groups):
