@@ -26,7 +26,7 @@ sweeper report digits-mlp mnist-mlp --out reports/both
 
 sweeper report digits-mlp --by lr --section parameter --section trials --out reports/lr
 
-sweeper report digits-mlp --format latex --format csv --out paper/results
+sweeper report digits-mlp --format latex --out paper/results
 """
 
 
@@ -143,7 +143,8 @@ def report(
             "--format",
             "-f",
             metavar="FORM",
-            help="Write this form alone: html, markdown, latex or csv; may be given several times. Default: all.",
+            help="Write this form alone: html, markdown, latex, csv or all; may be given several times. Default: all but "
+            "latex.",
         ),
     ] = None,
     by: Annotated[

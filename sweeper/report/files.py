@@ -13,27 +13,31 @@ from sweeper.report.latex import render_latex, render_latex_table
 from sweeper.report.markdown import render_markdown
 from sweeper.report.page import render_page
 
-__all__ = ["FORMATS", "SUFFIXES", "Format", "build_files", "choose_formats"]
+__all__ = ["DEFAULT_FORMATS", "FORMATS", "SUFFIXES", "Format", "build_files", "choose_formats"]
 
 Format = Literal["html", "markdown", "latex", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+DEFAULT_FORMATS: tuple[Format, ...] = ("html", "markdown", "csv")
+"""Not LaTeX: fonts that are embedded in its figures take as long as all the rest."""
 SUFFIXES = (".html", ".md", ".tex", ".csv", ".svg", ".pdf", ".png")
 
 
 def choose_formats(names: Iterable[str]) -> tuple[Format, ...]:
-    """The forms of some names; all where none is given.
+    """The forms of some names, `all` for every one; where none is given, all but LaTeX.
 
     Raises:
         InputError: There is no form of a name.
     """
     names = list(names)
     for name in names:
-        if name not in FORMATS:
-            raise InputError(f"a report has no form {name!r}; forms are {', '.join(FORMATS)}")
-    return tuple(known for known in FORMATS if not names or known in names)
+        if name not in (*FORMATS, "all"):
+            raise InputError(f"a report has no form {name!r}; forms are {', '.join(FORMATS)}, and all of them are all")
+    if not names:
+        return DEFAULT_FORMATS
+    return tuple(known for known in FORMATS if known in names or "all" in names)
 
 
-def build_files(document: Document, formats: Sequence[Format] = FORMATS) -> dict[str, str | bytes]:
+def build_files(document: Document, formats: Sequence[Format] = DEFAULT_FORMATS) -> dict[str, str | bytes]:
     """The contents of all files by their paths, relative to the report.
 
     `html`: `index.html`. `markdown`: `report.md` with `figures/*.svg`. `latex`: `report.tex` with `tables/*.tex` and

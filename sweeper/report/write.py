@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from sweeper.errors import InputError
 from sweeper.report.blocks import Section
 from sweeper.report.document import build_document
-from sweeper.report.files import FORMATS, SUFFIXES, Format, build_files
+from sweeper.report.files import DEFAULT_FORMATS, SUFFIXES, Format, build_files
 from sweeper.report.sections import SECTIONS
 from sweeper.study.study import check_name
 from sweeper.tracking.records import RunReader, StudyRecord
@@ -117,7 +117,7 @@ def write_report(
     top: int = 5,
     by: str | None = None,
     sections: Sequence[Section] = SECTIONS,
-    formats: Sequence[Format] = FORMATS,
+    formats: Sequence[Format] = DEFAULT_FORMATS,
 ) -> ReportFiles:
     """Write the report of one or several studies: a page, Markdown with figures, LaTeX, and CSV of all tables.
 

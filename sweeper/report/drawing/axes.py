@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -16,6 +17,14 @@ from sweeper.report.drawing.style import words
 from sweeper.report.format import param_text
 
 __all__ = ["Scale", "finish_axis"]
+
+
+_N_FLAT = 66
+"""Characters of all labels together that stand beside each other below an axis."""
+_N_BROKEN = 6
+"""No more categories than this have labels of several lines."""
+_N_CUT = 28
+"""Longer labels are cut; they are whole in the figure's data."""
 
 
 class Scale:
@@ -85,7 +94,7 @@ def finish_axis(axes: Axes, scale: Scale) -> None:
         texts = layout.ticktext if layout.ticktext is not None else [param_text(v) for v in layout.tickvals]
         _set_ticks(axis, scale.places(layout.tickvals), [words(text) for text in texts], limits)
     elif scale.categories is not None:
-        _set_ticks(axis, list(range(len(scale.categories))), [words(c) for c in scale.categories], limits)
+        _set_ticks(axis, list(range(len(scale.categories))), _category_labels(scale), limits)
     elif scale.is_log:
         ticks = log_ticks(*sorted(limits))
         _set_ticks(axis, ticks, [param_text(tick) for tick in ticks], limits)
@@ -105,13 +114,26 @@ def finish_axis(axes: Axes, scale: Scale) -> None:
     _turn_labels(axes, scale)
 
 
+def _category_labels(scale: Scale) -> list[str]:
+    """Names of categories, such that they leave room for the plot: few below an axis in lines, else cut."""
+    names = [words(category) for category in scale.categories or ()]
+    if _is_flat(scale):
+        return ["\n".join(textwrap.wrap(name, _N_FLAT // len(names), max_lines=6, placeholder=" …")) for name in names]
+    return [name if len(name) <= _N_CUT else f"{name[: _N_CUT - 1]}…" for name in names]
+
+
+def _is_flat(scale: Scale) -> bool:
+    return scale.which == "x" and scale.categories is not None and len(scale.categories) <= _N_BROKEN
+
+
 def _turn_labels(axes: Axes, scale: Scale) -> None:
     """Labels at the layout's angle, else slanted where they would run into each other."""
     if scale.which != "x":
         return
     angle, on_top = -(scale.layout.tickangle or 0), scale.layout.side == "top"
     labels = [label.get_text() for label in axes.get_xticklabels()]
-    if scale.layout.tickangle is None and scale.categories is not None and sum(map(len, labels)) > _N_FLAT:
+    is_crowded = scale.categories is not None and not _is_flat(scale) and sum(map(len, labels)) > _N_FLAT
+    if scale.layout.tickangle is None and is_crowded:
         angle = 30
     if not angle:
         return
@@ -121,7 +143,3 @@ def _turn_labels(axes: Axes, scale: Scale) -> None:
         label.set_rotation_mode("anchor")
         label.set_horizontalalignment("left" if on_top else "right")
         label.set_verticalalignment("center" if upright else "baseline" if on_top else "top")
-
-
-_N_FLAT = 60
-"""Characters of all labels together that stand beside each other without slanting."""
