@@ -93,18 +93,19 @@ def render_page(document: Document, *, with_data: bool = True) -> str:
     environment.filters["isolate"] = lambda text: isolate(text, document.names)
     environment.tests["a_name"] = lambda text: text in document.names
     templates = files("sweeper.report") / "templates"
-    plotly, script = get_plotlyjs(), (templates / "page.js").read_text(encoding="utf-8")
+    script = (templates / "page.js").read_text(encoding="utf-8")
     items = list(document.items())
     figures = {item.id: _figure_json(item.block) for item in items if isinstance(item.block, Figure)}
-    scripts = [plotly, script] if figures else [script]
+    plotly = get_plotlyjs() if figures else ""
     return environment.get_template("page.html.j2").render(
         document=document,
         figures=_json(figures),
         themes=_json(THEMES),
         # Both are files of this package or of Plotly's, not input.
-        scripts=[Markup(s) for s in scripts],  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        plotly=Markup(plotly),  # noqa: S704
         style=Markup((templates / "page.css").read_text(encoding="utf-8")),  # noqa: S704
-        script_hashes=Markup(" ".join(map(_digest, scripts))),  # noqa: S704
+        script_hashes=Markup(" ".join(map(_digest, filter(None, (script, plotly))))),  # noqa: S704
         rows=_rows,
         links={item.id: item.data for item in items if with_data},
     )
