@@ -143,8 +143,8 @@ def report(
             "--format",
             "-f",
             metavar="FORM",
-            help="Write this form alone: html, markdown, latex, csv or all; may be given several times. Default: all but "
-            "latex.",
+            help="Write this form alone: html, markdown, latex, csv or all; may be given several times. "
+            "Default: all but latex.",
         ),
     ] = None,
     by: Annotated[

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from sweeper.report.blocks import Figure
 from sweeper.report.drawing.axes import Scale, finish_axis
 from sweeper.report.drawing.style import POINTS, NotDrawableError, colour_of, dash_of, drawing_style, words
-from sweeper.report.drawing.traces import draw_trace
+from sweeper.report.drawing.traces import TRACES, draw_trace
 
 __all__ = ["draw_figure"]
 
@@ -89,11 +89,18 @@ def _draw(figure: Figure, width: float) -> Canvas:
 
 
 def _check(plotly: Any) -> None:
+    """That it has nothing which would be left out without a word.
+
+    Raises:
+        NotDrawableError: It has.
+    """
+    for trace in plotly.data:
+        if trace.type not in TRACES:
+            raise NotDrawableError(f"it has a trace of type {trace.type!r}")
+        if trace.xaxis not in (None, "x") or trace.yaxis not in (None, "y", "y2"):
+            raise NotDrawableError("it has several pairs of axes")
     if plotly.layout.annotations:
         raise NotDrawableError("it has annotations")
-    axes = {(trace.xaxis if "xaxis" in trace else None) or "x" for trace in plotly.data}
-    if axes - {"x"} or any(trace.yaxis not in (None, "y", "y2") for trace in plotly.data if "yaxis" in trace):
-        raise NotDrawableError("it has several pairs of axes")
     if plotly.layout.barmode not in (None, "group") and any(trace.type == "bar" for trace in plotly.data):
         raise NotDrawableError(f"it has bars in the mode {plotly.layout.barmode!r}")
 

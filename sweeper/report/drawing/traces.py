@@ -25,7 +25,7 @@ from sweeper.report.drawing.style import (
     words,
 )
 
-__all__ = ["draw_trace"]
+__all__ = ["TRACES", "draw_trace"]
 
 _MARKERS = {
     "circle": "o",
@@ -188,7 +188,7 @@ def _draw_heatmap(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
     return None
 
 
-_TRACES: dict[str, Callable[[Axes, Any, int, Scale, Scale, int], Artist | None]] = {
+TRACES: dict[str, Callable[[Axes, Any, int, Scale, Scale, int], Artist | None]] = {
     "scatter": _draw_scatter,
     "scattergl": _draw_scatter,
     "bar": _draw_bar,
@@ -202,7 +202,7 @@ def draw_trace(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars: i
 
     Args:
         axes: Where it is drawn.
-        trace: A trace of a Plotly figure.
+        trace: A trace of a Plotly figure, of a type in `TRACES`.
         index: Its place among the traces, which chooses its colour where it has none; of bars, among these.
         x: The horizontal axis.
         y: The vertical axis.
@@ -211,6 +211,4 @@ def draw_trace(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars: i
     Raises:
         NotDrawableError: It has a part that only the page can show.
     """
-    if trace.type not in _TRACES:
-        raise NotDrawableError(f"it has a trace of type {trace.type!r}")
-    return _TRACES[trace.type](axes, trace, index, x, y, n_bars)
+    return TRACES[trace.type](axes, trace, index, x, y, n_bars)

@@ -85,8 +85,13 @@ def escape(text: str, names: Sequence[str] = ()) -> str:
         text: The text.
         names: Names that may occur in it, as of `sweeper.report.direction.order_names`.
     """
+    return _escape(text.strip(), names)
+
+
+def _escape(text: str, names: Sequence[str]) -> str:
+    """As of `escape`, with the spaces at its ends."""
     printable = "".join(c if c.isprintable() or c == "\u00a0" else " " for c in text)
-    return "".join(map(_piece, split_directions(re.sub(" +", " ", printable).strip(" "), names)))
+    return "".join(map(_piece, split_directions(re.sub(" +", " ", printable), names)))
 
 
 def escape_number(text: str, names: Sequence[str] = ()) -> str:
@@ -97,9 +102,9 @@ def escape_number(text: str, names: Sequence[str] = ()) -> str:
             continue
         power = "" if found["power"] is None else rf"\cdot10^{{{int(found['power'])}}}"
         digits = found["digits"].replace(",", "{,}")
-        parts += [escape(text[start : found.start()], names), f"${found['sign']}{digits}{power}$"]
+        parts += [_escape(text[start : found.start()], names), f"${found['sign']}{digits}{power}$"]
         start = found.end()
-    return "".join([*parts, escape(text[start:], names)])
+    return "".join([*parts, _escape(text[start:], names)])
 
 
 def breakable(tex: str) -> str:
