@@ -23,6 +23,7 @@ __all__ = [
     "PerGpu",
     "Quiet",
     "Workers",
+    "complete_name",
     "open_workspace",
     "plan_workers",
 ]

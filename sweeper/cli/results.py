@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.options import Csv, Json, Name, open_workspace
+from sweeper.cli.options import Csv, Json, Name, complete_name, open_workspace
 from sweeper.cli.output import print_json, print_table, short_names
 
 if TYPE_CHECKING:
@@ -127,7 +127,14 @@ def _varies(record: StudyRecord, key: str) -> bool:
 
 
 def report(
-    names: Annotated[list[str], typer.Argument(help="Names of studies.", metavar="NAME...")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Names of studies. Of several, the report ranks them first.",
+            metavar="NAME...",
+            autocompletion=complete_name,
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -161,8 +168,8 @@ def report(
         typer.Option(
             "--section",
             metavar="KEY",
-            help="Show this section alone, ours or one of another package; may be given several times. An unknown one "
-            "lists all.",
+            help="Show this section alone, ours or one of another package; may be given several times."
+            " Keys: docs/how-to/report.md.",
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many of the best are shown in detail.")] = 5,

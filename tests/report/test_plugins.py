@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +11,11 @@ from textwrap import dedent
 import pytest
 
 from sweeper.errors import InputError
+from sweeper.report.files import FORMATS
 from sweeper.report.sections import SECTIONS, choose_sections
 from sweeper.report.write import write_report
 
-from .synthetic import MemoryReader, make_record, make_run
+from .synthetic import MemoryReader, make_record, make_run, synthetic
 
 Install = Callable[..., None]
 
@@ -133,3 +135,19 @@ def test_one_package_seen_twice_is_one_section(
     install("our_speed", GOOD)
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     assert [s.key for s in choose_sections([])].count("learning-speed") == 1
+
+
+def test_the_example_of_the_documentation_works(install: Install, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "report.md").read_text(encoding="utf-8")
+    source = re.search(r"```python\n# our_sections\.py\n(.*?)```", page, re.DOTALL)
+    assert source is not None
+    assert 'training-time = "our_sections:training_time"' in page
+    install("our_sections", source[1] + "\n\nbuild = training_time\n", key="training-time")
+    record, reader = synthetic(n_trials=12, n_epochs=2)
+    files = write_report(
+        [record], reader, tmp_path / "out", sections=choose_sections(["training-time"]), formats=FORMATS
+    )
+    assert files.problems == ()
+    names = {str(path.relative_to(files.folder)) for path in files.paths}
+    assert {"tables/training-time-medians.tex", "figures/training-time-points.pdf", "report.tex"} < names
+    assert "Median time" in files.markdown.read_text(encoding="utf-8")
