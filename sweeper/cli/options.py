@@ -23,6 +23,7 @@ __all__ = [
     "PerGpu",
     "Quiet",
     "Workers",
+    "complete_name",
     "complete_parameter",
     "open_workspace",
     "plan_workers",

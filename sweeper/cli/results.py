@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.options import Csv, Json, Name, complete_parameter, open_workspace
+from sweeper.cli.options import Csv, Json, Name, complete_name, complete_parameter, open_workspace
 from sweeper.cli.output import print_json, print_table, short_names
 from sweeper.study.direction import DEFAULT_METRIC
 
@@ -19,11 +19,23 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 
+_REPORT_EXAMPLES = """Examples:
+
+sweeper report digits-mlp
+
+sweeper report digits-mlp mnist-mlp --out reports/both
+
+sweeper report digits-mlp --by lr --section parameter --section trials --out reports/lr
+
+sweeper report digits-mlp --format latex --out paper/results
+"""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog="Example: sweeper runs digits-mlp --csv > runs.csv")(runs)
     app.command(epilog="Example: sweeper best digits-mlp --top 5")(best)
-    app.command(epilog="Example: sweeper report digits-mlp --out reports/digits-mlp")(report)
+    app.command(epilog=_REPORT_EXAMPLES)(report)
 
 
 def runs(name: Name, as_json: Json = False, as_csv: Csv = False) -> None:
@@ -118,8 +130,33 @@ def _varied(record: StudyRecord) -> set[str]:
 
 
 def report(
-    names: Annotated[list[str], typer.Argument(help="Names of studies.", metavar="NAME...")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder. Default: reports/NAME.")] = None,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Names of studies. Of several, the report ranks them first.",
+            metavar="NAME...",
+            autocompletion=complete_name,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="Folder of its files. Default: reports/NAME, or reports/NAME+NAME.",
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORM",
+            help="Write this form alone: html, markdown, latex, csv or all; may be given several times. "
+            "Default: all but latex.",
+        ),
+    ] = None,
     by: Annotated[
         str | None,
         typer.Option(
@@ -132,17 +169,27 @@ def report(
     ] = None,
     sections: Annotated[
         list[str] | None,
-        typer.Option("--section", metavar="KEY", help="Show this section alone; may be given several times."),
+        typer.Option(
+            "--section",
+            metavar="KEY",
+            help="Show this section alone, ours or one of another package; may be given several times."
+            " Keys: docs/how-to/report.md.",
+        ),
     ] = None,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many of the best are shown in detail.")] = 5,
 ) -> None:
-    """Write a report, computed from the tracked runs alone: a page, Markdown, CSV of every table and figure."""
+    """Write a report, computed from the tracked runs alone: a page, Markdown with figures, LaTeX, CSV of all data."""
+    from sweeper.errors import SectionError
+    from sweeper.report.files import choose_formats
     from sweeper.report.sections import choose_sections
     from sweeper.report.write import default_folder, write_report
     from sweeper.tracking.reading import open_reader
 
-    chosen = choose_sections(sections or ())
+    chosen, forms = choose_sections(sections or ()), choose_formats(formats or ())
     reader = open_reader(open_workspace().tracking_uri)
     folder = out or default_folder(names)
-    files = write_report([reader.read_study(name) for name in names], reader, folder, top=top, by=by, sections=chosen)
-    typer.echo(f"report: {files.page}")
+    records = [reader.read_study(name) for name in names]
+    files = write_report(records, reader, folder, top=top, by=by, sections=chosen, formats=forms)
+    typer.echo(f"report: {files.first}")
+    if files.problems:
+        raise SectionError("; ".join(files.problems))

@@ -15,7 +15,7 @@ from sweeper.report.factor_values import FactorValue, Pair, factor_values, have_
 from sweeper.report.format import metric_label
 from sweeper.report.statistics import NO_DEVIATION, Interval, Sample, describe_sample
 from sweeper.report.study_data import StudyData, is_percent
-from sweeper.study.config.base import default_direction
+from sweeper.study.direction import default_direction
 from sweeper.tracking.final import FINAL_OF_TAG
 
 __all__ = ["N_VALUES", "Factor", "is_share"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Literal
-from unicodedata import bidirectional
 
 import plotly.graph_objects as go
 
+from sweeper.report.direction import runs_right_to_left, without_controls
 from sweeper.report.format import as_float
 
 __all__ = [
@@ -110,9 +110,9 @@ def series_style(index: int) -> tuple[str, str, str]:
 
 def plain(text: str) -> str:
     """Text for Plotly, which reads tags and entities in it: these are escaped, and other directions isolated."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = without_controls(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # SVG text has no <bdi>; first-strong isolates (U+2068, U+2069) do the same.
-    return f"\u2068{escaped}\u2069" if any(bidirectional(c) in ("R", "AL") for c in text) else escaped
+    return f"\u2068{escaped}\u2069" if runs_right_to_left(text) else escaped
 
 
 def plotted(values: Iterable[Any]) -> list[float | None]:

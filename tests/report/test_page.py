@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from sweeper.report.blocks import Block, Column, Note, Section, Table
 from sweeper.report.write import write_report
 from sweeper.tracking.records import StudyRecord
 
-from .synthetic import MemoryReader
+from .synthetic import MemoryReader, synthetic
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium")
@@ -38,7 +40,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(sweep: tuple[StudyRecord, MemoryReader], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_report([sweep[0]], sweep[1], tmp_path_factory.mktemp("report")).page.as_uri()
+    folder = tmp_path_factory.mktemp("report")
+    return write_report([sweep[0]], sweep[1], folder, formats=["html", "csv"]).page.as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +211,62 @@ def test_printing_draws_light_figures(opened: Any) -> None:
     opened.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert ink(opened) == dark
     assert len(opened.pdf()) > 50_000
+
+
+def test_nothing_is_cut_off_in_print(opened: Any) -> None:
+    opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    opened.emulate_media(media="print")
+    beyond = """(width) => [...document.querySelectorAll('main table, main .main-svg')]
+        .filter((e) => e.getBoundingClientRect().right > width + 1)
+        .map((e) => e.id || e.closest('figure').getAttribute('aria-labelledby'))"""
+    try:
+        # A4 less its margins, upright; the long wide table is turned.
+        opened.set_viewport_size({"width": 688, "height": 1000})
+        assert opened.evaluate(beyond, 688) in ([], ["s1-trials-trials"])
+        opened.set_viewport_size({"width": 1031, "height": 700})
+        assert opened.evaluate(beyond, 1031) == []
+    finally:
+        opened.emulate_media(media="screen")
+        opened.evaluate("window.dispatchEvent(new Event('afterprint'))")
+
+
+LEFT_TO_RIGHT = """(id) => {
+  const walker = document.createTreeWalker(document.querySelector(id), NodeFilter.SHOW_TEXT);
+  const places = [];
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    for (const word of node.textContent.matchAll(/[^\\s]+/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      places.push([range.getBoundingClientRect().left, word[0]]);
+    }
+  }
+  return places.sort((a, b) => a[0] - b[0]).map(([, word]) => word);
+}"""
+"""The words of an element in the order in which they are seen, from left to right."""
+
+
+def test_names_from_right_to_left_move_no_number(browser: Any, tmp_path: Path) -> None:
+    small, big, words = "קטן", "גדול 2", "תיאור של המחקר"
+    record, reader = synthetic(n_trials=2, n_epochs=2, class_names=(small, big, "cat"), description=words)
+    frame = pd.DataFrame({"class": [small], "share": [f"{big} 12.5 %"]})
+    columns = [Column(key="class", label=f"{small} (%)", header=True), Column(key="share", label="share")]
+    blocks: list[Block] = [
+        Note(text=f"{small} 12.5 %, {big} taken for {small} (3 of 4)."),
+        Table(key="t", title=f"{small} 7", frame=frame, columns=columns),
+        Note(text=words),
+    ]
+    own = Section(key="own", title="Own", build=lambda data: blocks)
+    files = write_report([record], reader, tmp_path, sections=[own], formats=["html"])
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(files.page.as_uri())
+    seen = [small, "12.5", "%,", "2", "גדול", "taken", "for", small, "(3", "of", "4)."]
+    assert page.evaluate(LEFT_TO_RIGHT, "p.note") == seen
+    assert page.evaluate(LEFT_TO_RIGHT, "tbody td") == ["2", "גדול", "12.5", "%"]
+    assert page.evaluate(LEFT_TO_RIGHT, "thead th") == [small, "(%)"]
+    assert page.evaluate(LEFT_TO_RIGHT, ".caption") == [small, "7"]
+    assert page.evaluate(LEFT_TO_RIGHT, "p.note[dir=auto]") == ["המחקר", "של", "תיאור"]
+    assert page.locator("p.note[dir=auto]").evaluate("e => getComputedStyle(e).direction") == "rtl"
 
 
 def test_contents_lead_to_their_sections(opened: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sweeper.errors import InputError
 from sweeper.report.blocks import Section
+from sweeper.report.plugins import find_plugin_sections
 from sweeper.report.sections.adversarial import build_adversarial
 from sweeper.report.sections.classes import build_classes
 from sweeper.report.sections.comparison import build_comparison
@@ -51,13 +52,14 @@ SECTIONS: tuple[Section, ...] = (
 
 
 def choose_sections(keys: Sequence[str]) -> tuple[Section, ...]:
-    """The sections of some keys, in the report's order; all where none is given.
+    """The sections of some keys, in the report's order; all where none is given. Those of other packages come last.
 
     Raises:
         InputError: There is no section of a key.
     """
-    known = [section.key for section in SECTIONS]
+    sections = SECTIONS + find_plugin_sections([section.key for section in SECTIONS])
+    known = [section.key for section in sections]
     for key in keys:
         if key not in known:
             raise InputError(f"there is no section {key!r} of a report; sections are {', '.join(known)}")
-    return tuple(section for section in SECTIONS if not keys or section.key in keys)
+    return tuple(section for section in sections if not keys or section.key in keys)
