@@ -119,7 +119,7 @@ def draw_cost(frame: pd.DataFrame, cost: str, *, quantity: str) -> Figure | None
         f"{plural(len(front), 'of them on the front', 'of them on the front')}.",
         figure=figure,
         data=known,
-        note="One point a complete trial, the best of each study large, in validation. "
+        note="One point a complete trial, in validation; large: the best of a study, with seeds its typical one. "
         + ("" if cost == "n_parameters" else "Times are from start to end of a run, on its device and beside others. ")
         + "On the dotted line no trial is better without costing more.",
         height=400,

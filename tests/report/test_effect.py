@@ -232,7 +232,8 @@ def test_configurations_with_many_parameters_are_called_by_their_trials() -> Non
     levels = Effect(data, CONFIGURATION).levels
     assert sorted(level.label for level in levels) == ["trial 0", "trial 1", "trial 2", "trial 3"]
     table = draw_levels(Effect(data, CONFIGURATION), gather_levels(Effect(data, CONFIGURATION)))
-    assert [column.label for column in table.columns][:2] == ["configuration", "parameters"]
+    assert "table of all trials" in table.note
+    assert "dropout 0.1, lr 1e-3, weight decay 0.01" in table.frame["words"].tolist()
 
 
 def test_many_single_trials_beside_other_parameters_are_taken_together() -> None:

@@ -108,8 +108,6 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
     """The table of the values."""
     data = effect.data
     columns = [Column(key="level", label=effect.label, title=effect.path, header=True, numeric=effect.is_numeric)]
-    if "words" in frame:
-        columns.append(Column(key="words", label="parameters"))
     if (frame["n_trials"] > 1).any():
         columns.append(Column(key="n_trials", label="trials", show=count, numeric=True))
     if (frame["remark"] != "").any():
@@ -129,7 +127,7 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
         if name in titles or name.startswith("class:"):
             label = kind + titles.get(name, f"{name.removeprefix('class:')} (%)")
             columns.append(Column(key=key, label=label, show=data.accuracy_text, numeric=True))
-    notes = []
+    notes = ["The parameters of each stand in the table of all trials."] if "words" in frame else []
     if any(c.key in ("overall", "avg") for c in columns):
         notes.append("Accuracies of classes, overall and avg, their mean, are of validation.")
     if (frame["n_trials"] > 1).any():

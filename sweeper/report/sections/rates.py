@@ -63,5 +63,8 @@ def draw_class_rates(frame: pd.DataFrame, *, key: str, title: str) -> Table:
         Column(key="precision", label="precision (%)", show=lambda v: percent(v, decimals), numeric=True),
         Column(key="taken", label="most often taken for"),
     ]
-    note = "Recall: share of the pictures of the class that were found. Precision: of those predicted so."
+    note = (
+        "Recall: share of the pictures of the class that were predicted so. Precision: share of those predicted so "
+        "that are of the class."
+    )
     return Table(key=key, title=title, frame=shown, columns=columns, note=note, interactive=len(frame) > _N_ROWS)

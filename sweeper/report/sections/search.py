@@ -106,6 +106,8 @@ def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
             hovertemplate="best up to trial %{x}: " + _value_format(data),
         )
     )
+    if len(frame) and int(frame["trial"].max()) < _SMALL_RANGE:
+        figure.update_xaxes(dtick=1)
     shown = value_range(frame)
     _value_axis(data, figure, frame, shown)
     notes = (
@@ -138,7 +140,7 @@ def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
     are left out of its frame.
     """
     runs = [run for run in data.runs if run.state in _VALUED_STATES and as_float(run.value) is not None]
-    params = [expand_lists({p: v for p, v in data.params[r.run_id].items() if p in data.varied}) for r in runs]
+    params = [expand_lists({p: v for p, v in data.params[r.run_id].items() if p in data.factors}) for r in runs]
     slices = {}
     for path in sorted(varied_params(params), key=tree_order):
         searched = data.searched.get(path)
@@ -218,7 +220,8 @@ def build_search(data: StudyData) -> Sequence[Block]:
     blocks: list[Block] = [Row(items=[draw_optimization(data, frame)])]
     slices = gather_slices(data)
     if not slices:
-        return [*blocks, Note(text="No parameter varied between the trials that have a value.")]
+        but = " but the seed" if data.has_seeds else ""
+        return [*blocks, Note(text=f"No parameter{but} varied between the trials that have a value.")]
     labels = short_names(slices)
     shown = value_range(frame)
     figures = [draw_slice(data, path, labels[path], points, shown) for path, points in slices.items()]
