@@ -73,6 +73,13 @@ def test_text_stays_text_in_its_own_direction() -> None:
     assert "<title>A title &amp; more</title>" in svg(figure)
 
 
+def test_bands_can_be_seen_through() -> None:
+    band = svg(scatter(fill="toself", fillcolor="#1F7FC4", opacity=0.15, mode="lines", line={"width": 0}))
+    assert "fill: #1f7fc4; fill-opacity: 0.15" in band or "fill: #1f7fc4; opacity: 0.15" in band
+    band = svg(scatter(fill="toself", fillcolor="rgba(31,127,196,0.5)", opacity=0.5, mode="lines"))
+    assert re.search(r"fill: #1f7fc4; (fill-)?opacity: 0\.25", band)
+
+
 def test_logarithmic_axes_and_ranges() -> None:
     figure = blank_figure(x="lr", y="loss")
     figure.add_trace(go.Scatter(x=[1e-4, 1e-2], y=[1.0, 5.0]))

@@ -108,6 +108,8 @@ def test_a_wide_table_loses_no_column() -> None:
     found = {label for cells in rows(tex) for label in cells if label.startswith("label")}
     assert found == {f"label {k}" for k in range(40)}
     assert all(cells[0] in ("label 0", "1.2345") for cells in rows(tex))
+    groups = [cells for cells in rows(tex) if cells[1].startswith("label")]
+    assert max(map(len, groups)) - min(map(len, groups)) <= 1
     assert not is_wide(table(n_columns=40))
     assert is_wide(table(n_rows=50, n_columns=40))
 

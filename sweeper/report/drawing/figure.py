@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -123,12 +124,14 @@ def _draw_lines(axes: Axes, shapes: Sequence[Any]) -> None:
 
 def _draw_legend(canvas: Canvas, entries: Sequence[tuple[Artist, str]], title: str, width: float) -> None:
     """Above the axes, in as many columns as fit."""
+    n = len(entries)
     column = _HANDLE_INCHES + _CHARACTER_INCHES * max(len(text) for _, text in entries)
     canvas.legend(
         [key for key, _ in entries],
         [text for _, text in entries],
         loc="outside upper left",
-        ncols=max(1, min(len(entries), int(width / column))),
+        # Columns are filled one after the other: of rows that are equally long none has a single entry.
+        ncols=math.ceil(n / math.ceil(n / max(1, int(width / column)))),
         title=title or None,
         alignment="left",
     )

@@ -120,7 +120,7 @@ def _draw_scatter(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
         raise NotDrawableError(f"it has an area filled {trace.fill!r}")
     colour = _colour(trace.line.color or (trace.marker.color if isinstance(trace.marker.color, str) else None), index)
     if trace.fill == "toself":
-        face = colour_of(trace.fillcolor or colour, None if trace.fillcolor else 0.3)
+        face = colour_of(trace.fillcolor or colour, trace.opacity if trace.fillcolor else 0.5 * (trace.opacity or 1.0))
         axes.fill(xs, ys, facecolor=face, edgecolor="none")
         return Patch(facecolor=face)
     options: dict[str, Any] = {}

@@ -81,12 +81,25 @@ def _layout(table: Table) -> _Layout:
                 return _Layout(size, landscape, [columns])
     size, points = (r"\scriptsize", _LANDSCAPE_POINTS) if may_turn else (r"\footnotesize", _PORTRAIT_POINTS)
     heads = [c for c in columns if c.column.header] or columns[:1]
-    groups: list[list[_Cells]] = []
-    for cells in (c for c in columns if c not in heads):
-        if not groups or _points([*groups[-1], cells], size) > points:
-            groups.append(list(heads))
-        groups[-1].append(cells)
-    return _Layout(size, may_turn, groups)
+    return _Layout(size, may_turn, _grouped(heads, [c for c in columns if c not in heads], size, points))
+
+
+def _grouped(heads: Sequence[_Cells], rest: Sequence[_Cells], size: str, points: float) -> list[list[_Cells]]:
+    """The columns in as few groups as fit, about equally wide, so that none has a single column left over."""
+    room = points - _points(heads, size)
+    groups: list[list[_Cells]] = [[]]
+    for n_groups in range(1, len(rest) + 1):
+        groups = [[]]
+        done, target = 0.0, _points(rest, size) / n_groups
+        for cells in rest:
+            width = _points([cells], size)
+            if groups[-1] and done + width / 2 > target * len(groups):
+                groups.append([])
+            groups[-1].append(cells)
+            done += width
+        if all(_points(group, size) <= room for group in groups):
+            break
+    return [[*heads, *group] for group in groups]
 
 
 def _n_lines(layout: _Layout) -> int:
