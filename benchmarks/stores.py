@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -259,7 +260,8 @@ def fill_store(
     study_id = store.storage.get_study_id_from_name(study.name)
     files = workspace.study_files(study.name, stored.uuid)
     tags = provenance_tags(workspace.root)
-    parent = record_study(tracker, files, study_info(files, stored, tags))
+    with chdir(workspace.root):  # as a sweep would be: some experiments get their artifacts there
+        parent = record_study(tracker, files, study_info(files, stored, tags))
     made = make_trials(study, stored.uuid, n_trials=study.n_trials, n_epochs=n_epochs, tags=tags)
     engine = create_engine(database_url or workspace.tracking_uri)
     with engine.begin() as connection:

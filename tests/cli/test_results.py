@@ -10,14 +10,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
 import sweeper
+from sweeper.cli.results import _varied
 from sweeper.tracking.workspace import Workspace
 from tests.cli.conftest import Run
+from tests.tracking.test_runs import record
+from tests.tracking.test_runs import study as study_of
 
 pytestmark = pytest.mark.xdist_group("cli")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -43,6 +47,38 @@ def on_terminal(folder: Path, arguments: list[str], columns: int) -> list[str]:
     os.close(reading)
     assert process.returncode == 0
     return [ESCAPES.sub("", line).rstrip("\r") for line in output.decode().split("\n") if line.strip()]
+
+
+@pytest.mark.parametrize("arguments", [["best"], ["runs"], ["runs", "--json"]])
+def test_lists_of_runs_import_nothing_heavy(swept: Path, arguments: list[str]) -> None:
+    code = f"""
+import json, sys
+sys.argv = ["sweeper", {arguments[0]!r}, "small", *{arguments[1:]!r}]
+from sweeper.cli.main import main
+try:
+    main()
+except SystemExit as exit:
+    assert not exit.code, exit.code
+print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=swept, capture_output=True, text=True, check=True)
+    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "sqlalchemy" in modules
+    found = {"torch", "mlflow", "optuna", "pandas", "numpy", "plotly", "sklearn"} & modules
+    assert not found
+
+
+def test_parameters_that_vary_are_found_in_one_pass() -> None:
+    class Counted(dict[str, int]):
+        n = 0
+
+        def items(self) -> Any:
+            Counted.n += 1
+            return super().items()
+
+    runs = [record(number, 0.5, params=Counted(same=1, lr=number)) for number in range(100)]
+    assert _varied(study_of(*runs)) == {"lr"}
+    assert Counted.n == 100
 
 
 def test_runs_as_json(run: Run, swept: Path) -> None:

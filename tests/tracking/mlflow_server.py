@@ -25,18 +25,24 @@ def free_port() -> int:
 class MlflowServer:
     """An MLflow server with its database and artifacts in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, n_workers: int = 1) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database_url = f"sqlite:///{folder / 'mlflow.db'}"
+        self._n_workers = n_workers
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of its first process; None while it is stopped."""
+        return None if self._process is None else self._process.pid
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.database_url]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        command += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        command += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", str(self._n_workers)]
         environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         log = self.folder / "server.log"
         with log.open("ab") as output:

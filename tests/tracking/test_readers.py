@@ -11,7 +11,9 @@ import pytest
 from mlflow import MlflowClient
 
 from sweeper.errors import InputError, NotFoundError, TrackingError
+from sweeper.tracking import bulk_requests
 from sweeper.tracking.client_reader import ClientRunReader
+from sweeper.tracking.histories import HistoryBuilder, rows_at
 from sweeper.tracking.mlflow import MlflowTracker
 from sweeper.tracking.outbox import OutboxWriter, Row
 from sweeper.tracking.reading import open_reader
@@ -71,6 +73,81 @@ def test_both_read_the_same(readers: tuple[SqlRunReader, ClientRunReader]) -> No
         pd.testing.assert_frame_equal(by_sql.read_histories(ids, metrics), by_client.read_histories(ids, metrics))
     for path in ("confusion.json", "model/model.pt", "none.json", "model"):
         assert by_sql.read_artifact(one.runs[0], path) == by_client.read_artifact(one.runs[0], path)
+
+
+def test_both_read_one_epoch_of_each_run(readers: tuple[SqlRunReader, ClientRunReader]) -> None:
+    by_sql, by_client = readers
+    runs = by_sql.read_study("birds").runs
+    epochs = {runs[1].run_id: 1, runs[3].run_id: 2, runs[4].run_id: 2, runs[5].run_id: 99}
+    metrics = ["val/accuracy", "lr", "none"]
+    rows = by_sql.read_epochs(epochs, metrics)
+    pd.testing.assert_frame_equal(rows, by_client.read_epochs(epochs, metrics))
+    pd.testing.assert_frame_equal(rows, rows_at(by_sql.read_histories([*epochs], metrics), epochs))
+    found = rows[rows["metric"] == "val/accuracy"].set_index("run_id")["value"].to_dict()
+    assert found == {runs[1].run_id: 0.1, runs[3].run_id: 0.2, runs[4].run_id: 0.2}
+    assert by_sql.read_epochs({}, metrics).empty
+    assert by_sql.read_epochs(epochs, []).empty
+
+
+@pytest.mark.xdist_group("server")
+def test_a_server_is_asked_for_many_runs_at_once(
+    server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for experiment in MlflowClient(tracking_uri=server.url).search_experiments(filter_string="name = 'birds'"):
+        MlflowClient(tracking_uri=server.url).rename_experiment(experiment.experiment_id, f"birds-{tmp_path.name}")
+    track_study(MlflowTracker(server.database_url, artifact_root=tmp_path / "mlruns"), tmp_path)
+    reader, client = ClientRunReader(server.url), MlflowClient(tracking_uri=server.url)
+    ids = [run.run_id for run in reader.read_study("birds").runs]
+    expected = {
+        (run_id, metric.key, metric.step): metric.value
+        for run_id in ids
+        for key in ("val/accuracy", "lr")
+        for metric in client.get_metric_history(run_id, key)
+    }
+    n_alone = 0
+
+    def count(run_id: str, key: str) -> object:
+        nonlocal n_alone
+        n_alone += 1
+        return client.get_metric_history(run_id, key)
+
+    monkeypatch.setattr(reader._client, "get_metric_history", count)
+
+    def read() -> dict[tuple[str, str, int], float]:
+        rows = reader.read_histories(ids, ["val/accuracy", "lr"])
+        assert len(rows) == len(expected)
+        return {(row.run_id, row.metric, row.epoch): row.value for row in rows.itertuples()}
+
+    assert read() == expected
+    assert n_alone == 0
+    monkeypatch.setattr(bulk_requests, "_MAX_ROWS", 4)  # of 6 runs with up to 5 rows each: some do not fit alone
+    assert read() == expected
+    assert 0 < n_alone < 12
+    monkeypatch.setattr(bulk_requests, "_ROUTE", "/ajax-api/2.0/mlflow/metrics/not-there")
+    n_alone = 0
+    assert read() == expected
+    assert n_alone == 12
+
+
+def test_rows_come_sorted_whatever_their_order() -> None:
+    columns = [
+        ("b", "loss", 1, 10, 0.5, False),
+        ("a", "loss", 2, 30, 0.3, False),
+        ("a", "loss", 2, 20, 0.4, False),
+        ("a", "lr", 1, 10, 0.1, False),
+        ("a", "loss", 1, 10, 0.0, True),
+    ]
+    frames = []
+    for rows in (columns, columns[::-1]):
+        builder = HistoryBuilder(["b", "a", "c"])
+        builder.add(*zip(*rows[:2], strict=True))
+        builder.add(*zip(*rows[2:], strict=True))
+        frames.append(builder.frame({"loss": "z", "lr": "y"}.__getitem__))
+    pd.testing.assert_frame_equal(*frames)
+    assert frames[0]["run_id"].tolist() == ["a", "a", "a", "a", "b"]
+    assert frames[0]["metric"].tolist() == ["y", "z", "z", "z", "z"]
+    assert frames[0]["epoch"].tolist() == [1, 1, 2, 2, 1]
+    assert frames[0]["value"].fillna(-1.0).tolist() == [0.1, -1.0, 0.4, 0.3, 0.5]
 
 
 def test_what_is_read(readers: tuple[SqlRunReader, ClientRunReader]) -> None:
