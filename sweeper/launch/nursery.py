@@ -87,6 +87,7 @@ class Nursery:
         """Send a request; returns its number."""
         self._n_requests += 1
         message = json.dumps({"request": self._n_requests, **what}).encode()
+        self._channel.settimeout(None)
         with contextlib.suppress(OSError):  # it has died: no reply will come
             socket.send_fds(self._channel, [message], list(fds))
         return self._n_requests
