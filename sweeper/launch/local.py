@@ -116,7 +116,7 @@ class LocalLauncher:
             process.handle.kill()
             exit_code = process.handle.wait()
         output = process.log.tail()
-        if not output and self._nursery is not None and not self._nursery.lives:
+        if not output and exit_code is None and self._nursery is not None:  # it was never forked
             output = self._nursery.log.tail()
         return WorkerDied(worker=process.slot.index, exit_code=exit_code, output=output)
 

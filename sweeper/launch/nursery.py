@@ -4,8 +4,8 @@ The import takes 2.8 s of a core. n workers that are forked share one import and
 place of a dead one is there at once. A process that has spoken to a GPU cannot be forked, and on macOS one that has
 imported torch cannot: workers there are started one by one.
 
-Run by `Nursery` as `python -m sweeper.launch.nursery FD`, with one end of a socket pair as file descriptor FD. When
-the other end is closed, it ends; the workers have sockets of their own.
+Run by `Nursery` as `python -m sweeper.launch.nursery FD PID`, with one end of a socket pair as file descriptor FD, and
+the process id of the driver. When the driver is gone, it ends; the workers have sockets of their own.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Nursery:
         self.log = Log(log)
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, self.log.open() as output:
-            self._popen = start_python(_MODULE, [], theirs.fileno(), output, n_threads=n_threads)
+            self._popen = start_python(_MODULE, [str(os.getpid())], theirs.fileno(), output, n_threads=n_threads)
         self._n_requests = 0
         self._replies: dict[int, int] = {}
 
@@ -153,8 +153,11 @@ def main(arguments: list[str]) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
     # While it imports, it cannot notice that the driver is gone.
+    fd, driver = map(int, arguments)
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    channel = socket.socket(fileno=int(arguments[0]))
+    if os.getppid() != driver:  # it was gone before
+        return
+    channel = socket.socket(fileno=fd)
     worker.import_torch()
     while True:
         message, fds, _, _ = socket.recv_fds(channel, _MAX_BYTES, 2)

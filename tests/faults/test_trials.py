@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import json
 import shutil
 import subprocess
@@ -38,7 +39,8 @@ def customize(cli: CommandLine, code: str) -> None:
         "        main(arguments)\n"
         "    sweeper.launch.worker.main = run\n"
     )
-    cli.environment["PYTHONPATH"] = str(cli.folder / "custom")
+    inherited = os.environ.get("PYTHONPATH")
+    cli.environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(cli.folder / "custom"), inherited)))
 
 
 def attempts_of(cli: CommandLine) -> dict[int, Any]:

@@ -291,13 +291,26 @@ def test_torn_checkpoints(fresh_launcher: Launcher, make_attempt: MakeAttempt) -
     assert measured(torn) == measured(whole)
 
 
+@pytest.fixture
+def started() -> Callable[[], list[psutil.Process]]:
+    """The processes that were started in this test and run."""
+    before = set(psutil.Process().children(recursive=True))
+    return lambda: [child for child in psutil.Process().children(recursive=True) if child not in before]
+
+
 def wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     assert not alive
 
 
 @pytest.mark.parametrize("kind", [FORKED, STARTED])
-def test_a_killed_worker(cache_dir: Path, tmp_path: Path, make_attempt: MakeAttempt, kind: str) -> None:
+def test_a_killed_worker(
+    cache_dir: Path,
+    tmp_path: Path,
+    make_attempt: MakeAttempt,
+    started: Callable[[], list[psutil.Process]],
+    kind: str,
+) -> None:
     launcher = start_local(cache_dir, tmp_path / "workers", fork=kind == "forked")
     (ready,) = wait_for(launcher, WorkerReady)
     assert isinstance(ready, WorkerReady)
@@ -318,7 +331,7 @@ def test_a_killed_worker(cache_dir: Path, tmp_path: Path, make_attempt: MakeAtte
     assert isinstance(end, AttemptEnded)
     assert end.how == "outcome"
     assert measured(attempt) == measured(whole)
-    processes = psutil.Process().children(recursive=True)
+    processes = started()
     launcher.close()
     wait_until_gone(processes, 0.0)
 
@@ -328,20 +341,25 @@ def long_training(epochs: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", [FORKED, STARTED])
-def test_closing_at_once(cache_dir: Path, tmp_path: Path, kind: str) -> None:
+def test_closing_at_once(
+    cache_dir: Path, tmp_path: Path, started: Callable[[], list[psutil.Process]], kind: str
+) -> None:
     launcher = start_local(cache_dir, tmp_path / "workers", 2, fork=kind == "forked")
-    processes = psutil.Process().children(recursive=True)
+    processes = started()
     assert len(processes) == (1 if kind == "forked" else 2)
     launcher.close(kill=True)  # while they import
     wait_until_gone(processes, 0.0)
 
 
 @PROCESSES
-def test_a_killed_nursery(cache_dir: Path, tmp_path: Path, make_attempt: MakeAttempt) -> None:
+def test_a_killed_nursery(
+    cache_dir: Path, tmp_path: Path, make_attempt: MakeAttempt, started: Callable[[], list[psutil.Process]]
+) -> None:
     launcher = start_local(cache_dir, tmp_path / "workers", fork=True)
     (ready,) = wait_for(launcher, WorkerReady)
     assert isinstance(ready, WorkerReady)
-    (nursery,) = psutil.Process().children()
+    nursery, worker = started()
+    assert worker.pid == ready.pid
     nursery.kill()
     *_, end = train(launcher, make_attempt(1))  # a worker that it forked lives
     assert isinstance(end, AttemptEnded)
@@ -352,7 +370,7 @@ def test_a_killed_nursery(cache_dir: Path, tmp_path: Path, make_attempt: MakeAtt
     assert died.exit_code is None, "nobody could know it"
     launcher.restart(0)
     wait_for(launcher, WorkerReady)
-    processes = psutil.Process().children(recursive=True)
+    processes = started()
     assert len(processes) == 2
     launcher.close()
     wait_until_gone(processes, 0.0)
