@@ -6,7 +6,7 @@ WORKERS ?= 2
 TEST_PROCESSES ?= 2
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 
-.PHONY: install demo test chaos check lock clean
+.PHONY: install demo test axe chaos check lock clean
 
 install: $(VENV)/installed
 
@@ -25,6 +25,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST_ARGS)
+
+# What the test of the report's accessibility needs; it is skipped without.
+axe:
+	npm install --prefix tests/report --no-package-lock --no-audit --no-fund --silent
 
 # The whole table of kills and faults, of which `make test` runs a part; takes about an hour.
 chaos: install
@@ -46,4 +50,5 @@ lock:
 clean:
 	rm -rf $(VENV) build dist *.egg-info sweeper.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf mlflow.db mlflow.db-* optuna.db optuna.db-* mlruns .sweeper reports
+	rm -rf tests/report/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -369,9 +369,10 @@ def _command(name: str, command: Any) -> str:
         parts += [f"| `{_argument_usage(a)}` | {_sentence(a.help or '')} |" for a in arguments]
         parts += [f"| {_option_names(o)} | {_option_help(o)} |" for o in options]
         parts.append("")
-    example = (command.epilog or "").removeprefix("Example:").strip()
-    if example:
-        parts.append(f"```console\n$ {example}\n```\n")
+    examples = re.sub(r"^Examples?:", "", command.epilog or "").split("\n")
+    lines = "\n".join(f"$ {example.strip()}" for example in examples if example.strip())
+    if lines:
+        parts.append(f"```console\n{lines}\n```\n")
     return "\n".join(parts)
 
 
@@ -408,7 +409,7 @@ PACKAGES: dict[str, str] = {
     "launch": "where trials run",
     "sweep": "the driver",
     "analysis": "what a run hides",
-    "report": "what was learnt; the only door to Plotly",
+    "report": "what was learnt; the only door to Plotly and matplotlib",
     "cli": "commands; the only door to typer",
 }
 """Every subpackage, low to high, and what it is for."""

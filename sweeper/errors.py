@@ -8,6 +8,7 @@ SweeperError                    anything a caller may want to catch; exit code 1
 │   └── NotFoundError           no such study, trial or run
 ├── OwnedError                  another driver owns the study; exit code 3
 ├── TrackingError               the tracker (MLflow) refused or is out of reach
+├── SectionError                a section of the report that another package has; the rest of the report is written
 ├── WorkersLostError            no worker is left to train on
 └── TrialError                  one trial cannot go on; the sweep does
     ├── DivergedError           its loss became NaN or infinite
@@ -27,6 +28,7 @@ __all__ = [
     "InputError",
     "NotFoundError",
     "OwnedError",
+    "SectionError",
     "StudyExistsError",
     "StudyFileError",
     "SweeperError",
@@ -94,6 +96,10 @@ class OwnedError(SweeperError):
 
 class TrackingError(SweeperError):
     """The tracker refused a request or cannot be reached."""
+
+
+class SectionError(SweeperError):
+    """A section of the report that another package has cannot be loaded, or failed."""
 
 
 class WorkersLostError(SweeperError):

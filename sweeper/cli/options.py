@@ -23,6 +23,8 @@ __all__ = [
     "PerGpu",
     "Quiet",
     "Workers",
+    "complete_name",
+    "complete_parameter",
     "open_workspace",
     "plan_workers",
 ]
@@ -47,6 +49,23 @@ def complete_name(incomplete: str) -> list[str]:
         return [name for name in open_store(open_workspace()).names() if name.startswith(incomplete)]
     except SweeperError:
         return []
+
+
+def complete_parameter(context: typer.Context, incomplete: str) -> list[str]:
+    """Parameters that the study on the line searches, for shell completion; of several studies the last."""
+    from sweeper.errors import SweeperError
+    from sweeper.report.effect import CONFIGURATION
+    from sweeper.report.parameters import parameters_of_space
+    from sweeper.sweep.store import open_store
+
+    # An option that still lacks its value ends the parsing before arguments have their names.
+    names = context.args
+    try:
+        space = open_store(open_workspace()).read(names[-1] if names else "").study.trial
+    except SweeperError:
+        return []
+    known = [*(path.removesuffix(".name") for path in parameters_of_space(space)), CONFIGURATION]
+    return [path for path in known if path.startswith(incomplete)]
 
 
 def plan_workers(launcher: str, workers: int | None, devices: str | None, per_gpu: int) -> tuple[WorkerSlot, ...]:

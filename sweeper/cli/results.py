@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.options import Csv, Json, Name, open_workspace
+from sweeper.cli.options import Csv, Json, Name, complete_name, complete_parameter, open_workspace
 from sweeper.cli.output import print_json, print_table, short_names
+from sweeper.study.direction import DEFAULT_METRIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +19,23 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 
+_REPORT_EXAMPLES = """Examples:
+
+sweeper report digits-mlp
+
+sweeper report digits-mlp mnist-mlp --out reports/both
+
+sweeper report digits-mlp --by lr --section parameter --section trials --out reports/lr
+
+sweeper report digits-mlp --format latex --out paper/results
+"""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog="Example: sweeper runs digits-mlp --csv > runs.csv")(runs)
     app.command(epilog="Example: sweeper best digits-mlp --top 5")(best)
-    app.command(epilog="Example: sweeper report digits-mlp --out reports/digits-mlp")(report)
+    app.command(epilog=_REPORT_EXAMPLES)(report)
 
 
 def runs(name: Name, as_json: Json = False, as_csv: Csv = False) -> None:
@@ -77,8 +90,8 @@ def _print_runs(record: StudyRecord, chosen: Sequence[RunRecord], *, as_json: bo
         return
     if not chosen:
         return
-    varied = sorted({key for run in record.runs for key in run.params if _varies(record, key)}, key=_rank)
-    metric = record.study.get("objective", {}).get("metric", "val/accuracy")
+    varied = sorted(_varied(record), key=_rank)
+    metric = record.study.get("objective", {}).get("metric", DEFAULT_METRIC)
     with_state = any(run.state != "COMPLETE" for run in chosen)
     with_reason = any("sweeper.reason" in run.tags for run in chosen)
     names = short_names(varied)
@@ -110,13 +123,40 @@ def _rank(path: str) -> tuple[int, str]:
     return rank, path.removesuffix(".name")
 
 
-def _varies(record: StudyRecord, key: str) -> bool:
-    return len({repr(run.params[key]) for run in record.runs if key in run.params}) > 1
+def _varied(record: StudyRecord) -> set[str]:
+    """Parameters that have more than one value."""
+    first: dict[str, str] = {}
+    return {key for run in record.runs for key, v in run.params.items() if first.setdefault(key, repr(v)) != repr(v)}
 
 
 def report(
-    names: Annotated[list[str], typer.Argument(help="Names of studies.", metavar="NAME...")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder. Default: reports/NAME.")] = None,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Names of studies. Of several, the report ranks them first.",
+            metavar="NAME...",
+            autocompletion=complete_name,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="Folder of its files. Default: reports/NAME, or reports/NAME+NAME.",
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORM",
+            help="Write this form alone: html, markdown, latex, csv or all; may be given several times. "
+            "Default: all but latex.",
+        ),
+    ] = None,
     by: Annotated[
         str | None,
         typer.Option(
@@ -124,21 +164,32 @@ def report(
             metavar="PARAMETER",
             help="Parameter by which trials are compared, such as training.optimizer.lr or lr. Default: the one that "
             "was searched, of several the one that explains most.",
+            autocompletion=complete_parameter,
         ),
     ] = None,
     sections: Annotated[
         list[str] | None,
-        typer.Option("--section", metavar="KEY", help="Show this section alone; may be given several times."),
+        typer.Option(
+            "--section",
+            metavar="KEY",
+            help="Show this section alone, ours or one of another package; may be given several times."
+            " Keys: docs/how-to/report.md.",
+        ),
     ] = None,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many of the best are shown in detail.")] = 5,
 ) -> None:
-    """Write a report, computed from the tracked runs alone: a page, Markdown, CSV of every table and figure."""
+    """Write a report, computed from the tracked runs alone: a page, Markdown with figures, LaTeX, CSV of all data."""
+    from sweeper.errors import SectionError
+    from sweeper.report.files import choose_formats
     from sweeper.report.sections import choose_sections
     from sweeper.report.write import default_folder, write_report
     from sweeper.tracking.reading import open_reader
 
-    chosen = choose_sections(sections or ())
+    chosen, forms = choose_sections(sections or ()), choose_formats(formats or ())
     reader = open_reader(open_workspace().tracking_uri)
     folder = out or default_folder(names)
-    files = write_report([reader.read_study(name) for name in names], reader, folder, top=top, by=by, sections=chosen)
-    typer.echo(f"report: {files.page}")
+    records = [reader.read_study(name) for name in names]
+    files = write_report(records, reader, folder, top=top, by=by, sections=chosen, formats=forms)
+    typer.echo(f"report: {files.first}")
+    if files.problems:
+        raise SectionError("; ".join(files.problems))

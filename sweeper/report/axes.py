@@ -10,11 +10,12 @@ import plotly.graph_objects as go
 
 from sweeper.report.format import param_text
 
-__all__ = ["log_ticks", "log_value_axis", "mark_diverged", "spread_axis"]
+__all__ = ["category_axis", "log_ticks", "log_value_axis", "mark_diverged", "spread_axis"]
 
 _N_OWN_TICKS = 9
 _TICK_GAP = 0.07
 """Ticks that are nearer to each other than this share of the axis have texts that overlap."""
+_N_LETTERS = 22
 _DIVERGED_COLOUR = "#D55E00"
 
 
@@ -22,7 +23,8 @@ def log_ticks(low: float, high: float) -> list[float]:
     """Ticks of a logarithmic axis: round numbers; over more than two decades powers of ten."""
     decades = math.log10(high / low)
     every = max(1, math.ceil(decades / 6))
-    factors = (1, 1.5, 2, 3, 5, 7) if decades <= 1 else (1, 2, 5) if decades <= 2 else (1,)
+    steps = ((0.5, (1, 1.5, 2, 3, 5, 7)), (1, (1, 2, 3, 5)), (2, (1, 2, 5)))
+    factors = next((f for most, f in steps if decades <= most), (1,))
     first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
     return [f * 10.0**e for e in range(first, last + 1) for f in factors if e % every == 0]
 
@@ -38,6 +40,30 @@ def spread_axis(figure: go.Figure, xs: Sequence[float], *, log: bool) -> None:
         figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(t) for t in ticks])
     elif is_sparse:
         figure.update_xaxes(tickmode="array", tickvals=own, ticktext=[param_text(t) for t in own])
+
+
+def category_axis(figure: go.Figure, names: Sequence[str]) -> None:
+    """A horizontal axis of categories in their order, all of them shown, long names cut in the middle.
+
+    Args:
+        figure: With the names, as Plotly takes them, at its points.
+        names: In order.
+    """
+    figure.update_xaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=list(names),
+        range=[-0.5, len(names) - 0.5],
+        tickmode="array",
+        tickvals=list(names),
+        ticktext=[_cut(name) for name in names],
+    )
+
+
+def _cut(name: str) -> str:
+    # What tells names apart is often at their end: `flip + crop` and `flip + crop + cutout`.
+    escaped = "&" in name or "\u2068" in name
+    return name if len(name) <= _N_LETTERS or escaped else f"{name[:7]}…{name[9 - _N_LETTERS :]}"
 
 
 def log_value_axis(figure: go.Figure, low: float, high: float) -> bool:

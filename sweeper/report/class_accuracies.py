@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from sweeper.report.comparison import compare_with_first, mean_share_interval
+from sweeper.report.comparison import compare_with_first
 from sweeper.report.configurations import Configuration
-from sweeper.report.statistics import Interval, describe_sample, wilson_interval
+from sweeper.report.statistics import Interval, describe_sample, mean_share_interval, wilson_interval
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
 
-__all__ = ["gather_class_accuracies", "gather_comparison", "gather_parts", "is_compared"]
+__all__ = ["gather_class_accuracies", "gather_comparison", "gather_parts", "interval_over_pictures", "is_compared"]
 
 
 def _quantity(part: str, *, true: bool, balanced: bool = False) -> str:
@@ -33,19 +34,32 @@ def _measured(data: StudyData, run: RunRecord, part: str, *, true: bool) -> dict
     return {k: v for k, v in {"overall": overall, "avg": avg, **known}.items() if v is not None}
 
 
-def _over_pictures(
-    data: StudyData, measured: dict[str, float], key: str, part: str, *, true: bool, confidence: float = 0.95
+def interval_over_pictures(
+    data: StudyData, measured: Mapping[str, float], key: str, part: str, *, true: bool, confidence: float = 0.95
 ) -> Interval | None:
-    """Interval of `overall` or `avg` of a single trial over the pictures of a part; None where these are not known."""
+    """Interval of an accuracy of a single trial over the pictures of a part; None where these are not known.
+
+    Args:
+        data: The study.
+        measured: Accuracies of the trial, 0 to 1: overall, avg, `class:<name>`.
+        key: Which of them. Wilson's interval; of avg the one recovered from Wilson's of each class.
+        part: `train`, `val` or `test`.
+        true: Against true labels.
+        confidence: Nominal coverage, above 0 and below 1.
+    """
+    if key not in measured:
+        return None
     if key == "overall":
         n = data.n_pictures(part)
-        return wilson_interval(measured[key], n, confidence) if key in measured and n else None
+        return wilson_interval(measured[key], n, confidence) if n else None
     counts = data.class_counts(part, true=true)
-    shares = [measured.get(f"class:{name}") for name in data.class_names]
-    known = [share for share in shares if share is not None]
-    if key not in measured or counts is None or not all(counts) or not len(known) == len(shares) == len(counts):
+    if counts is None or not all(counts):
         return None
-    return mean_share_interval(known, counts, confidence)
+    if key != "avg":
+        n_of_class = dict(zip(data.class_names, counts, strict=True))[key.removeprefix("class:")]
+        return wilson_interval(measured[key], n_of_class, confidence)
+    known = [share for name in data.class_names if (share := measured.get(f"class:{name}")) is not None]
+    return mean_share_interval(known, counts, confidence) if len(known) == len(counts) else None
 
 
 def gather_class_accuracies(data: StudyData, part: str, *, true: bool = False) -> pd.DataFrame:
@@ -85,7 +99,7 @@ def _row(data: StudyData, configuration: Configuration, part: str, *, true: bool
         assert sample is not None
         row |= {key: sample.mean, f"{key}:sd": sample.deviation}
         if part == "val" and key in ("overall", "avg"):
-            interval = sample.interval if sample.n > 1 else _over_pictures(data, each[0], key, part, true=true)
+            interval = sample.interval if sample.n > 1 else interval_over_pictures(data, each[0], key, part, true=true)
             low, high = ("low", "high") if key == "overall" else ("avg_low", "avg_high")
             if interval is not None:
                 row |= {low: max(interval.low, 0.0), high: min(interval.high, 1.0)}
@@ -110,7 +124,7 @@ def gather_comparison(data: StudyData) -> pd.DataFrame:
         if key is None:
             return None
         measured = _measured(data, configuration.typical, "val", true=true)
-        return _over_pictures(data, measured, key, "val", true=true, confidence=confidence)
+        return interval_over_pictures(data, measured, key, "val", true=true, confidence=confidence)
 
     comparisons = compare_with_first(data.shown, interval_of, maximize=data.objective.maximize)
     rows = [

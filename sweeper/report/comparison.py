@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from sweeper.report.configurations import Configuration
 from sweeper.report.format import as_float
-from sweeper.report.statistics import Interval, describe_sample, wilson_interval
+from sweeper.report.statistics import NO_DEVIATION, Interval, describe_sample, difference_interval
 
 __all__ = [
     "Comparison",
+    "Difference",
+    "Measured",
     "Verdict",
+    "compare_all",
     "compare_with_first",
-    "difference_interval",
-    "mean_share_interval",
     "paired_difference",
 ]
 
@@ -33,44 +35,161 @@ class Comparison:
     """What the interval says; `alike`: it holds 0."""
 
 
-def mean_share_interval(shares: Sequence[float], counts: Sequence[int], confidence: float = 0.95) -> Interval:
-    """Interval of the mean of independent shares, such as the accuracies of classes, by the method of variance
-    estimates recovery from Wilson's limits of each (Zou and Donner 2008).
+def paired_difference(
+    a: Mapping[Any, float],
+    b: Mapping[Any, float],
+    confidence: float = 0.95,
+    *,
+    unit_of: Callable[[Any], Any] | None = None,
+) -> Interval | None:
+    """Student's t interval of the mean of `a` minus `b`, paired by their keys, such as seeds.
+
+    None with fewer than two pairs, and where all differences are equal: accuracies over few pictures often are, by
+    rounding alone, and an interval without width would claim a certainty that nobody has.
+
+    Student's and not a bootstrap's: of 3, 5, 10 and 20 normal differences the percentile and the BCa bootstrap cover
+    the true mean in 71, 83, 90 and 92 % of cases where 95 are promised, Student's in 94 to 96 (2,000 simulations each).
 
     Args:
-        shares: Accuracy of each class, 0 to 1.
-        counts: Pictures of each class, above 0.
+        a: Values by key.
+        b: Values by key.
         confidence: Nominal coverage, above 0 and below 1.
+        unit_of: See `compare_all`.
     """
-    mean = math.fsum(shares) / len(shares)
-    limits = [wilson_interval(share, n, confidence) for share, n in zip(shares, counts, strict=True)]
-    below = math.sqrt(math.fsum((share - limit.low) ** 2 for share, limit in zip(shares, limits, strict=True)))
-    above = math.sqrt(math.fsum((limit.high - share) ** 2 for share, limit in zip(shares, limits, strict=True)))
-    return Interval(low=mean - below / len(shares), high=mean + above / len(shares))
-
-
-def difference_interval(a: float, of_a: Interval, b: float, of_b: Interval) -> Interval:
-    """Interval of `a` minus `b` from an interval of each (Newcombe 1998, method 10; Zou and Donner 2008).
-
-    It takes the two for independent. Shares of the same pictures are not, which makes the true interval narrower: a
-    difference outside of this one is outside of that one too.
-    """
-    return Interval(
-        low=a - b - math.hypot(a - of_a.low, of_b.high - b), high=a - b + math.hypot(of_a.high - a, b - of_b.low)
-    )
-
-
-def paired_difference(a: Mapping[Any, float], b: Mapping[Any, float], confidence: float = 0.95) -> Interval | None:
-    """Student's t interval of the mean of `a` minus `b`, paired by seed.
-
-    None with fewer than two seeds in common, and where all differences are equal: accuracies over few pictures often
-    are, by rounding alone, and an interval without width would claim a certainty that nobody has.
-    """
-    seeds = [seed for seed in a if seed in b]
-    sample = describe_sample([a[seed] - b[seed] for seed in seeds], confidence)
-    if sample is None or sample.deviation is None or sample.deviation < 1e-12:
+    sample = describe_sample(_by_unit(a, b, unit_of), confidence)
+    if sample is None or sample.deviation is None or sample.deviation < NO_DEVIATION:
         return None
     return sample.interval
+
+
+def _by_unit(a: Mapping[Any, float], b: Mapping[Any, float], unit_of: Callable[[Any], Any] | None) -> list[float]:
+    """Differences of the pairs; of pairs in one unit their mean."""
+    units: dict[Any, list[float]] = {}
+    for key, value in a.items():
+        if key in b:
+            units.setdefault(key if unit_of is None else unit_of(key), []).append(value - b[key])
+    return [math.fsum(own) / len(own) for own in units.values()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured of one of several things that are compared, such as configurations."""
+
+    values: Mapping[Any, float]
+    """One a trial, by what it shares with its partners, such as the seed."""
+    interval_of: Callable[[float], Interval | None] = lambda _: None
+    """Of a single trial: its interval over the pictures, at a confidence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One minus another."""
+
+    mean: float | None = None
+    """Over the pairs, or the units that these belong to; None without any."""
+    n_pairs: int = 0
+    interval: Interval | None = None
+    """Of the mean. None where nothing is known of it."""
+    p: float | None = None
+    """Of the paired t test, two-sided. None without one."""
+    adjusted_p: float | None = None
+    """The same, corrected for the number of comparisons: below 0.05 where the interval leaves 0 out."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether all pairs are equal, of which there are several."""
+        return self.p == 1.0 and self.interval is None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything can be said of it."""
+        return self.p is not None or self.interval is not None
+
+    def verdict(self, *, maximize: bool) -> Verdict:
+        """What it says of the one."""
+        if self.interval is None:
+            return "alike" if self.is_equal else "unknown"
+        if self.interval.low <= 0.0 <= self.interval.high:
+            return "alike"
+        return "better" if (self.interval.low > 0.0) == maximize else "worse"
+
+
+def compare_all(
+    measured: Sequence[Measured], alpha: float = 0.05, *, unit_of: Callable[[Any], Any] | None = None
+) -> list[list[Difference]]:
+    """Every one minus every other: a row for each, a column for each that is subtracted.
+
+    Trials with equal keys are pairs; of several pairs the mean difference has Student's t interval and test. Two single
+    trials with equal keys are two results on the same pictures: see `difference_interval`; they have no test.
+
+    All pairs count as comparisons, whichever are shown: where one is compared with the best of k, chance has chosen the
+    best. With a correction for the k - 1 that are shown, equal ones are told apart in more than `alpha` of all cases
+    (k = 4, five seeds: 7 %; k = 12: 12 %). Correction by Holm (1979). An interval is as wide as the step that decides
+    on it, so that it leaves 0 out where Holm's method rejects; its confidence is `1 - alpha` or more. Single trials
+    have intervals after Bonferroni.
+
+    Args:
+        measured: What is compared.
+        alpha: Probability of telling any equal ones apart, at most.
+        unit_of: What a pair belongs to by its key, where pairs are not independent: those of one seed have the same
+            initial weights and order. Their differences are averaged, and the units are what is counted. Default: each
+            pair by itself.
+    """
+    pairs = [(i, j) for i in range(len(measured)) for j in range(i)]
+    found = {(i, j): _difference(measured[i], measured[j], unit_of) for i, j in pairs}
+    singles = [(i, j) for i, j in pairs if _is_single(measured[i], measured[j])]
+    tested = sorted((d.p, pair) for pair, d in found.items() if d.p is not None)
+    n_left = len(tested) + len(singles)
+    level, adjusted = alpha / max(n_left, 1), 0.0
+    for i, j in singles:
+        found[i, j] = replace(found[i, j], interval=_of_single(measured[i], measured[j], 1.0 - level))
+    rejects = True
+    for p, (i, j) in tested:
+        level = alpha / n_left if rejects else level
+        rejects = rejects and p <= level
+        adjusted = max(adjusted, min(p * n_left, 1.0))
+        interval = paired_difference(measured[i].values, measured[j].values, 1.0 - level, unit_of=unit_of)
+        found[i, j] = replace(found[i, j], interval=interval, adjusted_p=adjusted)
+        n_left -= 1
+    n = range(len(measured))
+    return [[Difference() if i == j else found[i, j] if i > j else _negative(found[j, i]) for j in n] for i in n]
+
+
+def _difference(one: Measured, other: Measured, unit_of: Callable[[Any], Any] | None) -> Difference:
+    sample = describe_sample(_by_unit(one.values, other.values, unit_of))
+    if sample is None:
+        return Difference()
+    p = None
+    if sample.deviation is not None:
+        if sample.deviation >= NO_DEVIATION:
+            # 3 µs, where scipy.stats.t takes 180 (one thread of a busy AMD EPYC, best of 5 times 200 calls).
+            from scipy.special import stdtr
+
+            p = 2.0 * float(stdtr(sample.n - 1, -abs(sample.mean) / (sample.deviation / math.sqrt(sample.n))))
+        elif abs(sample.mean) < NO_DEVIATION:
+            p = 1.0
+    return Difference(mean=sample.mean, n_pairs=len(one.values.keys() & other.values.keys()), p=p)
+
+
+def _is_single(one: Measured, other: Measured) -> bool:
+    return len(one.values) == len(other.values) == 1 and set(one.values) == set(other.values)
+
+
+def _of_single(one: Measured, other: Measured, confidence: float) -> Interval | None:
+    a, b = one.interval_of(confidence), other.interval_of(confidence)
+    if a is None or b is None:
+        return None
+    (value,), (other_value,) = one.values.values(), other.values.values()
+    return difference_interval(value, a, other_value, b)
+
+
+def _negative(difference: Difference) -> Difference:
+    mean, interval = difference.mean, difference.interval
+    return replace(
+        difference,
+        mean=None if mean is None else -mean,
+        interval=None if interval is None else Interval(low=-interval.high, high=-interval.low),
+    )
 
 
 def compare_with_first(
@@ -79,39 +198,24 @@ def compare_with_first(
     *,
     maximize: bool,
 ) -> list[Comparison]:
-    """Each configuration against the first.
+    """Each configuration against the first, which allows for all pairs of them: see `compare_all`.
 
     With seeds, the difference is paired by seed; without, it is that of two results on the same pictures, which says
-    nothing about other seeds. The intervals hold together at 95 % (Bonferroni). They do not allow for the first having
-    been chosen as the best.
+    nothing about other seeds.
 
     Args:
         configurations: The best first.
         interval_of: Interval of the value of a single trial at a confidence; None where there is none.
         maximize: Whether higher is better.
     """
-    confidence = 1.0 - 0.05 / max(len(configurations) - 1, 1)
+    values = [{s: v for s, run in c.seeds.items() if (v := as_float(run.value)) is not None} for c in configurations]
+    if all(len(own) == 1 for own in values):
+        values = [{None: value} for own in values for value in own.values()]
+    measured = [
+        Measured(values=own, interval_of=partial(interval_of, configuration))
+        for own, configuration in zip(values, configurations, strict=True)
+    ]
     comparisons = [Comparison(interval=None, verdict="first")][: len(configurations)]
-    for configuration in configurations[1:]:
-        interval = _difference(configuration, configurations[0], interval_of, confidence)
-        if interval is None:
-            verdict: Verdict = "unknown"
-        elif interval.low <= 0.0 <= interval.high:
-            verdict = "alike"
-        else:
-            verdict = "better" if (interval.low > 0.0) == maximize else "worse"
-        comparisons.append(Comparison(interval=interval, verdict=verdict))
+    for row in compare_all(measured)[1:]:
+        comparisons.append(Comparison(interval=row[0].interval, verdict=row[0].verdict(maximize=maximize)))
     return comparisons
-
-
-def _difference(
-    one: Configuration,
-    first: Configuration,
-    interval_of: Callable[[Configuration, float], Interval | None],
-    confidence: float,
-) -> Interval | None:
-    a, b = ({s: v for s, run in c.seeds.items() if (v := as_float(run.value)) is not None} for c in (one, first))
-    if len(a) > 1 or len(b) > 1:
-        return paired_difference(a, b, confidence)
-    of_a, of_b = interval_of(one, confidence), interval_of(first, confidence)
-    return None if of_a is None or of_b is None else difference_interval(one.value, of_a, first.value, of_b)

@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sweeper.errors import InputError
-from sweeper.report.blocks import Block, Figure, Picture, Row, Section, Table
+from sweeper.errors import InputError, SectionError
+from sweeper.report.blocks import Block, Figure, Note, Picture, Row, Section, Table
+from sweeper.report.direction import order_names
 from sweeper.report.effect import resolve_parameter
-from sweeper.report.overview import build_overview, rank_studies
+from sweeper.report.format import hide_paths
+from sweeper.report.overview import build_overview
 from sweeper.report.sections import SECTIONS
+from sweeper.report.standings import rank_studies
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunReader, StudyRecord
 
-__all__ = ["BuiltSection", "Document", "Part", "build_document"]
+__all__ = ["BuiltSection", "Document", "Item", "Part", "build_document"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +27,34 @@ class BuiltSection:
     key: str
     title: str
     blocks: Sequence[Block]
+    problem: str = ""
+    """Why it is missing, where another package has it and failed."""
 
-    def files(self) -> Iterator[tuple[str, Table | Figure | Picture]]:
-        """Tables and figures with the names of their CSV files, pictures with those of their PNG files."""
-        for block in self.blocks:
-            for item in block.items if isinstance(block, Row) else (block,):
-                if isinstance(item, Table | Figure | Picture):
-                    name = item.key if item.key.startswith(self.key) else f"{self.key}-{item.key}"
-                    yield f"{name}.png" if isinstance(item, Picture) else f"{name}.csv", item
+
+def _build(section: Section, data: StudyData) -> BuiltSection:
+    try:
+        return BuiltSection(key=section.key, title=section.title, blocks=section.build(data))
+    except SectionError as error:
+        note = Note(text=f"This section is missing: {error}.", level="warning")
+        return BuiltSection(key=section.key, title=section.title, blocks=[note], problem=str(error))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A table, figure or picture, and where it is kept."""
+
+    id: str
+    """In the page and in LaTeX: unique, letters, digits, `_` and `-`."""
+    stem: str
+    """Path of its files without their folder and their suffix: `trials`, or `STUDY/trials` of several studies."""
+    block: Table | Figure | Picture
+    narrow: bool
+    """A figure that stands beside others, three in a line."""
+
+    @property
+    def data(self) -> str:
+        """Its CSV file, or the PNG file of a picture, relative to the report."""
+        return f"data/{self.stem}.{'png' if isinstance(self.block, Picture) else 'csv'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +65,21 @@ class Part:
     """Prefix of ids in the page: unique, letters, digits and `-`."""
     title: str
     folder: str
-    """Folder of its CSV and PNG files, relative to the report."""
+    """Within the folders of CSV files, figures and tables, with a `/` at its end; empty for the only study."""
     sections: Sequence[BuiltSection]
+
+    def items(self, section: BuiltSection) -> Iterator[Item]:
+        """The tables, figures and pictures of one of its sections."""
+        for block in section.blocks:
+            for item in block.items if isinstance(block, Row) else (block,):
+                if isinstance(item, Table | Figure | Picture):
+                    name = item.key if item.key.startswith(section.key) else f"{section.key}-{item.key}"
+                    yield Item(
+                        id=f"{self.key}-{section.key}-{item.key}",
+                        stem=f"{self.folder}{name}",
+                        block=item,
+                        narrow=isinstance(block, Row) and block.columns == 3,
+                    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +88,30 @@ class Document:
 
     title: str
     parts: Sequence[Part]
+    names: tuple[str, ...] = ()
+    """The user's names and words that run from right to left, as of `order_names`."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why sections are missing that other packages have; each reason once."""
+        reasons = [section.problem for part in self.parts for section in part.sections if section.problem]
+        return tuple(dict.fromkeys(reasons))
+
+    def items(self) -> Iterator[Item]:
+        """All tables, figures and pictures."""
+        for part in self.parts:
+            for section in part.sections:
+                yield from part.items(section)
+
+
+def _names(data: StudyData) -> Iterator[str]:
+    """What the user may have named in a script of their own."""
+    yield data.record.name
+    yield hide_paths(data.study.description)
+    yield from data.class_names
+    yield from data.output_names
+    for params in data.params.values():
+        yield from (hide_paths(value) for value in params.values() if isinstance(value, str))
 
 
 def _slug(name: str) -> str:
@@ -80,20 +140,20 @@ def build_document(
     if several:
         blocks = build_overview(studies)
         overview = BuiltSection(key="overview", title="Ranking", blocks=blocks)
-        parts.append(Part(key="overview", title="Overview", folder="data", sections=[overview]))
+        parts.append(Part(key="overview", title="Overview", folder="", sections=[overview]))
     taken: set[str] = set()
     for index, data in enumerate(studies, start=1):
         slug = _slug(data.record.name)
         slug = slug if slug.lower() not in taken else f"{slug}-{index}"
         taken.add(slug.lower())
-        built = [BuiltSection(key=s.key, title=s.title, blocks=s.build(data)) for s in sections]
+        built = [_build(section, data) for section in sections]
         parts.append(
             Part(
                 key=f"s{index}",
                 title=data.record.name,
-                folder=f"data/{slug}" if several else "data",
+                folder=f"{slug}/" if several else "",
                 sections=[section for section in built if section.blocks],
             )
         )
     title = f"{len(studies)} studies" if several else studies[0].record.name
-    return Document(title=title, parts=parts)
+    return Document(title=title, parts=parts, names=order_names(name for data in studies for name in _names(data)))

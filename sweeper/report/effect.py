@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from sweeper.report.format import as_float, param_text
-from sweeper.report.parameters import identity
+from sweeper.report.format import as_float, param_text, short_names
+from sweeper.report.parameters import expand_lists, identity, tree_order, varied_params
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
 
@@ -21,6 +22,7 @@ __all__ = [
     "Effect",
     "Level",
     "blew_up",
+    "candidates",
     "choose_parameter",
     "gather_explained",
     "has_diverged",
@@ -37,6 +39,8 @@ CONFIGURATION = "configuration"
 _N_CONFIGURATIONS = 12
 _COMMON = 0.6
 """A value that more than this share of the trials has goes without saying."""
+_N_LETTERS = 36
+"""Configurations of which one needs more letters than this are called by their trials."""
 _N_BINS = 6
 _N_LEVELS = 40
 """Values of the only parameter that varied which are told apart; beside others, chance would hide what each did."""
@@ -45,7 +49,10 @@ _N_LINES = 12
 """More curves than this cannot be told apart in one figure."""
 _N_CLASSES = 12
 _LOG_RATIO = 30.0
-"""Numbers over a wider range than this are drawn on a logarithmic axis, however they were searched."""
+"""Listed numbers over a wider range than this are drawn on a logarithmic axis."""
+_GEOMETRIC_STEP = 1.5
+_GEOMETRIC_RANGE = 8.0
+_MISSING = object()
 _BLOWN_FACTOR = 2.0
 _BLOWN_FACTOR_OF_START = 10.0
 
@@ -59,6 +66,8 @@ class Level:
     """The value, of a range the median; None for what is no number."""
     runs: tuple[RunRecord, ...]
     """Complete and diverged trials, by number."""
+    words: str = ""
+    """What the label stands for, where it is a trial's number."""
 
 
 def has_diverged(run: RunRecord) -> bool:
@@ -74,14 +83,23 @@ def _counted(data: StudyData) -> list[RunRecord]:
 # --- which parameter ----------------------------------------------------------------------------------------------
 
 
+def candidates(data: StudyData) -> dict[str, str]:
+    """Parameters that may be compared by, with their short names: those that varied, and of lists each item and the
+    length."""
+    rows = [expand_lists({p: v for p, v in data.params[r.run_id].items() if p in data.factors}) for r in data.runs]
+    paths = sorted({*data.factors, *varied_params(rows)}, key=tree_order)
+    return short_names(paths)
+
+
 def resolve_parameter(data: StudyData, name: str) -> str | None:
     """The parameter that varied by a name such as `training.optimizer.lr`, `optimizer` or `lr`; None where none has it
     alone. `configuration` stands for all that varied."""
     if name == CONFIGURATION and data.factors:
         return CONFIGURATION
-    known = [path for path in data.factors if path in (name, f"{name}.name")]
-    known = known or [path for path in data.factors if data.labels[path] == name]
-    known = known or [path for path in data.factors if path.removesuffix(".name").endswith(f".{name}")]
+    labels = candidates(data)
+    known = [path for path in labels if path in (name, f"{name}.name")]
+    known = known or [path for path in labels if name in (labels[path], data.labels.get(path))]
+    known = known or [path for path in labels if path.removesuffix(".name").endswith(f".{name}")]
     return known[0] if len(known) == 1 else None
 
 
@@ -94,7 +112,7 @@ def choose_parameter(data: StudyData) -> str | None:
     searched = [path for path in data.factors if path in data.searched]
     if len(data.factors) == 1 or (len(searched) == 1 and Effect(data, searched[0]).is_only):
         return (searched or data.factors)[0]
-    if data.factors and len(levels_of(data, CONFIGURATION, n_most=10**9)) <= _N_CONFIGURATIONS:
+    if data.factors and len({_configuration_words(data, run) for run in data.runs}) <= _N_CONFIGURATIONS:
         return CONFIGURATION
     explained = gather_explained(data)
     return None if explained.empty else str(explained["parameter"].iloc[0])
@@ -106,17 +124,20 @@ def gather_explained(data: StudyData) -> pd.DataFrame:
 
     `explained` is epsilon squared of the Kruskal-Wallis test: the share of the variance of the ranks of the values that
     lies between groups of trials with equal values of the parameter (of numbers with many values: up to six ranges with
-    as many trials each), less what chance would give; 0 to 1. Diverged trials have the last rank. Parameters with
-    fewer than two groups, or fewer than four trials more than groups, are left out.
+    as many trials each), less what chance would give; 0 to 1. Diverged trials have the last rank. Lists count
+    item by item. Parameters with fewer than two groups, or fewer than four trials more than groups, are left out.
     """
     runs = [run for run in _counted(data) if has_diverged(run) or as_float(run.value) is not None]
     sign = -1.0 if data.objective.maximize else 1.0
     worst = math.inf
     scores = {run.run_id: worst if has_diverged(run) else sign * (run.value or 0.0) for run in runs}
     rows = []
-    for path in data.factors:
-        own = [run for run in runs if path in data.params[run.run_id]]
-        groups = _groups(data, path, own, _N_BINS)
+    for path in candidates(data):
+        own = [run for run in runs if _value(data.params[run.run_id], path) not in (_MISSING, [])]
+        if any(isinstance(_value(data.params[run.run_id], path), list | tuple) for run in own):
+            continue
+        # Few trials in each of many groups would fit any order.
+        groups = _groups(data, path, own, min(max(len(own) // 4, 2), _N_BINS), all_words=True)
         if len(groups) < 2 or len(own) - len(groups) < 4:
             continue
         ranks = pd.Series([scores[run.run_id] for run in own], index=[run.run_id for run in own]).rank()
@@ -144,21 +165,28 @@ def value_of(data: StudyData, path: str, run: RunRecord) -> tuple[str, float | N
     params = data.params[run.run_id]
     if path == CONFIGURATION:
         return _configuration_words(data, run), None
-    if path not in params:
+    value = _value(params, path)
+    if value is _MISSING:
         return None
-    value = params[path]
     text = param_text(value)
     if path.endswith(".name"):
         prefix = path.removesuffix("name")
-        inner = [p for p in data.factors if p.startswith(prefix) and p != path and p not in data.searched]
-        namesakes = [p for r in data.runs if (p := data.params[r.run_id]).get(path) == value]
         words = [
-            f"{q.removeprefix(prefix).replace('_', ' ')} {param_text(params[q])}"
-            for q in inner
-            if q in params and len({identity(p.get(q)) for p in namesakes}) > 1
+            f"{setting.removeprefix(prefix).replace('_', ' ')} {param_text(params[setting])}"
+            for setting in data.telling.get(path, {}).get(str(value), ())
+            if setting in params
         ]
         text += f" ({', '.join(words)})" if words else ""
     return text, as_float(value)
+
+
+def _value(params: Mapping[str, Any], path: str) -> Any:
+    """The value at a path, which may be an item of a list, or its length as `<path>.repeat`; `_MISSING` without one."""
+    if path in params:
+        return params[path]
+    whole = path.rpartition(".")[0]
+    items = params.get(whole)
+    return expand_lists({whole: items}).get(path, _MISSING) if isinstance(items, list | tuple) else _MISSING
 
 
 def _configuration_words(data: StudyData, run: RunRecord) -> str:
@@ -176,11 +204,16 @@ def _configuration_words(data: StudyData, run: RunRecord) -> str:
 
 
 def is_log(data: StudyData, path: str, xs: Sequence[float]) -> bool:
-    """Whether the axis of a numeric parameter is logarithmic: where the space was, or the range is wide."""
+    """Whether the axis of a numeric parameter is logarithmic: where the space was; of listed values where they are
+    far apart, or grow by factors as batch sizes do."""
     if not xs or min(xs) <= 0.0:
         return False
     searched = data.searched.get(path)
-    return bool(searched and searched.log) or max(xs) > _LOG_RATIO * min(xs)
+    if searched is not None and not searched.choice:
+        return searched.log
+    ratios = [high / low for low, high in itertools.pairwise(sorted(set(xs)))]
+    is_geometric = len(ratios) > 1 and min(ratios) >= _GEOMETRIC_STEP and max(xs) >= _GEOMETRIC_RANGE * min(xs)
+    return is_geometric or max(xs) > _LOG_RATIO * min(xs)
 
 
 def levels_of(data: StudyData, path: str, *, n_most: int) -> list[Level]:
@@ -189,11 +222,13 @@ def levels_of(data: StudyData, path: str, *, n_most: int) -> list[Level]:
     Numbers with more than `n_most` values are put together in ranges with about as many trials each; of other values
     those of the most trials are kept.
     """
-    runs = [run for run in _counted(data) if path == CONFIGURATION or path in data.params[run.run_id]]
+    runs = [r for r in _counted(data) if path == CONFIGURATION or _value(data.params[r.run_id], path) is not _MISSING]
     return _groups(data, path, runs, n_most)
 
 
-def _groups(data: StudyData, path: str, runs: Sequence[RunRecord], n_most: int) -> list[Level]:
+def _groups(
+    data: StudyData, path: str, runs: Sequence[RunRecord], n_most: int, *, all_words: bool = False
+) -> list[Level]:
     found: dict[str, tuple[float | None, list[RunRecord]]] = {}
     for run in runs:
         value = value_of(data, path, run)
@@ -210,13 +245,20 @@ def _groups(data: StudyData, path: str, runs: Sequence[RunRecord], n_most: int) 
         return (x is None, x or 0.0, order.get(text.partition(" (")[0], order.get(text, len(order))), _natural(text))
 
     ordered = sorted(found.items(), key=place)
+    if path == CONFIGURATION and len(ordered) <= n_most and any(len(key) > _N_LETTERS for key in found):
+        return [Level(label=_numbers(own), x=None, runs=tuple(own), words=key) for key, (_, own) in ordered]
     if len(ordered) <= n_most:
         return [Level(label=_label(key, x), x=x, runs=tuple(own)) for key, (x, own) in ordered]
     if any(x is None for _, (x, _) in ordered):
-        kept = sorted(ordered, key=lambda item: (-len(item[1][1]), ordered.index(item)))[:n_most]
+        kept = sorted(ordered, key=lambda item: (-len(item[1][1]), ordered.index(item)))
+        kept = kept if all_words else kept[:n_most]
         return [Level(label=key, x=x, runs=tuple(own)) for key, (x, own) in ordered if key in dict(kept)]
     pairs = [(x, run) for _, (x, own) in ordered for run in own]
     return _ranges([(x, run) for x, run in pairs if x is not None], min(n_most, _N_BINS))
+
+
+def _numbers(runs: Sequence[RunRecord]) -> str:
+    return f"trial{'' if len(runs) == 1 else 's'} {', '.join(str(run.number) for run in runs)}"
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
@@ -295,7 +337,7 @@ class Effect:
     def __init__(self, data: StudyData, path: str) -> None:
         self.data = data
         self.path = path
-        self.label = data.labels.get(path, path)
+        self.label = data.labels.get(path) or candidates(data).get(path, path)
 
     @cached_property
     def is_only(self) -> bool:
@@ -308,12 +350,21 @@ class Effect:
     @cached_property
     def levels(self) -> list[Level]:
         """Its values, or ranges of them."""
-        return levels_of(self.data, self.path, n_most=_N_LEVELS if self.is_only else _N_LEVELS_BESIDE_OTHERS)
+        return self._levels(_N_LEVELS if self.is_only else _N_LEVELS_BESIDE_OTHERS)
 
     @cached_property
     def lines(self) -> list[Level]:
         """Its values, or ranges, few enough for one line each."""
-        return levels_of(self.data, self.path, n_most=_N_LINES)
+        return self._levels(_N_LINES)
+
+    def _levels(self, n_most: int) -> list[Level]:
+        """Values, or ranges where there are more than `n_most`, or hardly two trials have one value: beside other
+        parameters, a line from trial to trial would show chance."""
+        levels = levels_of(self.data, self.path, n_most=n_most)
+        n_runs = sum(len(level.runs) for level in levels)
+        if self.is_only or 2 * len(levels) <= n_runs or any(level.x is None for level in levels):
+            return levels
+        return levels_of(self.data, self.path, n_most=min(max(n_runs // 3, 2), _N_BINS))
 
     @cached_property
     def is_numeric(self) -> bool:

@@ -74,6 +74,11 @@ class FinalData:
         """Every metric of each complete run at the epoch that it is judged by: a row a run id."""
         return judged_metrics(self.final, self.reader)
 
+    @property
+    def judged_runs(self) -> list[RunRecord]:
+        """Complete runs of the tests, those of the best configuration first."""
+        return [run for configuration in self.configurations for run in configuration.complete]
+
     @cached_property
     def configurations(self) -> list[TestedConfiguration]:
         """What was tested, the best by validation first."""

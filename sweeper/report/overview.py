@@ -8,167 +8,191 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.blocks import Block, Column, Figure, Note, Table
-from sweeper.report.format import as_float, count, duration, percent
-from sweeper.report.sections.head import run_seconds
-from sweeper.report.statistics import accuracy_interval
-from sweeper.report.study_data import StudyData
-from sweeper.report.theme import blank_figure, plain, series_style
+from sweeper.report.blocks import Block, Column, Figure, Note, Row, Table
+from sweeper.report.cost import build_costs
+from sweeper.report.format import as_float, count, duration, number, percent, plural
+from sweeper.report.standings import choose_criterion, gather_overview
+from sweeper.report.statistics import Interval, difference_interval
+from sweeper.report.study_data import StudyData, is_percent
+from sweeper.report.theme import PART_LABELS, blank_figure, plain, series_style
 
-__all__ = ["build_overview", "draw_overview", "gather_overview", "rank_studies"]
-
-
-def _has_one_objective(studies: Sequence[StudyData]) -> bool:
-    return len({(s.objective.metric, s.objective.maximize, s.objective.at) for s in studies}) == 1
+__all__ = ["build_overview", "draw_overview"]
 
 
-def _score(data: StudyData, *, one_objective: bool) -> float | None:
-    """What studies are ranked by, higher is better: their objective if they share one, else validation accuracy."""
-    if data.best is None:
-        return None
-    if not one_objective:
-        return data.at_epoch(data.best, "val/accuracy")
-    value = as_float(data.best.value)
-    return value if value is None or data.objective.maximize else -value
-
-
-def rank_studies(studies: Sequence[StudyData]) -> list[StudyData]:
-    """The studies, best first; those without a best trial last, by name."""
-    one = _has_one_objective(studies)
-    scores = {id(s): _score(s, one_objective=one) for s in studies}
-    return sorted(
-        studies, key=lambda s: (scores[id(s)] is None, -(scores[id(s)] or 0.0), s.record.name, s.record.experiment_id)
-    )
-
-
-def gather_overview(studies: Sequence[StudyData]) -> pd.DataFrame:
-    """One row a study in the given order.
-
-    Columns: study, metric, value, val_accuracy, low, high (Wilson's 95 % interval of it), train_accuracy, gap
-    (fractions), n_parameters, best_seconds (training time of the best trial), n_trials, n_complete, total_seconds.
-    """
-    rows: list[dict[str, Any]] = []
-    for data in studies:
-        seconds = [s for run in data.runs if (s := run_seconds(run)) is not None]
-        row: dict[str, Any] = {
-            "study": data.record.name,
-            "metric": data.objective.metric,
-            "n_trials": len(data.runs),
-            "n_complete": len(data.complete),
-            "total_seconds": sum(seconds),
-        }
-        if data.best is not None:
-            train, val = (data.at_epoch(data.best, f"{part}/accuracy") for part in ("train", "val"))
-            n, n_parameters = data.n_pictures("val"), data.best.tags.get("sweeper.n_parameters", "")
-            row |= {
-                "value": data.best.value,
-                "val_accuracy": val,
-                "train_accuracy": train,
-                "gap": train - val if train is not None and val is not None else None,
-                "n_parameters": int(n_parameters) if n_parameters.isdecimal() else None,
-                "best_seconds": run_seconds(data.best),
-            }
-            interval = accuracy_interval(val, n)
-            if interval is not None:
-                row |= {"low": interval.low, "high": interval.high}
-        rows.append(row)
-    columns = ["study", "metric", "value", "val_accuracy", "low", "high", "train_accuracy", "gap", "n_parameters"]
-    columns += ["best_seconds", "n_trials", "n_complete", "total_seconds"]
-    frame = pd.DataFrame(rows, columns=columns, dtype=object)
-    return frame.where(frame.notna(), None)
-
-
-def draw_overview(frame: pd.DataFrame) -> Figure | None:
-    """Validation accuracy with its interval, one line a study; None where no study has one."""
-    known = frame[frame["val_accuracy"].notna()]
+def draw_overview(frame: pd.DataFrame, *, quantity: str) -> Figure | None:
+    """What studies are ranked by, with its interval, one line a study; None where none has it."""
+    known = frame[frame["value"].notna()]
     if known.empty:
         return None
-    figure = blank_figure(x="validation accuracy of the best trial", y="")
-    names = [plain(name) for name in known["study"]]
-    error = {}
-    if known["low"].notna().all():
-        error = {
-            "type": "data",
-            "symmetric": False,
-            "array": [h - v for h, v in zip(known["high"], known["val_accuracy"], strict=True)],
-            "arrayminus": [v - lo for v, lo in zip(known["val_accuracy"], known["low"], strict=True)],
-            "thickness": 2,
-            "color": series_style(0)[0],
-        }
-    figure.add_trace(
-        go.Scatter(
-            x=known["val_accuracy"].tolist(),
-            y=list(range(len(names))),
-            customdata=names,
-            mode="markers",
-            marker={"color": series_style(0)[0], "size": 9},
-            error_x=error or None,
-            hovertemplate="%{customdata}: %{x:.2~%}<extra></extra>",
+    is_share = is_percent(f"val/{quantity}")
+    figure = blank_figure(x=quantity.replace("_", " "), y="", legend=known["part"].nunique() > 1)
+    places = {name: i for i, name in enumerate(known["study"])}
+    for index, part in enumerate(part for part in ("test", "val") if (known["part"] == part).any()):
+        rows = known[known["part"] == part]
+        colour, _, symbol = series_style(index)
+        has_interval = rows["low"].notna()
+        figure.add_trace(
+            go.Scatter(
+                x=rows["value"].tolist(),
+                y=[places[name] for name in rows["study"]],
+                customdata=[plain(name) for name in rows["study"]],
+                name=PART_LABELS[part],
+                mode="markers",
+                marker={"color": colour, "size": 9, "symbol": symbol},
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [
+                        h - v if ok else 0 for h, v, ok in zip(rows["high"], rows["value"], has_interval, strict=True)
+                    ],
+                    "arrayminus": [
+                        v - low if ok else 0
+                        for v, low, ok in zip(rows["value"], rows["low"], has_interval, strict=True)
+                    ],
+                    "thickness": 2,
+                    "color": colour,
+                }
+                if has_interval.any()
+                else None,
+                hovertemplate="%{customdata}: " + ("%{x:.2~%}" if is_share else "%{x:.4g}") + "<extra></extra>",
+            )
         )
-    )
-    figure.update_xaxes(tickformat=".2~%")
+    if is_share:
+        figure.update_xaxes(tickformat=".2~%")
     figure.update_yaxes(
         tickmode="array",
-        tickvals=list(range(len(names))),
-        ticktext=names,
-        range=[len(names) - 0.5, -0.5],
+        tickvals=list(places.values()),
+        ticktext=[plain(name) for name in places],
+        range=[len(places) - 0.5, -0.5],
         showgrid=False,
+    )
+    show, unit = (percent, " %") if is_share else (number, "")
+    words = "; ".join(
+        f"{s} {show(v)}{unit} in {PART_LABELS[p]}"
+        for s, v, p in zip(known["study"], known["value"], known["part"], strict=True)
     )
     return Figure(
         key="accuracy",
-        title="Validation accuracy of the best trial of each study",
-        description="Points with intervals, best study on top: "
-        + "; ".join(f"{s} {percent(v)} %" for s, v in zip(known["study"], known["val_accuracy"], strict=True)),
+        title=f"{quantity.replace('_', ' ').capitalize()} of each study",
+        description=f"Points with intervals, best study on top: {words}.",
         figure=figure,
-        data=known[["study", "val_accuracy", "low", "high"]],
-        note="Bars: 95 % intervals (Wilson)." if error else "",
-        height=110 + 34 * len(names),
+        data=known[["study", "part", "value", "low", "high"]],
+        note="Bars: 95 % intervals, Student's over the seeds, of a single training Wilson's over the pictures."
+        if known["low"].notna().any()
+        else "",
+        height=130 + 34 * len(places),
     )
 
 
-def build_overview(studies: Sequence[StudyData]) -> Sequence[Block]:
-    """The ranking of several studies, which are given best first."""
-    frame = gather_overview(studies)
-    blocks: list[Block] = []
-    one = _has_one_objective(studies)
-    if not one:
-        blocks.append(Note(text="The studies have different objectives; they are ranked by validation accuracy."))
+def _describe(studies: Sequence[StudyData], frame: pd.DataFrame, *, quantity: str) -> list[Note]:
+    """What the ranking is from, and whether the lead is more than chance."""
+    notes: list[Note] = []
+    n_tested, n_ranked = int((frame["part"] == "test").sum()), int(frame["part"].notna().sum())
+    if len({(s.objective.metric, s.objective.maximize, s.objective.at) for s in studies}) > 1:
+        notes.append(Note(text=f"The studies have different objectives; they are ranked by {quantity}."))
+    if n_tested == n_ranked > 0:
+        words = "Ranked by what the configuration that validation chose reaches on test."
+    elif n_tested:
+        words = (
+            f"{plural(n_tested, 'study was', 'studies were')} finalized and ranked by test, "
+            f"{n_ranked - n_tested} by validation, where the best of many trials is a little too good: compare these "
+            "with care."
+        )
+    else:
+        words = (
+            "Nothing was finalized: ranked by validation, which also chose, so that the best of many trials is a "
+            "little too good. `sweeper finalize` measures on test."
+        )
+    if n_ranked:
+        notes.append(
+            Note(text=words + _lead(frame, quantity=quantity), level="text" if n_tested in (0, n_ranked) else "warning")
+        )
     fingerprints = {data.data.fingerprint for data in studies if data.data is not None}
     if len(fingerprints) > 1:
         words = "The studies did not use the same data and split: differences between them are not due to models alone."
-        blocks.append(Note(text=words, level="warning"))
+        notes.append(Note(text=words, level="warning"))
+    return notes
+
+
+def _lead(frame: pd.DataFrame, *, quantity: str) -> str:
+    """How far the first lies before the second, where both are accuracies of one part."""
+    if len(frame) < 2 or not is_percent(f"val/{quantity}"):
+        return ""
+    first, second = frame.iloc[0], frame.iloc[1]
+    if first["part"] != second["part"] or first["low"] is None or second["low"] is None:
+        return ""
+    a, b = (Interval(low=row["low"], high=row["high"]) for row in (first, second))
+    lead = difference_interval(first["value"], a, second["value"], b)
+    words = "more than chance explains" if lead.low > 0.0 else "not distinguishable from none"
+    return (
+        f" {first['study']} leads {second['study']} by {percent(first['value'] - second['value'])} points (95 % "
+        f"interval {percent(lead.low)} to {percent(lead.high)}): {words}.".replace(" -", " −")
+    )
+
+
+def _tabulate(studies: Sequence[StudyData], frame: pd.DataFrame, *, quantity: str) -> Table:
+    show = percent if is_percent(f"val/{quantity}") else number
+    label = quantity.replace("_", " ") + (" (%)" if is_percent(f"val/{quantity}") else "")
+    words = {"test": "test, {}", "val": "validation"}
     shown = frame.assign(
-        rank=pd.Series([i if n else None for i, n in enumerate(frame["n_complete"], start=1)], dtype=object),
-        value_text=[data.value_text(v) for data, v in zip(studies, frame["value"], strict=True)],
+        rank=pd.Series([i if part else None for i, part in enumerate(frame["part"], start=1)], dtype=object),
+        source=[
+            "–" if part is None else words[part].format(plural(n, "seed"))
+            for part, n in zip(frame["part"], frame["n_seeds"], strict=True)
+        ],
         interval=[
-            "–" if low is None else f"{percent(low)}–{percent(high)}"
+            "–" if low is None else f"{show(low)}–{show(high)}"
             for low, high in zip(frame["low"], frame["high"], strict=True)
         ],
     )
-    value_label = studies[0].value_label if one else "value of its objective"
     columns = [
         Column(key="rank", label="rank", show=count, numeric=True),
         Column(key="study", label="study", header=True),
-        Column(key="value_text", label=value_label, numeric=True),
-        Column(key="val_accuracy", label="validation accuracy (%)", show=percent, numeric=True),
+        Column(key="source", label="ranked by"),
+        Column(key="value", label=label, show=show, numeric=True),
         Column(key="interval", label="95 % interval", numeric=True),
+        Column(key="test_loss", label="test loss", show=number, numeric=True),
+        Column(key="val_accuracy", label="validation accuracy (%)", show=percent, numeric=True),
+        Column(key="val_loss", label="validation loss", show=number, numeric=True),
         Column(key="train_accuracy", label="training accuracy (%)", show=percent, numeric=True),
-        Column(key="gap", label="gap (points)", show=percent, numeric=True),
+        Column(key="gap", label="gap (points)", title="training minus validation", show=_points, numeric=True),
         Column(key="n_parameters", label="parameters", show=count, numeric=True),
-        Column(key="best_seconds", label="time of the best", show=_duration, numeric=True),
+        Column(key="best_seconds", label="time of a training", show=_duration, numeric=True),
+        Column(key="trial", label="trial", title="that found the configuration", show=count, numeric=True),
         Column(key="n_trials", label="trials", show=count, numeric=True),
-        Column(key="total_seconds", label="compute", show=_duration, numeric=True),
+        Column(key="total_seconds", label="compute of the search", show=_duration, numeric=True),
     ]
-    if one and studies[0].objective.metric == "val/accuracy":
-        columns = [column for column in columns if column.key != "value_text"]
-    # Studies without classes have no accuracies.
-    optional = {"val_accuracy", "train_accuracy", "gap"}
-    columns = [c for c in columns if c.key not in optional or frame[c.key].notna().any()]
-    if frame["low"].isna().all():
-        columns = [column for column in columns if column.key != "interval"]
-    blocks.append(Table(key="ranking", title="Ranking by the best trial", frame=shown, columns=columns))
-    figure = draw_overview(frame)
-    return [*blocks, figure] if figure is not None else blocks
+    # Studies without classes have no accuracies; a column that repeats the ranking says nothing.
+    optional = {"interval": "low", "test_loss": "test_loss", "val_accuracy": "val_accuracy", "val_loss": "val_loss"}
+    optional |= {"train_accuracy": "train_accuracy", "gap": "gap", "n_parameters": "n_parameters"}
+    repeated = (
+        {"val_accuracy" if quantity == "accuracy" else f"val_{quantity}"}
+        if set(frame["part"]) <= {"val", None}
+        else set()
+    )
+    repeated |= {"test_loss"} if quantity == "loss" else set()
+    columns = [
+        c for c in columns if (c.key not in optional or frame[optional[c.key]].notna().any()) and c.key not in repeated
+    ]
+    note = (
+        "Of a finalized study, means over the seeds of the configuration that validation chose; else of the best trial."
+    )
+    return Table(key="ranking", title="Ranking", frame=shown, columns=columns, note=note)
+
+
+def build_overview(studies: Sequence[StudyData]) -> Sequence[Block]:
+    """The ranking of several studies, which are given best first, and what their accuracy costs."""
+    frame = gather_overview(studies)
+    quantity, maximize = choose_criterion(studies)
+    blocks: list[Block] = [*_describe(studies, frame, quantity=quantity), _tabulate(studies, frame, quantity=quantity)]
+    figure = draw_overview(frame, quantity=quantity)
+    if figure is not None:
+        blocks.append(Row(items=[figure]))
+    return [*blocks, *build_costs(studies, quantity=quantity, maximize=maximize)]
+
+
+def _points(value: Any) -> str:
+    return percent(value).replace("-", "−")
 
 
 def _duration(value: Any) -> str:

@@ -6,14 +6,16 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from sweeper.report.blocks import Figure, Picture, Row, Table
+from sweeper.report.blocks import Figure, Picture, Table
+from sweeper.report.direction import isolate, split_directions
 from sweeper.report.document import Document
 from sweeper.report.format import as_float
 from sweeper.report.theme import THEMES
@@ -57,25 +59,26 @@ def _prose(text: str) -> str:
     return re.sub(r"(?<=\d) (?=%)", "\u00a0", text)
 
 
+def _bidi(text: str, names: Sequence[str]) -> Markup:
+    """Text of a page that runs from left to right, with `<bdi>` around what does not."""
+    return Markup("").join(
+        Markup("<bdi>%s</bdi>") % piece.text if piece.right_to_left else escape(piece.text)
+        for piece in split_directions(text, names)
+    )
+
+
 def _digest(script: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() + "'"
 
 
-def _figures(document: Document) -> dict[str, dict[str, Any]]:
-    found = {}
-    for part in document.parts:
-        for section in part.sections:
-            for block in section.blocks:
-                for figure in block.items if isinstance(block, Row) else (block,):
-                    if isinstance(figure, Figure):
-                        found[f"{part.key}-{section.key}-{figure.key}"] = _figure_json(figure)
-    return found
-
-
-def render_page(document: Document) -> str:
+def render_page(document: Document, *, with_data: bool = True) -> str:
     """The page: styles, scripts, Plotly and all data inside, ids fixed, nothing fetched.
 
     Its content security policy admits the report's own scripts by their hashes and no connection at all.
+
+    Args:
+        document: The report.
+        with_data: Whether CSV and PNG files lie beside the page, to be linked from it.
     """
     environment = Environment(
         loader=PackageLoader("sweeper.report"),
@@ -86,23 +89,23 @@ def render_page(document: Document) -> str:
     )
     environment.filters["prose"] = _prose
     environment.filters["data_url"] = _data_url
+    environment.filters["bidi"] = lambda text: _bidi(text, document.names)
+    environment.filters["isolate"] = lambda text: isolate(text, document.names)
+    environment.tests["a_name"] = lambda text: text in document.names
     templates = files("sweeper.report") / "templates"
-    plotly, script = get_plotlyjs(), (templates / "page.js").read_text(encoding="utf-8")
-    figures = _figures(document)
-    scripts = [plotly, script] if figures else [script]
+    script = (templates / "page.js").read_text(encoding="utf-8")
+    items = list(document.items())
+    figures = {item.id: _figure_json(item.block) for item in items if isinstance(item.block, Figure)}
+    plotly = get_plotlyjs() if figures else ""
     return environment.get_template("page.html.j2").render(
         document=document,
         figures=_json(figures),
         themes=_json(THEMES),
         # Both are files of this package or of Plotly's, not input.
-        scripts=[Markup(s) for s in scripts],  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        plotly=Markup(plotly),  # noqa: S704
         style=Markup((templates / "page.css").read_text(encoding="utf-8")),  # noqa: S704
-        script_hashes=Markup(" ".join(map(_digest, scripts))),  # noqa: S704
+        script_hashes=Markup(" ".join(map(_digest, filter(None, (script, plotly))))),  # noqa: S704
         rows=_rows,
-        links={
-            f"{part.key}-{section.key}-{item.key}": f"{part.folder}/{name}"
-            for part in document.parts
-            for section in part.sections
-            for name, item in section.files()
-        },
+        links={item.id: item.data for item in items if with_data},
     )

@@ -5,8 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
-__all__ = ["Interval", "Sample", "accuracy_interval", "describe_sample", "wilson_interval"]
+__all__ = [
+    "NO_DEVIATION",
+    "Interval",
+    "Sample",
+    "accuracy_interval",
+    "describe_sample",
+    "difference_interval",
+    "mean_share_interval",
+    "wilson_interval",
+]
+
+
+NO_DEVIATION = 1e-12
+"""Numbers that deviate by less are equal but for rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +42,16 @@ def wilson_interval(accuracy: float, n: int, confidence: float = 0.95) -> Interv
     Raises:
         ValueError: `accuracy` is no fraction, or `n` is below 1.
     """
-    # Imported here: scipy.stats takes longer to import than a small report to write.
-    from scipy.stats import binomtest
-
     if not 0.0 <= accuracy <= 1.0:
         raise ValueError(f"accuracy {accuracy} is not within 0 to 1")
     if n < 1:
         raise ValueError(f"an interval needs at least one picture, not {n}")
-    interval = binomtest(round(accuracy * n), n).proportion_ci(confidence_level=confidence, method="wilson")
-    return Interval(low=float(interval.low), high=float(interval.high))
+    k = round(accuracy * n)
+    share = k / n
+    z = NormalDist().inv_cdf((1.0 + confidence) / 2.0)
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1.0 - share) / n + z * z / (4 * n * n))
+    return Interval(low=0.0 if k == 0 else middle - half, high=1.0 if k == n else middle + half)
 
 
 def accuracy_interval(accuracy: float | None, n: int | None) -> Interval | None:
@@ -44,6 +59,33 @@ def accuracy_interval(accuracy: float | None, n: int | None) -> Interval | None:
     if accuracy is None or not n or not 0.0 <= accuracy <= 1.0:
         return None
     return wilson_interval(accuracy, n)
+
+
+def mean_share_interval(shares: Sequence[float], counts: Sequence[int], confidence: float = 0.95) -> Interval:
+    """Interval of the mean of independent shares, such as the accuracies of classes, by the method of variance
+    estimates recovery from Wilson's limits of each (Zou and Donner 2008).
+
+    Args:
+        shares: Accuracy of each class, 0 to 1.
+        counts: Pictures of each class, above 0.
+        confidence: Nominal coverage, above 0 and below 1.
+    """
+    mean = math.fsum(shares) / len(shares)
+    limits = [wilson_interval(share, n, confidence) for share, n in zip(shares, counts, strict=True)]
+    below = math.sqrt(math.fsum((share - limit.low) ** 2 for share, limit in zip(shares, limits, strict=True)))
+    above = math.sqrt(math.fsum((limit.high - share) ** 2 for share, limit in zip(shares, limits, strict=True)))
+    return Interval(low=mean - below / len(shares), high=mean + above / len(shares))
+
+
+def difference_interval(a: float, of_a: Interval, b: float, of_b: Interval) -> Interval:
+    """Interval of `a` minus `b` from an interval of each (Newcombe 1998, method 10; Zou and Donner 2008).
+
+    It takes the two for independent. Shares of the same pictures are not, which makes the true interval narrower: a
+    difference outside of this one is outside of that one too.
+    """
+    return Interval(
+        low=a - b - math.hypot(a - of_a.low, of_b.high - b), high=a - b + math.hypot(of_a.high - a, b - of_b.low)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +113,8 @@ def describe_sample(values: Sequence[float], confidence: float = 0.95) -> Sample
     mean = math.fsum(values) / n
     if n == 1:
         return Sample(n=1, mean=mean, deviation=None, interval=None)
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = float(t.ppf(0.5 + confidence / 2, n - 1)) * deviation / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
     return Sample(n=n, mean=mean, deviation=deviation, interval=Interval(low=mean - half, high=mean + half))

@@ -16,10 +16,12 @@ from sweeper.errors import InputError
 from sweeper.report.augmentations import fold_augmentations
 from sweeper.report.configurations import SEED, Configuration, group_configurations
 from sweeper.report.data_info import DataInfo, data_info
+from sweeper.report.final import FinalData, open_final
 from sweeper.report.format import as_float, metric_label, number, percent, percent_decimals, short_names
 from sweeper.report.parameters import Parameter, identity, parameters_of_space, run_params, varied_params
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Objective, Study
+from sweeper.tracking.final import FINAL_OF_TAG
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
 __all__ = ["N_COMPARED", "StudyData", "is_percent"]
@@ -174,6 +176,22 @@ class StudyData:
         return {path: Counter(identity(params[path]) for params in every if path in params) for path in self.varied}
 
     @cached_property
+    def telling(self) -> dict[str, dict[str, list[str]]]:
+        """For the path of a branch's name, and each name: settings that were not searched, and yet differ between the
+        trials of that name. One pass over the trials, since every trial is asked for its value."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for path in (path for path in self.factors if path.endswith(".name")):
+            prefix = path.removesuffix("name")
+            inner = [p for p in self.factors if p.startswith(prefix) and p != path and p not in self.searched]
+            values: dict[str, dict[str, set[str]]] = {}
+            for params in self.params.values() if inner else ():
+                of_name = values.setdefault(str(params.get(path)), {p: set() for p in inner})
+                for setting in inner:
+                    of_name[setting].add(identity(params.get(setting)))
+            found[path] = {name: [p for p in inner if len(v[p]) > 1] for name, v in values.items()}
+        return found
+
+    @cached_property
     def labels(self) -> dict[str, str]:
         """Short names of the parameters that varied."""
         return short_names(self.varied)
@@ -245,12 +263,20 @@ class StudyData:
 
     def judged(self, metrics: Sequence[str]) -> pd.DataFrame:
         """Metrics of every run at the epoch that it is judged by: a row a run id, a column a recorded metric."""
-        rows = self.reader.read_histories([run.run_id for run in self.runs], metrics)
-        rows = rows[rows["epoch"] == rows["run_id"].map(self.epoch_of)]
+        recorded = {metric for run in self.runs for metric in run.metrics}.intersection(metrics)
+        known = pd.DataFrame({m: values for m, values in self._judged_epochs.items() if m in recorded}, dtype="float64")
+        epochs = {run_id: epoch for run_id, epoch in self.epoch_of.items() if epoch is not None}
+        rows = self.reader.read_epochs(epochs, sorted(recorded.difference(known.columns)))
         rows = rows.drop_duplicates(["run_id", "metric"], keep="last")
-        return rows.pivot(index="run_id", columns="metric", values="value").rename_axis(columns=None)
+        rest = rows.pivot(index="run_id", columns="metric", values="value").rename_axis(columns=None)
+        return known.dropna(how="all").join(rest, how="outer").sort_index(axis="columns").rename_axis(index="run_id")
 
     # --- data ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def final(self) -> FinalData | None:
+        """The tests of this study's configurations; None where there are none, or these are the tests themselves."""
+        return None if FINAL_OF_TAG in self.record.tags else open_final(self.record, self.reader)
 
     def artifact(self, run: RunRecord, path: str) -> Any:
         """A JSON artifact of a run; None where the run has none that can be read."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Literal
-from unicodedata import bidirectional
 
 import plotly.graph_objects as go
 
+from sweeper.report.direction import runs_right_to_left, without_controls
 from sweeper.report.format import as_float
 
 __all__ = [
@@ -31,6 +31,7 @@ _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 PART_COLOURS = {"train": "#D55E00", "val": "#1F7FC4"}
 PART_LABELS = {"train": "training", "val": "validation", "test": "test"}
 MUTED = "#8A8F98"
+_N_TITLE = 24
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
 
@@ -83,7 +84,7 @@ def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = Fals
         showlegend=legend,
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         xaxis={"title": {"text": plain(x)}},
-        yaxis={"title": {"text": plain(y)}},
+        yaxis={"title": {"text": _in_lines(plain(y))}},
         hovermode="closest",
     )
     if x == "epoch":
@@ -91,6 +92,14 @@ def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = Fals
     if percent_y:
         figure.update_yaxes(tickformat=".2~%")
     return figure
+
+
+def _in_lines(title: str) -> str:
+    """A title of at most two lines: a long one would be cut off beside a low figure."""
+    if len(title) <= _N_TITLE or " " not in title:
+        return title
+    middle = min((i for i, c in enumerate(title) if c == " "), key=lambda i: abs(i - len(title) / 2))
+    return f"{title[:middle]}<br>{title[middle + 1 :]}"
 
 
 def series_style(index: int) -> tuple[str, str, str]:
@@ -101,9 +110,9 @@ def series_style(index: int) -> tuple[str, str, str]:
 
 def plain(text: str) -> str:
     """Text for Plotly, which reads tags and entities in it: these are escaped, and other directions isolated."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = without_controls(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # SVG text has no <bdi>; first-strong isolates (U+2068, U+2069) do the same.
-    return f"\u2068{escaped}\u2069" if any(bidirectional(c) in ("R", "AL") for c in text) else escaped
+    return f"\u2068{escaped}\u2069" if runs_right_to_left(text) else escaped
 
 
 def plotted(values: Iterable[Any]) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""The way in: tracked studies to a folder with a page, Markdown and CSV files."""
+"""The way in: tracked studies to a folder with a page, Markdown, LaTeX and CSV files."""
 
 from __future__ import annotations
 
@@ -10,32 +10,55 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sweeper.errors import InputError
-from sweeper.report.blocks import Picture, Section
-from sweeper.report.csv import render_csv
+from sweeper.report.blocks import Section
 from sweeper.report.document import build_document
-from sweeper.report.markdown import render_markdown
-from sweeper.report.page import render_page
+from sweeper.report.files import DEFAULT_FORMATS, SUFFIXES, Format, build_files
 from sweeper.report.sections import SECTIONS
-from sweeper.study.study import check_name
+from sweeper.study.names import check_name
 from sweeper.tracking.records import RunReader, StudyRecord
 
 __all__ = ["ReportFiles", "default_folder", "write_report"]
 
 _MANIFEST = ".sweeper-report.json"
 """Names the files of a report, so that the next one into the same folder removes those it no longer has."""
-_SUFFIXES = (".html", ".md", ".csv", ".png")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFiles:
     """What was written."""
 
-    page: Path
-    """`index.html`: the whole report in one file."""
-    markdown: Path
-    """`report.md`."""
-    data: tuple[Path, ...]
-    """One CSV file for each table and figure, one PNG file for each picture."""
+    folder: Path
+    """Where they are."""
+    paths: tuple[Path, ...]
+    """All of them, sorted."""
+    problems: tuple[str, ...] = ()
+    """Why sections are missing that other packages have."""
+
+    @property
+    def page(self) -> Path:
+        """`index.html`: the whole report in one file."""
+        return self.folder / "index.html"
+
+    @property
+    def markdown(self) -> Path:
+        """`report.md`."""
+        return self.folder / "report.md"
+
+    @property
+    def latex(self) -> Path:
+        """`report.tex`."""
+        return self.folder / "report.tex"
+
+    @property
+    def data(self) -> tuple[Path, ...]:
+        """One CSV file for each table and figure, one PNG file for each picture."""
+        return tuple(path for path in self.paths if path.suffix in (".csv", ".png"))
+
+    @property
+    def first(self) -> Path:
+        """What a reader opens first: the page, else the Markdown, else the LaTeX document, else the folder of data."""
+        documents = [path for path in (self.page, self.markdown, self.latex) if path in self.paths]
+        return documents[0] if documents else self.folder / "data"
 
 
 def _write(path: Path, content: str | bytes) -> None:
@@ -60,7 +83,7 @@ def _earlier_files(out: Path) -> set[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return set()
     paths = [PurePosixPath(name) for name in listed if isinstance(name, str)]
-    return {str(p) for p in paths if not p.is_absolute() and ".." not in p.parts and p.suffix in _SUFFIXES}
+    return {str(p) for p in paths if not p.is_absolute() and ".." not in p.parts and p.suffix in SUFFIXES}
 
 
 def _remove(out: Path, names: set[str]) -> None:
@@ -94,8 +117,9 @@ def write_report(
     top: int = 5,
     by: str | None = None,
     sections: Sequence[Section] = SECTIONS,
+    formats: Sequence[Format] = DEFAULT_FORMATS,
 ) -> ReportFiles:
-    """Write the report of one or several studies: `index.html`, `report.md`, and in `data/` all tables and pictures.
+    """Write the report of one or several studies: a page, Markdown with figures, LaTeX, and CSV of all tables.
 
     The same runs give the same bytes, in whatever order they come. Files of an earlier report in `out` are replaced,
     and removed where the new report does not have them; other files stay.
@@ -108,6 +132,7 @@ def write_report(
         by: The parameter by which trials are compared, by its path or the end of it; by default the only one that was
             searched, else the one that explains most of the values.
         sections: What is shown of each study, in this order.
+        formats: Which forms are written; see `sweeper.report.files.build_files`.
 
     Raises:
         InputError: No study was given, a study's definition cannot be read, no parameter `by` varied, or the folder
@@ -117,13 +142,7 @@ def write_report(
     if not records:
         raise InputError("a report needs at least one study; none was given")
     document = build_document(records, reader, top=top, by=by, sections=sections)
-    contents: dict[str, str | bytes] = {"index.html": render_page(document), "report.md": render_markdown(document)}
-    for part in document.parts:
-        for section in part.sections:
-            contents |= {
-                f"{part.folder}/{name}": item.content if isinstance(item, Picture) else render_csv(item)
-                for name, item in section.files()
-            }
+    contents = build_files(document, formats)
     try:
         out.mkdir(parents=True, exist_ok=True)
         earlier = _earlier_files(out)
@@ -137,8 +156,5 @@ def write_report(
         raise InputError(
             f"the report cannot be written to {out}: {error.strerror or error}; give another folder"
         ) from error
-    return ReportFiles(
-        page=out / "index.html",
-        markdown=out / "report.md",
-        data=tuple(out / name for name in sorted(contents) if name.endswith((".csv", ".png"))),
-    )
+    paths = tuple(out / name for name in sorted(contents))
+    return ReportFiles(folder=out, paths=paths, problems=document.problems)

@@ -24,7 +24,8 @@ from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
 from sweeper.search.database import are_same, masked, open_database, translated
 from sweeper.search.locks import database_lock
-from sweeper.study.study import NAME_PATTERN, Study
+from sweeper.study.names import NAME_PATTERN
+from sweeper.study.study import Study
 
 __all__ = ["Queued", "StoredStudy", "StudyStore", "TrialRecord", "are_same", "masked"]
 

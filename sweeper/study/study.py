@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from sweeper.study.config import Config, FieldError, MetricName, default_direction, named
+from sweeper.study.config import Config, FieldError, MetricName, named
+from sweeper.study.direction import DEFAULT_METRIC, is_maximized
+from sweeper.study.names import NAME_PATTERN, check_name
 from sweeper.study.space import Space
-from sweeper.study.words import show
 
-__all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName", "check_name"]
-
-NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
-
-
-def check_name(name: str) -> str:
-    """A name that is safe as a file name, in a URL and on a command line."""
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise ValueError(
-            f"given {show(name)}; allowed: 1 to 128 letters, digits, `_`, `.` and `-`, the first a letter, digit or `_`"
-        )
-    return name
-
+__all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
 
 StudyName: TypeAlias = Annotated[
     str, AfterValidator(check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})
@@ -34,7 +22,7 @@ Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 class Objective(Config):
     """The metric that trials are compared by."""
 
-    metric: MetricName = "val/accuracy"
+    metric: MetricName = DEFAULT_METRIC
     """`train/` or `val/` with loss, accuracy, accuracy/<class>, balanced_accuracy or auc; or seconds."""
     direction: Literal["minimize", "maximize"] | None = None
     """Default: the direction in which the metric is better."""
@@ -44,7 +32,7 @@ class Objective(Config):
     @property
     def maximize(self) -> bool:
         """Whether a higher value is better."""
-        return (self.direction or default_direction(self.metric)) == "maximize"
+        return is_maximized({"metric": self.metric, "direction": self.direction})
 
     def is_better(self, value: float, than: float | None) -> bool:
         """Whether `value` beats `than`; any value beats None."""

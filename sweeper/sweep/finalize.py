@@ -17,7 +17,8 @@ from typing import Any
 from sweeper.errors import InputError, OwnedError
 from sweeper.failpoints import failpoint
 from sweeper.search.storage import REPLICATE_OF_ATTR, SEED_OFFSET_ATTR, Queued, StoredStudy, TrialRecord
-from sweeper.study.study import Budget, NoPrunerConfig, RandomSamplerConfig, Study, check_name
+from sweeper.study.names import check_name
+from sweeper.study.study import Budget, NoPrunerConfig, RandomSamplerConfig, Study
 from sweeper.sweep.owner import own, read_owner
 from sweeper.sweep.record import check_tracker
 from sweeper.sweep.store import open_store

@@ -15,6 +15,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 # Else the address of each run that ends is printed into what we show.
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+# One bar for each artifact that a report reads from a server.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # Nobody asked for usage data to leave the machine.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 __all__ = ["metric_name", "original_name"]
 
@@ -34,6 +35,7 @@ def metric_name(name: str) -> str:
     return encoded
 
 
+@lru_cache(maxsize=4096)
 def original_name(encoded: str) -> str:
     """The name of which `metric_name` made this one."""
     return _CODE.sub(lambda match: chr(int(match[1], 16)), encoded)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from sweeper.errors import InputError
-from sweeper.study.study import check_name
+from sweeper.study.names import check_name
 from sweeper.study.words import show
 
 __all__ = ["check_stored", "refuse_link", "refuse_links_in"]

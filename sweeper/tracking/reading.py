@@ -53,7 +53,8 @@ def build_study(name: str, experiment_id: str, runs: Iterable[Mapping[str, Any]]
         raise NotFoundError(f"no tracked study {name!r}: the MLflow experiment of that name holds none")
     parent = max(parents, key=lambda run: (run["start_time"] or 0, run["run_id"]))
     uuid = parent["tags"]["sweeper.study_uuid"]
-    records = [_record(run) for run in runs if run["tags"].get(KEY_TAG, "").startswith(f"{uuid}/")]
+    known: dict[str, Any] = {}
+    records = [_record(run, known) for run in runs if run["tags"].get(KEY_TAG, "").startswith(f"{uuid}/")]
     study = read_artifact(parent["artifact_uri"], "study.json")
     return StudyRecord(
         name=name,
@@ -66,7 +67,7 @@ def build_study(name: str, experiment_id: str, runs: Iterable[Mapping[str, Any]]
     )
 
 
-def _record(run: Mapping[str, Any]) -> RunRecord:
+def _record(run: Mapping[str, Any], known: dict[str, Any]) -> RunRecord:
     tags: Mapping[str, str] = run["tags"]
     state = tags.get("sweeper.state", "RUNNING")
     value = run["metrics"].get(OBJECTIVE_METRIC)
@@ -76,13 +77,23 @@ def _record(run: Mapping[str, Any]) -> RunRecord:
         number=int(tags[KEY_TAG].rpartition("/")[2]),
         state=state,
         value=None if state == "FAIL" else value,
-        params={key: decode(text) for key, text in sorted(run["params"].items())},
+        params={key: _decoded(text, known) for key, text in sorted(run["params"].items())},
         metrics=dict(sorted((original_name(key), value) for key, value in run["metrics"].items())),
         tags=dict(sorted(tags.items())),
         start_time=_time(run["start_time"]),
         end_time=_time(run["end_time"]),
         artifact_uri=run["artifact_uri"],
     )
+
+
+def _decoded(text: str, known: dict[str, Any]) -> Any:
+    """The value of a parameter. Runs share most of them; lists, which can be changed, each has for itself."""
+    if text in known:
+        return known[text]
+    value = decode(text)
+    if not isinstance(value, list | dict):
+        known[text] = value
+    return value
 
 
 def _time(milliseconds: int | None) -> datetime | None:

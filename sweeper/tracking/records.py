@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["RunReader", "RunRecord", "StudyRecord"]
 
@@ -94,6 +95,14 @@ class RunReader(Protocol):
         Args:
             run_ids: The runs.
             metrics: Names of metrics; None for all.
+        """
+
+    def read_epochs(self, epochs: Mapping[str, int], metrics: Sequence[str]) -> pd.DataFrame:
+        """Of each run the rows of one epoch, in the form of `read_histories`.
+
+        Args:
+            epochs: The epoch by run id.
+            metrics: Names of metrics.
         """
 
     def read_artifact(self, run: RunRecord, path: str) -> bytes | None:

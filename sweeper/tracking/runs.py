@@ -1,4 +1,7 @@
-"""Asking for runs from Python: `sweeper.runs`, `sweeper.best_runs`. Imports torch only to load a model."""
+"""Asking for runs from Python: `sweeper.runs`, `sweeper.best_runs`.
+
+Imports torch only to load a model, and pandas only for data frames: `sweeper best` and `sweeper runs` need neither.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from sweeper.errors import NotFoundError
 from sweeper.places import Places
-from sweeper.study.study import Objective
+from sweeper.study.direction import is_maximized
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 from sweeper.tracking.workspace import Workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sweeper.models.trained import TrainedModel
 
 __all__ = ["TrackedRun", "best_of", "best_runs", "frame_of", "read_study", "runs"]
@@ -85,6 +88,8 @@ class TrackedRun:
         if epoch not in history.index:
             raise NotFoundError(f"{self.record.name} has no epoch {epoch}; it has {len(history)}")
         row = history.loc[epoch]
+        import pandas as pd
+
         parts = {
             part: {
                 str(name).removeprefix(f"{part}/accuracy/"): value
@@ -110,6 +115,8 @@ class TrackedRun:
         data = self.artifact_json("confusion.json")
         if data is None or part not in data:
             raise NotFoundError(f"{self.record.name} has no confusion matrix of {part!r}")
+        import pandas as pd
+
         names = data["class_names"]
         frame = pd.DataFrame(data[part], index=names, columns=names)
         return frame.rename_axis(index="truth", columns="prediction")
@@ -163,6 +170,8 @@ def runs(study: str, *, workspace: Workspace | None = None) -> pd.DataFrame:
 
 def frame_of(record: StudyRecord) -> pd.DataFrame:
     """The runs of a study as a data frame; see `runs`."""
+    import pandas as pd
+
     rows = []
     for run in record.runs:
         seconds = None
@@ -193,7 +202,6 @@ def best_runs(study: str, k: int = 1, *, workspace: Workspace | None = None) -> 
 
 def best_of(record: StudyRecord, k: int) -> list[RunRecord]:
     """The best complete trials of a study that was read, the best first; ties go to the earlier trial."""
-    objective = Objective.model_validate(record.study.get("objective", {}))
     complete = [run for run in record.runs if run.state == "COMPLETE" and run.value is not None]
-    sign = -1.0 if objective.maximize else 1.0
+    sign = -1.0 if is_maximized(record.study.get("objective", {})) else 1.0
     return sorted(complete, key=lambda run: (sign * (run.value or 0.0), run.number))[:k]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQLAlchemyError
@@ -18,6 +17,9 @@ from sweeper.masking import without_passwords
 from sweeper.tracking.names import metric_name, original_name
 from sweeper.tracking.reading import build_study, local_artifact
 from sweeper.tracking.records import RunRecord, StudyRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SqlRunReader"]
 
@@ -59,8 +61,8 @@ class SqlRunReader:
         experiment_id = experiments[0][0]
         runs: dict[str, dict[str, Any]] = {}
         of_experiment = (
-            "FROM {} x JOIN runs r ON r.run_uuid = x.run_uuid "
-            "WHERE r.experiment_id = :id AND r.lifecycle_stage = 'active'"
+            "FROM runs r CROSS JOIN {} x WHERE x.run_uuid = r.run_uuid "
+            "AND r.experiment_id = :id AND r.lifecycle_stage = 'active'"
         )
         for run_id, run_name, start, end, artifact_uri in self._query(
             "SELECT run_uuid, name, start_time, end_time, artifact_uri FROM runs "
@@ -91,25 +93,44 @@ class SqlRunReader:
         return build_study(name, str(experiment_id), runs.values(), self._read_artifact_of)
 
     def read_histories(self, run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
-        columns: dict[str, list[Any]] = defaultdict(list)
-        originals = {metric_name(metric): metric for metric in metrics or ()}
-        for start in range(0, len(run_ids), _RUNS_PER_QUERY):
-            chunk = run_ids[start : start + _RUNS_PER_QUERY]
-            names = {f"r{i}": run_id for i, run_id in enumerate(chunk)}
-            query = (  # only names of bound values are put in
-                "SELECT run_uuid, key, step, value, is_nan FROM metrics WHERE run_uuid IN "  # noqa: S608
-                f"({', '.join(':' + name for name in names)})"
-            )
-            if metrics is not None:
-                keys = {f"m{i}": metric for i, metric in enumerate(originals)}
-                query += f" AND key IN ({', '.join(':' + key for key in keys)})" if keys else " AND 1 = 0"
-                names |= keys
-            for run_id, metric, epoch, value, is_nan in self._query(query, **names):
-                columns["run_id"].append(run_id)
-                columns["metric"].append(originals.get(metric) or original_name(metric))
-                columns["epoch"].append(epoch)
-                columns["value"].append(math.nan if is_nan else value)
-        return history_frame(columns)
+        return self._read_rows([(None, run_ids)], metrics)
+
+    def read_epochs(self, epochs: Mapping[str, int], metrics: Sequence[str]) -> pd.DataFrame:
+        runs_of: dict[int, list[str]] = defaultdict(list)
+        for run_id, epoch in epochs.items():
+            runs_of[epoch].append(run_id)
+        return self._read_rows(list(runs_of.items()), metrics)
+
+    def _read_rows(
+        self, wanted: Sequence[tuple[int | None, Sequence[str]]], metrics: Sequence[str] | None
+    ) -> pd.DataFrame:
+        """Rows of runs; of each group of runs those of one epoch, or of all for None."""
+        from sweeper.tracking.histories import HistoryBuilder  # pandas, which lists of runs do without
+
+        originals = None if metrics is None else {metric_name(metric): metric for metric in metrics}
+        builder = HistoryBuilder([run_id for _, run_ids in wanted for run_id in run_ids])
+        for epoch, run_ids in wanted if originals is None or originals else ():
+            for start in range(0, len(run_ids), _RUNS_PER_QUERY):
+                chunk = run_ids[start : start + _RUNS_PER_QUERY]
+                names: dict[str, Any] = {f"r{i}": run_id for i, run_id in enumerate(chunk)}
+                where = f"r.run_uuid IN ({', '.join(f':{name}' for name in names)})"
+                if originals is not None:
+                    keys = {f"m{i}": metric for i, metric in enumerate(originals)}
+                    where += f" AND m.key IN ({', '.join(f':{name}' for name in keys)})"
+                    names |= keys
+                if epoch is not None:
+                    where += " AND m.step = :epoch"
+                    names["epoch"] = epoch
+                rows = self._query(
+                    # SQLite keeps the order of a CROSS JOIN, and so goes from runs to their rows. Left alone, it walks
+                    # through all rows that a metric has in any study. Only names of bound values are put in.
+                    "SELECT m.run_uuid, m.key, m.step, m.timestamp, m.value, m.is_nan FROM runs r "  # noqa: S608
+                    f"CROSS JOIN metrics m WHERE m.run_uuid = r.run_uuid AND {where}",
+                    **names,
+                )
+                if rows:
+                    builder.add(*zip(*rows, strict=True))
+        return builder.frame(original_name if originals is None else originals.__getitem__)
 
     def read_artifact(self, run: RunRecord, path: str) -> bytes | None:
         return self._read_artifact_of(run.artifact_uri, path)
@@ -140,16 +161,3 @@ class SqlRunReader:
 
 def _fetch(connection: Connection, query: str, values: dict[str, Any]) -> Sequence[Any]:
     return connection.execute(text(query), values).fetchall()
-
-
-def history_frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
-    """Columns run_id, metric, epoch, value as a sorted data frame."""
-    frame = pd.DataFrame(
-        {
-            "run_id": pd.Series(columns.get("run_id", []), dtype="object"),
-            "metric": pd.Series(columns.get("metric", []), dtype="object"),
-            "epoch": pd.Series(columns.get("epoch", []), dtype="int64"),
-            "value": pd.Series(columns.get("value", []), dtype="float64"),
-        }
-    )
-    return frame.sort_values(["run_id", "metric", "epoch"], kind="stable", ignore_index=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeper.errors import InputError
-from sweeper.study.config import EarlyStoppingConfig, default_direction
+from sweeper.study.config import EarlyStoppingConfig
+from sweeper.study.direction import default_direction
 
 __all__ = ["EarlyStopping"]
 

@@ -15,6 +15,7 @@ import pandas as pd
 from sweeper.errors import NotFoundError
 from sweeper.study.flatten import flatten
 from sweeper.study.space import RandomSuggester, Space
+from sweeper.tracking.histories import rows_at
 from sweeper.tracking.records import RunRecord, StudyRecord
 
 STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
@@ -74,6 +75,9 @@ class MemoryReader:
         ]
         frame = pd.DataFrame(rows, columns=["run_id", "metric", "epoch", "value"])
         return frame.astype({"run_id": object, "metric": object, "epoch": "int64", "value": "float64"})
+
+    def read_epochs(self, epochs: Mapping[str, int], metrics: Sequence[str]) -> pd.DataFrame:
+        return rows_at(self.read_histories(list(epochs), metrics), epochs)
 
     def read_artifact(self, run: RunRecord, path: str) -> bytes | None:
         self.n_calls += 1

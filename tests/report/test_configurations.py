@@ -12,12 +12,17 @@ from scipy.stats import ttest_rel
 from sweeper.report.augmentations import augment_words, fold_augmentations
 from sweeper.report.blocks import Note, Row, Table
 from sweeper.report.class_accuracies import gather_class_accuracies, gather_comparison, gather_parts
-from sweeper.report.comparison import difference_interval, mean_share_interval, paired_difference
+from sweeper.report.comparison import paired_difference
 from sweeper.report.sections.classes import build_classes, draw_class_table
 from sweeper.report.sections.confusion import gather_confusion
 from sweeper.report.sections.outputs import build_outputs, gather_outputs
 from sweeper.report.sections.trials import build_best_trials, gather_best_configurations
-from sweeper.report.statistics import describe_sample, wilson_interval
+from sweeper.report.statistics import (
+    describe_sample,
+    difference_interval,
+    mean_share_interval,
+    wilson_interval,
+)
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
 
@@ -101,7 +106,7 @@ def test_differences_are_paired_by_seed(balance: StudyData) -> None:
     compared = gather_comparison(balance)
     assert compared["verdict"].tolist() == ["first", "worse", "unknown"]
     a, b = [0.75, 0.64, 0.86], [0.80, 0.70, 0.90]
-    expected = ttest_rel(a, b).confidence_interval(0.975)
+    expected = ttest_rel(a, b).confidence_interval(0.95)  # one pair can be compared; of `both` there is but one trial
     assert (compared["low"][1], compared["high"][1]) == pytest.approx((expected.low, expected.high))
     assert paired_difference({0: 0.5}, {0: 0.4}) is None
     assert paired_difference({0: 0.5, 1: 0.6}, {0: 0.4, 1: 0.5}) is None

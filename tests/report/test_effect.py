@@ -215,3 +215,40 @@ def test_ticks_at_the_values_only_where_their_texts_have_room() -> None:
     assert ticks([4, 16, 64, 256]) == (4, 16, 64, 256)
     assert 1e-2 in ticks([4e-5, 9.7e-3, 1.2e-2, 1.5e-2, 0.08])
     assert 1.2e-2 not in ticks([4e-5, 9.7e-3, 1.2e-2, 1.5e-2, 0.08])
+
+
+def test_configurations_with_many_parameters_are_called_by_their_trials() -> None:
+    params = [
+        {
+            "model.dropout": 0.1 + n / 100,
+            LR: 1e-3 + n / 1e4,
+            "training.optimizer.weight_decay": 0.01 + n / 1e3,
+            "seed": 0,
+        }
+        for n in range(4)
+    ]
+    data = study([make_run(n, value=0.5 + n / 10, params=p) for n, p in enumerate(params)], {})
+    assert choose_parameter(data) == CONFIGURATION
+    levels = Effect(data, CONFIGURATION).levels
+    assert sorted(level.label for level in levels) == ["trial 0", "trial 1", "trial 2", "trial 3"]
+    table = draw_levels(Effect(data, CONFIGURATION), gather_levels(Effect(data, CONFIGURATION)))
+    assert [column.label for column in table.columns][:2] == ["configuration", "parameters"]
+
+
+def test_many_single_trials_beside_other_parameters_are_taken_together() -> None:
+    runs = [
+        make_run(n, value=0.5 + n / 100, params={LR: 1e-4 * (n + 1), "model.dropout": n % 5 / 10, "seed": 0})
+        for n in range(12)
+    ]
+    data = study(runs, {})
+    assert len(Effect(data, LR).levels) == 4
+    assert gather_explained(data)["parameter"].iloc[0] == LR
+    assert resolve_parameter(data, "lr") == LR
+
+
+def test_lists_that_differ_in_every_trial_explain_nothing() -> None:
+    runs = [make_run(n, value=n / 20, params={"model.hidden": [n, 7 * n % 13], LR: 1e-3, "seed": 0}) for n in range(13)]
+    explained = gather_explained(study(runs, {})).set_index("parameter")["explained"]
+    assert "model.hidden" not in explained
+    assert explained["model.hidden.0"] > 0.8
+    assert explained["model.hidden.1"] < 0.5

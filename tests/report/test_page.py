@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from sweeper.report.blocks import Block, Column, Note, Section, Table
 from sweeper.report.write import write_report
 from sweeper.tracking.records import StudyRecord
 
-from .synthetic import MemoryReader
+from .synthetic import MemoryReader, synthetic
 
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium")
 
 pytestmark = [
@@ -37,7 +40,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(sweep: tuple[StudyRecord, MemoryReader], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_report([sweep[0]], sweep[1], tmp_path_factory.mktemp("report")).page.as_uri()
+    folder = tmp_path_factory.mktemp("report")
+    return write_report([sweep[0]], sweep[1], folder, formats=["html", "csv"]).page.as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +173,22 @@ def test_theme_follows_the_system(opened: Any) -> None:
     assert ink(opened) == "rgb(31, 35, 40)"
 
 
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `make axe` does that, with npm")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_no_violation(browser: Any, address: str, scheme: str, width: int) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto(address)
+    drawn(page)
+    page.add_script_tag(path=str(AXE))
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    context.close()
+    assert [(v["id"], v["nodes"][0]["html"][:200], v["nodes"][0]["failureSummary"]) for v in found["violations"]] == []
+
+
 @pytest.mark.parametrize("width", [390, 768, 1280, 1920])
 def test_only_tables_scroll_sideways(opened: Any, width: int) -> None:
     opened.set_viewport_size({"width": width, "height": 844})
@@ -191,6 +211,62 @@ def test_printing_draws_light_figures(opened: Any) -> None:
     opened.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert ink(opened) == dark
     assert len(opened.pdf()) > 50_000
+
+
+def test_nothing_is_cut_off_in_print(opened: Any) -> None:
+    opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    opened.emulate_media(media="print")
+    beyond = """(width) => [...document.querySelectorAll('main table, main .main-svg')]
+        .filter((e) => e.getBoundingClientRect().right > width + 1)
+        .map((e) => e.id || e.closest('figure').getAttribute('aria-labelledby'))"""
+    try:
+        # A4 less its margins, upright; the long wide table is turned.
+        opened.set_viewport_size({"width": 688, "height": 1000})
+        assert opened.evaluate(beyond, 688) in ([], ["s1-trials-trials"])
+        opened.set_viewport_size({"width": 1031, "height": 700})
+        assert opened.evaluate(beyond, 1031) == []
+    finally:
+        opened.emulate_media(media="screen")
+        opened.evaluate("window.dispatchEvent(new Event('afterprint'))")
+
+
+LEFT_TO_RIGHT = """(id) => {
+  const walker = document.createTreeWalker(document.querySelector(id), NodeFilter.SHOW_TEXT);
+  const places = [];
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    for (const word of node.textContent.matchAll(/[^\\s]+/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      places.push([range.getBoundingClientRect().left, word[0]]);
+    }
+  }
+  return places.sort((a, b) => a[0] - b[0]).map(([, word]) => word);
+}"""
+"""The words of an element in the order in which they are seen, from left to right."""
+
+
+def test_names_from_right_to_left_move_no_number(browser: Any, tmp_path: Path) -> None:
+    small, big, words = "קטן", "גדול 2", "תיאור של המחקר"
+    record, reader = synthetic(n_trials=2, n_epochs=2, class_names=(small, big, "cat"), description=words)
+    frame = pd.DataFrame({"class": [small], "share": [f"{big} 12.5 %"]})
+    columns = [Column(key="class", label=f"{small} (%)", header=True), Column(key="share", label="share")]
+    blocks: list[Block] = [
+        Note(text=f"{small} 12.5 %, {big} taken for {small} (3 of 4)."),
+        Table(key="t", title=f"{small} 7", frame=frame, columns=columns),
+        Note(text=words),
+    ]
+    own = Section(key="own", title="Own", build=lambda data: blocks)
+    files = write_report([record], reader, tmp_path, sections=[own], formats=["html"])
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(files.page.as_uri())
+    seen = [small, "12.5", "%,", "2", "גדול", "taken", "for", small, "(3", "of", "4)."]
+    assert page.evaluate(LEFT_TO_RIGHT, "p.note") == seen
+    assert page.evaluate(LEFT_TO_RIGHT, "tbody td") == ["2", "גדול", "12.5", "%"]
+    assert page.evaluate(LEFT_TO_RIGHT, "thead th") == [small, "(%)"]
+    assert page.evaluate(LEFT_TO_RIGHT, ".caption") == [small, "7"]
+    assert page.evaluate(LEFT_TO_RIGHT, "p.note[dir=auto]") == ["המחקר", "של", "תיאור"]
+    assert page.locator("p.note[dir=auto]").evaluate("e => getComputedStyle(e).direction") == "rtl"
 
 
 def test_contents_lead_to_their_sections(opened: Any) -> None:

@@ -8,12 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from sweeper.errors import InputError
 from sweeper.report.axes import log_ticks
 from sweeper.report.blocks import Facts, Note, Row, Table
 from sweeper.report.class_accuracies import gather_class_accuracies
+from sweeper.report.matrix import CELLS, tabulate_matrix
 from sweeper.report.sections.class_curves import gather_class_curves
 from sweeper.report.sections.classes import build_classes, draw_class_table
 from sweeper.report.sections.confusion import build_confusion, describe_confusions, draw_confusion, gather_confusion
@@ -21,6 +23,7 @@ from sweeper.report.sections.curves import build_curves, gather_curves
 from sweeper.report.sections.gap import describe_gap, gather_gaps
 from sweeper.report.sections.head import build_head, gather_classes, gather_facts, gather_failures, gather_space
 from sweeper.report.sections.layers import build_layers, gather_layers
+from sweeper.report.sections.rates import gather_class_rates
 from sweeper.report.sections.search import (
     draw_optimization,
     draw_slice,
@@ -417,3 +420,12 @@ def test_pictures_drawn_evenly_give_no_verdict_on_over_fitting() -> None:
     words, overfit = describe_gap(data, gather_gaps(data).iloc[0])
     assert not overfit
     assert words.endswith("compare class by class.")
+
+
+def test_counts_and_rates_of_each_class() -> None:
+    cells = pd.DataFrame(tabulate_matrix(("a", "b", "c"), [[8, 2, 0], [1, 9, 0], [0, 0, 0]]), columns=list(CELLS))
+    frame = gather_class_rates(cells).set_index("class")
+    assert frame.loc["a", ["n", "n_found", "recall", "n_predicted"]].tolist() == [10, 8, 0.8, 9]
+    assert frame.loc["a", "precision"] == pytest.approx(8 / 9)
+    assert frame.loc["a", ["taken_for", "n_taken"]].tolist() == ["b", 2]
+    assert frame.loc["c", ["recall", "precision", "taken_for"]].tolist() == [None, None, None]

@@ -21,8 +21,8 @@ from sweeper import report
 from sweeper.errors import InputError
 from sweeper.report.blocks import Note, Section, Table
 from sweeper.report.document import build_document
-from sweeper.report.overview import gather_overview, rank_studies
 from sweeper.report.page import render_page
+from sweeper.report.standings import gather_overview, rank_studies
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import THEMES, series_style
 from sweeper.report.write import write_report
@@ -155,6 +155,25 @@ def test_a_study_with_little_in_it_is_reported_in_words(make: object, words: lis
 
 def test_a_page_without_figures_carries_no_plotly(tmp_path: Path) -> None:
     assert write_report([empty_study()[0]], MemoryReader(), tmp_path).page.stat().st_size < 100_000
+
+
+def test_a_sweep_whose_trials_all_failed_has_a_report(tmp_path: Path) -> None:
+    runs = [make_run(n, state="FAIL", value=None, tags={"sweeper.reason": "infeasible: no memory"}) for n in range(3)]
+    text = write_report([make_record(runs)], MemoryReader(), tmp_path).markdown.read_text(encoding="utf-8")
+    assert "infeasible: no memory" in text
+    assert "No trial is complete with a value yet, so that none is best: 3 failed." in text
+
+
+def test_a_sweep_that_is_still_running_has_a_report(tmp_path: Path) -> None:
+    record, reader = synthetic(n_trials=12, n_epochs=3)
+    states = ("RUNNING", "WAITING")
+    running = [
+        replace(run, state=states[k], value=None, end_time=None) if (k := run.number - 10) in (0, 1) else run
+        for run in record.runs
+    ]
+    text = write_report([replace(record, runs=running)], reader, tmp_path).markdown.read_text(encoding="utf-8")
+    assert "1 running, 1 waiting" in text
+    assert "not ended" in text
 
 
 # --- several studies ----------------------------------------------------------------------------------------------
@@ -303,7 +322,7 @@ def test_an_overview_without_classes_has_no_accuracies() -> None:
         make_record([make_run(0, study=n, value=v)], name=n, objective={"metric": "val/loss"})
         for n, v in (("a", 2.0), ("b", 1.0))
     ]
-    table = build_document(studies, MemoryReader(), top=5).parts[0].sections[0].blocks[0]
-    assert isinstance(table, Table)
-    assert [column.key for column in table.columns][:3] == ["rank", "study", "value_text"]
+    blocks = build_document(studies, MemoryReader(), top=5).parts[0].sections[0].blocks
+    table = next(block for block in blocks if isinstance(block, Table))
+    assert [column.key for column in table.columns][:4] == ["rank", "study", "source", "value"]
     assert "val_accuracy" not in [column.key for column in table.columns]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from sweeper.errors import NotFoundError
+from sweeper.tracking.histories import history_frame, rows_at
 from sweeper.tracking.records import RunRecord, StudyRecord
 from sweeper.tracking.runs import TrackedRun, best_of, frame_of
-from sweeper.tracking.sql_reader import history_frame
 
 
 def record(number: int, value: float | None, state: str = "COMPLETE", **fields: Any) -> RunRecord:
@@ -55,6 +55,9 @@ class FakeReader:
         return history_frame(
             {"run_id": [run_ids[0]] * len(self.rows), "metric": metric, "epoch": epoch, "value": value}
         )
+
+    def read_epochs(self, epochs: Mapping[str, int], metrics: Sequence[str]) -> pd.DataFrame:
+        return rows_at(self.read_histories(list(epochs), metrics), epochs)
 
     def read_artifact(self, run: RunRecord, path: str) -> bytes | None:
         return json.dumps(self.artifacts[path]).encode() if path in self.artifacts else None

@@ -150,7 +150,9 @@ def _difference(data: StudyData, low: Any, high: Any) -> str:
 def _comparison_note(data: StudyData, n: int) -> str:
     what = f"Against the first: interval of the difference in {data.value_label.removesuffix(' (%)')}"
     how = ", paired by seed" if data.has_seeds else ", for these pictures; other seeds may differ by more"
-    together = f"; the {n - 1} intervals hold together at 95 % (Bonferroni)" if n > 2 else ""
+    method = "Holm" if data.has_seeds else "Bonferroni"
+    together = f"; corrected for all pairs of configurations ({method}), since chance may have chosen the first"
+    together = together if n > 2 else ""
     return f"{what}{how}{together}."
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.matrix import CELLS, draw_matrix, tabulate_matrix
+from sweeper.report.sections.rates import draw_class_rates, gather_class_rates
 from sweeper.report.study_data import StudyData
 
 __all__ = ["build_confusion", "describe_confusions", "draw_confusion", "gather_confusion"]
@@ -74,7 +75,8 @@ def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int |
 
 
 def build_confusion(data: StudyData) -> Sequence[Block]:
-    """Matrices of the best trial side by side; nothing without a best trial, or where there are no classes."""
+    """Matrices of the best trial side by side, and rates of each class in the first; nothing without a best trial, or
+    where there are no classes."""
     if data.best is None or data.task != "classification":
         return []
     frame, epoch = gather_confusion(data)
@@ -84,4 +86,7 @@ def build_confusion(data: StudyData) -> Sequence[Block]:
     words = [describe_confusions(frame, part) for part in parts]
     figures = [draw_confusion(data, part, frame, epoch) for part in parts]
     notes = [Note(text=" ".join(filter(None, words)))] if any(words) else []
-    return [*notes, Row(items=figures)]
+    first = frame[frame["part"] == parts[0]]
+    title = f"Counts and rates of each class in {_PARTS[parts[0]]}, trial {data.best.number}"
+    table = draw_class_rates(gather_class_rates(first), key="class-rates", title=title)
+    return [*notes, Row(items=figures), table]

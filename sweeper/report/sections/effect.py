@@ -9,21 +9,22 @@ from typing import Any
 import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Row, Table
-from sweeper.report.effect import Effect, Level, choose_parameter, gather_explained, has_diverged, loss_of_constant
-from sweeper.report.format import aligned, as_float, count, number, percent, plural
+from sweeper.report.effect import Effect, Level, choose_parameter, has_diverged, loss_of_constant
+from sweeper.report.format import aligned, as_float, count, number, plural
 from sweeper.report.sections.effect_curves import build_level_curves
 from sweeper.report.sections.effect_values import build_value_figures
 from sweeper.report.study_data import StudyData
 
-__all__ = ["build_effect", "describe_failures", "draw_explained", "draw_levels", "gather_levels"]
+__all__ = ["build_effect", "describe_failures", "draw_levels", "gather_levels"]
 
 
 def gather_levels(effect: Effect) -> pd.DataFrame:
     """A row a value of the parameter, in order; measures are medians over its complete trials.
 
-    Columns: level, x, n_trials (complete and diverged), trials, n_diverged, n_blown_up, train_loss, val_loss (after the
-    last epoch), then at the epoch that each trial is judged by train_accuracy, overall, avg, `class:<name>`,
-    true_overall, true_avg, `true_class:<name>`, `loss:<output>`; remark. What was not measured is left out.
+    Columns: level, x, words (what a level stands for that is called by its trials), n_trials (complete and diverged),
+    trials, n_diverged, n_blown_up, train_loss, val_loss (after the last epoch), then at the epoch that each trial is
+    judged by train_accuracy, overall, avg, `class:<name>`, true_overall, true_avg, `true_class:<name>`,
+    `loss:<output>`; remark. What was not measured is left out.
     """
     measures = {"train_accuracy": "train/accuracy"}
     for kind in ("", "true_"):
@@ -42,6 +43,7 @@ def _row(effect: Effect, level: Level, measures: dict[str, str]) -> dict[str, An
     row: dict[str, Any] = {
         "level": level.label,
         "x": level.x,
+        "words": level.words or None,
         "n_trials": len(level.runs),
         "trials": ", ".join(str(run.number) for run in level.runs),
         "n_diverged": sum(map(has_diverged, level.runs)),
@@ -77,8 +79,9 @@ def describe_failures(effect: Effect, frame: pd.DataFrame) -> str:
     blown = frame[frame["n_blown_up"] > 0]
     if not blown.empty:
         words = [
-            f"{_some_of(effect, row, 'n_blown_up')}, training loss {number(row['train_loss'], 3)}"
-            for _, row in blown.iterrows()
+            f"{_some_of(effect, row, 'n_blown_up')}, training loss {_blown_loss(effect, level)}"
+            for level, (_, row) in zip(effect.levels, frame.iterrows(), strict=True)
+            if row["n_blown_up"]
         ]
         constant = loss_of_constant(effect.data)
         limit = (
@@ -90,6 +93,12 @@ def describe_failures(effect: Effect, frame: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
+def _blown_loss(effect: Effect, level: Level) -> str:
+    """Median of the last training losses of the trials that blew up."""
+    ids = [run.run_id for run in level.runs if run.run_id in effect.blown]
+    return number(median(float(effect.last_losses["train"][run_id]) for run_id in ids), 3)
+
+
 def _some_of(effect: Effect, row: pd.Series, key: str) -> str:
     share = "" if row[key] == row["n_trials"] == 1 else f" ({row[key]} of {plural(row['n_trials'], 'trial')})"
     return f"{effect.label} {row['level']}{share}"
@@ -99,6 +108,8 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
     """The table of the values."""
     data = effect.data
     columns = [Column(key="level", label=effect.label, title=effect.path, header=True, numeric=effect.is_numeric)]
+    if "words" in frame:
+        columns.append(Column(key="words", label="parameters"))
     if (frame["n_trials"] > 1).any():
         columns.append(Column(key="n_trials", label="trials", show=count, numeric=True))
     if (frame["remark"] != "").any():
@@ -126,37 +137,15 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
     return Table(key="values", title=f"Values of {effect.label}", frame=frame, columns=columns, note=" ".join(notes))
 
 
-def draw_explained(data: StudyData, frame: pd.DataFrame) -> Table:
-    """How much each parameter explains."""
-    columns = [
-        Column(key="label", label="parameter", header=True),
-        Column(key="explained", label="explained (%)", show=lambda v: percent(v, 0), numeric=True),
-        Column(key="n_trials", label="trials", show=count, numeric=True),
-    ]
-    note = (
-        "Share of the order of the trials that lies between groups with equal values (of numbers: ranges with as many "
-        "trials each), less what chance gives (epsilon squared of Kruskal and Wallis). Each for itself: what they do "
-        "only together shows in none."
-    )
-    labelled = frame.assign(label=[data.labels[path] for path in frame["parameter"]])
-    return Table(
-        key="explained", title="What explains the order of the trials", frame=labelled, columns=columns, note=note
-    )
-
-
 def build_effect(data: StudyData) -> Sequence[Block]:
-    """What explains the order of the trials, and the parameter that was asked for or explains most; nothing where no
-    parameter varied, or not that one."""
+    """The parameter that was asked for or explains most; nothing where no parameter varied, or not that one."""
     path = choose_parameter(data)
-    blocks: list[Block] = []
-    explained = gather_explained(data) if len(data.factors) > 1 else pd.DataFrame()
-    if not explained.empty:
-        blocks.append(draw_explained(data, explained))
     if path is None:
-        return blocks
+        return []
     effect = Effect(data, path)
     if len(effect.levels) < 2:
-        return blocks
+        return []
+    blocks: list[Block] = []
     frame = gather_levels(effect)
     failures = describe_failures(effect, frame)
     if not effect.is_only:

@@ -130,6 +130,8 @@ def draw_level_curves(
         notes.append(
             "Lines: medians over the trials of a value" + ("; bands: lowest to highest." if has_bands else ".")
         )
+    if curves.groupby(["series", "level"])["n_trials"].nunique().gt(1).any():
+        notes.append("A line may jump where some of its trials have ended.")
     silent = [level.label for level in effect.lines if level.label not in set(curves["level"])]
     if silent:
         notes.append(f"No line for {', '.join(silent)}: diverged before the end of the first epoch.")

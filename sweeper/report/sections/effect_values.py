@@ -9,7 +9,7 @@ from statistics import median
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import log_value_axis, mark_diverged, spread_axis
+from sweeper.report.axes import category_axis, log_value_axis, mark_diverged, spread_axis
 from sweeper.report.blocks import Figure
 from sweeper.report.effect import Effect
 from sweeper.report.format import as_float, plural
@@ -130,10 +130,8 @@ def _axes(effect: Effect, figure: go.Figure, frame: pd.DataFrame, *, percent: bo
     if effect.is_numeric:
         spread_axis(figure, [level.x for level in effect.levels if level.x is not None], log=effect.is_log)
     else:
-        names = [plain(level.label) for level in effect.levels]
-        figure.update_xaxes(type="category", categoryorder="array", categoryarray=names)
-        # A category without a point would not be there: one at which every trial diverged.
-        figure.update_xaxes(range=[-0.5, len(names) - 0.5])
+        # All of them: one at which every trial diverged has no point, and would not be there.
+        category_axis(figure, [plain(level.label) for level in effect.levels])
     low, high = float(frame["low"].min()), float(frame["high"].max())
     if not percent:
         log_value_axis(figure, low, high)

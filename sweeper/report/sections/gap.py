@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Table
-from sweeper.report.format import as_float, count, number, percent
+from sweeper.report.format import as_float, count, percent
 from sweeper.report.statistics import accuracy_interval
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
@@ -75,7 +75,7 @@ def describe_gap(data: StudyData, gap: pd.Series) -> tuple[str, bool]:
             f"Trial {gap['trial']}: training accuracy {train} % lies {size} points {side} validation accuracy {val} %"
         )
     if gap["low"] is not None:
-        low, high = percent(gap["low"], data.decimals), percent(gap["high"], data.decimals)
+        low, high = (percent(gap[end], data.decimals).replace("-", "−") for end in ("low", "high"))
         text += f" (95 % interval of the gap {low} to {high} points, from {count(data.n_pictures('val'))} pictures). "
         if overfit:
             text += "The model is over-fitted: more than the chance of the validation sample explains."
@@ -102,7 +102,7 @@ def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
 
     def points(value: Any) -> str:
         x = as_float(value)
-        return "–" if x is None else f"{100 * x:+.{data.decimals}f}"
+        return "–" if x is None else f"{100 * x:+.{data.decimals}f}".replace("-", "−")
 
     verdicts = {True: "over-fitted", False: "not distinguishable", None: "–"}
     shown = frame.assign(
@@ -128,7 +128,7 @@ def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
             key="val_loss_rise",
             label="rise since (%)",
             title="of validation loss from its lowest epoch to the last",
-            show=lambda rise: number(100 * rise, 3) if as_float(rise) is not None else "–",
+            show=lambda rise: percent(rise, 0),
             numeric=True,
         ),
     ]

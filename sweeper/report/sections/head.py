@@ -194,7 +194,7 @@ def gather_facts(data: StudyData) -> list[tuple[str, list[str]]]:
         ("When", [_when(data)]),
         ("Hosts", _distinct(data, "sweeper.host")),
         ("Devices", [", ".join(devices)] if (devices := _distinct(data, "sweeper.device")) else []),
-        ("Commit", _commits(data)),
+        ("Commit", _commits(data) or ["not recorded: the folder that the sweep ran in was no git repository"]),
         ("Versions", [", ".join(versions)] if versions else []),
     ]
     return [(term, values) for term, values in facts if values]

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import log_ticks
+from sweeper.report.axes import category_axis, log_ticks
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.format import as_float, param_text, plural, short_names
 from sweeper.report.parameters import expand_lists, tree_order, varied_params
@@ -193,7 +193,7 @@ def draw_slice(
         known = [t for t in order if t in texts]
         rest = [t for t in texts if t not in known]
         rest.sort(key=lambda t: (as_float(texts[t]) is None, as_float(texts[t]) or 0.0, t))
-        figure.update_xaxes(type="category", categoryorder="array", categoryarray=[plain(t) for t in known + rest])
+        category_axis(figure, [plain(t) for t in known + rest])
     elif searched is not None and searched.log and min(xs) > 0:
         ticks = log_ticks(min(xs), max(xs))
         figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(tick) for tick in ticks])

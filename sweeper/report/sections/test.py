@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sweeper.report.blocks import Block, Column, Facts, Figure, Note, Row, Table
-from sweeper.report.final import FinalData, open_final
+from sweeper.report.final import FinalData
 from sweeper.report.format import (
     count,
     metric_label,
@@ -300,7 +300,7 @@ def build_test(data: StudyData) -> Sequence[Block]:
     """The test of a study's best configurations; one line where test has not been touched."""
     if FINAL_OF_TAG in data.record.tags:
         return []  # these are the tests themselves
-    final = open_final(data.record, data.reader)
+    final = data.final
     if final is None:
         if data.data is not None and data.n_pictures("test") is None:
             return [Note(text=f"{data.data.name} has no test part.")]

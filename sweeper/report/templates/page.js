@@ -10,13 +10,31 @@
 
   const drawn = new Set();
   let printing = false;
+  // Of a figure in each place of a row: in print there is no window to fit into. page.css scales them to the paper.
+  const printWidths = { 1: 900, 2: 560, 3: 420 };
   const isDark = () => !printing && (root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches);
 
+  // Plotly is megabytes of script: the page is there to be read before it runs.
+  function runPlotly() {
+    const source = document.getElementById("plotly");
+    const script = document.createElement("script");
+    script.textContent = source.textContent;
+    source.remove();
+    document.head.append(script);
+  }
+
+  function columns(id) {
+    const row = document.getElementById(id).closest(".row");
+    return row === null || row.classList.contains("single") ? 1 : row.classList.contains("row-3") ? 3 : 2;
+  }
+
   function draw(id) {
+    if (window.Plotly === undefined) runPlotly();
     const { data, layout } = figures[id];
+    const size = printing ? { autosize: false, width: printWidths[columns(id)] } : { autosize: true };
     const template = themes[isDark() ? "dark" : "light"];
     // Plotly writes into what it is given: a fresh copy each time keeps the figure as it was computed.
-    Plotly.react(id, structuredClone(data), { ...structuredClone(layout), template, autosize: true }, {
+    Plotly.react(id, structuredClone(data), { ...structuredClone(layout), template, ...size }, {
       responsive: true,
       displaylogo: false,
       displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
@@ -48,8 +66,10 @@
     (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => drawMissing(entry.target.id)),
     { rootMargin: "400px" },
   );
-  Object.keys(figures).forEach((id) => near.observe(document.getElementById(id)));
-  window.addEventListener("load", () => drawInIdleTime(Object.keys(figures)));
+  window.addEventListener("load", () => setTimeout(() => {
+    Object.keys(figures).forEach((id) => near.observe(document.getElementById(id)));
+    drawInIdleTime(Object.keys(figures));
+  }));
   window.addEventListener("beforeprint", () => {
     printing = true;
     Object.keys(figures).forEach(draw);

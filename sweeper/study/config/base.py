@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -18,7 +18,6 @@ __all__ = [
     "Width",
     "Widths",
     "count_of",
-    "default_direction",
     "named",
     "to_tuple",
 ]
@@ -84,9 +83,3 @@ def _check_metric(name: str) -> str:
 MetricName: TypeAlias = Annotated[
     str, AfterValidator(_check_metric), WithJsonSchema({"type": "string", "pattern": METRIC_PATTERN})
 ]
-
-
-def default_direction(metric: str) -> Literal["minimize", "maximize"]:
-    """The direction in which `metric` is better: losses and seconds down, all else up."""
-    is_loss = metric.partition("/")[2].partition("/")[0] == "loss"
-    return "minimize" if is_loss or metric == "seconds" else "maximize"

@@ -1,0 +1,154 @@
+"""What a comparison of the values of a factor says in words, and how its numbers are shown. Imports no Plotly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from sweeper.report.comparison import Verdict
+from sweeper.report.factor import Factor, is_share
+from sweeper.report.format import aligned, number, percent, percent_decimals, plural
+
+__all__ = ["VERDICTS", "describe_factor", "difference_text", "interval_text", "value_shows"]
+
+VERDICTS: dict[Verdict, str] = {
+    "first": "first",
+    "worse": "worse",
+    "better": "better in pairs",
+    "alike": "not distinguishable",
+    "unknown": "–",
+}
+
+
+def value_shows(factor: Factor, metric: str) -> Callable[[Any], str]:
+    """How values of a metric are shown: accuracies in percent, without the sign; losses with equal decimals."""
+    if not is_share(metric):
+        return aligned(sample.mean for value in factor.ranked if (sample := factor.sample(value, metric)) is not None)
+    # A mean over trainings is finer than one picture.
+    decimals = max(percent_decimals(factor.data.n_pictures(metric.partition("/")[0])), 1)
+    return lambda value: percent(value, decimals)
+
+
+def difference_text(factor: Factor, value: Any) -> str:
+    """A difference with its sign: of accuracies in points. With the decimals of the values, if they show any of it."""
+    shown = value_shows(factor, factor.metric)(value).removeprefix("-")
+    if value is None or not shown.strip("0."):
+        if not value or is_share(factor.metric):
+            return shown
+        shown = number(abs(value), 2)
+    return f"{'−' if value < 0.0 else '+'}{shown}"
+
+
+def interval_text(show: Callable[[Any], str], low: Any, high: Any, *, between: str = "–") -> str:
+    """`78.1–80.2`; an en dash where it is not known."""
+    return "–" if low is None else f"{show(low)}{between}{show(high)}"
+
+
+def describe_factor(factor: Factor, frame: pd.DataFrame) -> list[str]:
+    """What the numbers say, and what they do not, a sentence each.
+
+    Args:
+        factor: The factor.
+        frame: From `gather_factor`.
+    """
+    show = value_shows(factor, factor.metric)
+    unit = " %" if is_share(factor.metric) else ""
+    first, rest = frame.iloc[0], frame.iloc[1:]
+    name = _quoted(first["value"])
+    n = len(factor.numbers(factor.ranked[0], factor.metric))
+    over = f" in the mean over {plural(n, 'training')}" if n > 1 else ""
+    place = f"{name} is first of {len(frame)} values of {factor.label}"
+    sentences = [f"By {factor.metric_text()}, {place}, with {show(first['mean'])}{unit}{over}."]
+    for verdict, words in (
+        ("worse", f"Worse than {name}"),
+        ("better in pairs", f"Better than {name} in the trainings that can be paired"),
+        ("not distinguishable", f"Not distinguishable from {name}"),
+        (VERDICTS["unknown"], f"Nothing can be said of the difference to {name}"),
+    ):
+        found = [_difference(factor, row) for _, row in rest[rest["verdict"] == verdict].iterrows()]
+        if found:
+            sentences.append(f"{words}: {'; '.join(found)}.")
+    return [*sentences, *_describe_method(factor, frame), *_describe_lacks(factor)]
+
+
+def _quoted(label: str) -> str:
+    """A value as it stands in a sentence: in quotes where it would fall apart there."""
+    return f"“{label}”" if ", " in label else label
+
+
+def _difference(factor: Factor, row: pd.Series) -> str:
+    unit = " points" if is_share(factor.metric) else ""
+    difference = f"{difference_text(factor, row['difference'])}{unit}"
+    if row["difference_low"] is not None:
+        low, high = (difference_text(factor, row[key]) for key in ("difference_low", "difference_high"))
+        words = f"{difference}, {low} to {high}"
+    elif not row["n_pairs"]:
+        words = "no training has a partner"
+    elif row["n_pairs"] == 1:
+        words = f"{difference} in one pair, which tells nothing of other seeds"
+    elif row["verdict"] == VERDICTS["alike"]:
+        words = f"equal in all {row['n_pairs']} pairs"
+    else:
+        words = f"{difference} in all {row['n_pairs']} pairs, too alike to tell how much chance there is"
+    return f"{_quoted(row['value'])} ({words})"
+
+
+def _describe_method(factor: Factor, frame: pd.DataFrame) -> list[str]:
+    others = ", ".join(factor.data.labels[path] for path in factor.others)
+    n = factor.n_comparisons
+    if n == 0:
+        return []
+    if frame["p"].isna().all():
+        correction = f", after Bonferroni's correction for all {n} pairs of values" if n > 1 else ""
+        return [
+            f"With one training a value, the intervals are Wilson's and Newcombe's, over the pictures{correction}.",
+            "They say nothing about other seeds, which may differ by more.",
+        ]
+    correction = ""
+    if n > 1:
+        correction = f", after Holm's correction for all {n} pairs of values, since chance may have chosen the first"
+    shared = f"seed, {others}" if others else "seed"
+    student = f"their intervals are Student's, at 95 % or more{correction}"
+    if not others:
+        return [f"Differences are paired by {shared}; {student}."]
+    if factor.has_seeds:
+        return [
+            f"Differences are paired by {shared}, and averaged for each seed; {student}.",
+            f"They hold for the settings of {others} that were tried, and say nothing about others.",
+        ]
+    return [
+        f"Differences are paired by {shared}; {student}.",
+        f"With one seed, they say how much the difference depends on {others}, and nothing about other seeds.",
+    ]
+
+
+def _describe_lacks(factor: Factor) -> list[str]:
+    sentences = []
+    ranked = factor.ranked
+    diverged = [v.label for v in factor.values if v not in ranked and v.n_diverged == v.n_trials]
+    if diverged:
+        sentences.append(f"Every training diverged: {_listed(diverged)}.")
+    absent = [v.label for v in factor.values if v not in ranked and v.label not in diverged] + factor.unfinished
+    if absent:
+        what = "test" if factor.metric.startswith("test/") else "complete trial"
+        sentences.append(f"No {what} yet: {_listed(absent)}.")
+    lacking = [
+        f"{_quoted(v.label)} ({len(v.runs)} of {v.n_trials}{f', {v.n_diverged} diverged' if v.n_diverged else ''})"
+        for v in ranked
+        if len(v.runs) < v.n_trials
+    ]
+    if lacking:
+        sentences.append(
+            f"Not all trials are complete; those that are not do not count, and their values come last: "
+            f"{'; '.join(lacking)}."
+        )
+    n_pruned = sum(value.n_pruned for value in factor.values)
+    if n_pruned:
+        sentences.append(f"Pruning ended {plural(n_pruned, 'trial')}, so that those left are the better ones.")
+    return sentences
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(map(_quoted, labels))

@@ -1,0 +1,148 @@
+"""Parallel coordinates: every complete trial as a line through its parameters, the best on top."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from sweeper.report.blocks import Figure
+from sweeper.report.drawn import Drawn, DrawnParameter
+from sweeper.report.format import param_text, plural
+from sweeper.report.study_data import StudyData
+from sweeper.report.theme import blank_figure, ordered_colour, plain
+
+__all__ = ["build_parallel", "gather_parallel"]
+
+_N_GROUPS = 5
+_N_TEXTS = 6
+"""At most so many categories of one parameter are written out."""
+_JITTER = 0.03
+"""Categories are spread by so much, so that lines through one value can be told apart."""
+
+_BELOW = 0.16
+"""Texts stand so far below their axis, as a share of the distance between two."""
+
+
+def gather_parallel(drawn: Drawn) -> pd.DataFrame:
+    """Complete trials, best first: columns trial, value, group (0 for the best fifth), one a parameter."""
+    sign = -1.0 if drawn.data.objective.maximize else 1.0
+    order = sorted(range(len(drawn.runs)), key=lambda i: (sign * drawn.values[i], drawn.runs[i].number))
+    n_groups = min(_N_GROUPS, len(order))
+    rows = [
+        {
+            "trial": drawn.runs[i].number,
+            "value": drawn.values[i],
+            "group": place * n_groups // len(order),
+            **{p.path: drawn.rows[i].get(p.path) for p in drawn.parameters},
+        }
+        for place, i in enumerate(order)
+    ]
+    frame = pd.DataFrame(rows, dtype=object)
+    return frame.where(frame.notna(), None)
+
+
+def _place(parameter: DrawnParameter, value: float | str) -> float:
+    """Where a value lies on its axis, 0 to 1."""
+    if not parameter.is_number:
+        return parameter.options.index(value) / (len(parameter.options) - 1)
+    low, high = float(parameter.options[0]), float(parameter.options[-1])
+    if parameter.is_log:
+        return (math.log(float(value)) - math.log(low)) / (math.log(high) - math.log(low))
+    return (float(value) - low) / (high - low)
+
+
+def _texts(parameter: DrawnParameter) -> list[tuple[float, str]]:
+    """What is written along an axis: the categories, if few, else the ends."""
+    options: Sequence[float | str] = parameter.options
+    if parameter.is_number or len(options) > _N_TEXTS:
+        options = (options[0], options[-1])
+    return [(_place(parameter, option), param_text(option)) for option in options]
+
+
+def build_parallel(data: StudyData, drawn: Drawn) -> Figure:
+    """Axes lie below each other, so that names are written in full on a narrow page too."""
+    frame = gather_parallel(drawn)
+    figure = blank_figure(x="", y="", legend=True)
+    low, high = min(drawn.values), max(drawn.values)
+    n_groups = int(frame["group"].max()) + 1
+    parameters = drawn.parameters
+    n = len(parameters)
+    for group in reversed(range(n_groups)):
+        own = frame[frame["group"] == group]
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        texts: list[str] = []
+        for place, (_, row) in enumerate(own.iterrows()):
+            shift = _JITTER * (2.0 * (place + 0.5) / len(own) - 1.0)
+            head = f"trial {row['trial']}, {data.value_text(row['value'])}"
+            xs.append((row["value"] - low) / (high - low) if high > low else 0.5)
+            ys.append(0)
+            texts.append(head)
+            for line, parameter in enumerate(parameters, start=1):
+                value = row[parameter.path]
+                at = None if value is None else _place(parameter, value)
+                xs.append(None if at is None else round(at + (0.0 if parameter.is_number else shift), 4))
+                ys.append(None if at is None else line)
+                texts.append("" if value is None else f"{head}: {plain(parameter.label)} {plain(param_text(value))}")
+            xs.append(None)
+            ys.append(None)
+            texts.append("")
+        ends = sorted({data.value_text(own["value"].min()), data.value_text(own["value"].max())})
+        figure.add_trace(
+            go.Scatter(
+                x=xs,
+                y=ys,
+                text=texts,
+                mode="lines+markers",
+                name=" to ".join(ends),
+                line={"color": ordered_colour(group, n_groups), "width": 2.5 if group == 0 else 1},
+                marker={"size": 4},
+                opacity=1.0 if group == 0 else 0.55,
+                legendrank=group,
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    marks = [(0.0, 0, data.value_text(low)), (1.0, 0, data.value_text(high))] if high > low else []
+    marks += [(at, line, plain(text)) for line, p in enumerate(parameters, start=1) for at, text in _texts(p)]
+    figure.add_trace(
+        go.Scatter(
+            x=[at for at, _, _ in marks],
+            y=[line + _BELOW for _, line, _ in marks],
+            text=[text for _, _, text in marks],
+            textposition=[
+                "bottom right" if at == 0 else "bottom left" if at == 1 else "bottom center" for at, *_ in marks
+            ],
+            textfont={"size": 11},
+            mode="text",
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    unit = " (%)" if data.value_is_percent else ""
+    figure.update_layout(
+        legend={"title": {"text": f"{data.value_label.removesuffix(' (%)')}{unit}  "}},
+        xaxis={"visible": False, "range": [-0.05, 1.05], "fixedrange": True},
+        yaxis={
+            "tickmode": "array",
+            "tickvals": list(range(n + 1)),
+            "ticktext": [plain(data.value_label.removesuffix(" (%)")), *(plain(p.label) for p in parameters)],
+            "range": [n + 0.6, -0.4],
+            "showline": False,
+            "ticks": "",
+            "fixedrange": True,
+        },
+    )
+    return Figure(
+        key="parallel",
+        title="Parallel coordinates of the complete trials",
+        description=f"{plural(len(frame), 'line')} through the values of {plural(n, 'parameter')}, "
+        "coloured by the objective.",
+        figure=figure,
+        data=frame,
+        note="One line a trial, coloured by fifths of the order of the trials, the best fifth thick. A click on the "
+        "legend hides a fifth. A line breaks where a trial has no such parameter.",
+        height=120 + 52 * (n + 1),
+    )
