@@ -6,17 +6,19 @@ import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from sweeper.analysis.folds import Fold
 from sweeper.errors import InputError, SweeperError, TrialError
 from sweeper.launch.launcher import WorkerSlot
-from sweeper.launch.process import ChildProcess
+from sweeper.launch.process import ChildProcess, start_python
 from sweeper.places import Places
 
 __all__ = ["train_folds"]
 
+FOLD_WORKER = "sweeper.analysis.fold_worker"
 OnEpoch = Callable[[Fold, int], None]
 
 
@@ -26,22 +28,22 @@ class _Process(ChildProcess):
     def __init__(self, slot: WorkerSlot, places: Places, log: Path) -> None:
         self.fold: Fold | None = None
         arguments = [slot.device, str(slot.n_threads), *places.to_arguments()]
-        super().__init__("sweeper.analysis.fold_worker", arguments, n_threads=slot.n_threads, log=log)
+        super().__init__(partial(start_python, FOLD_WORKER, arguments, n_threads=slot.n_threads), log)
 
     def begin(self, fold: Fold) -> None:
         self.fold = fold
         self.send(json.dumps(asdict(fold)).encode())
 
     def end(self) -> None:
-        self.popen.kill()
-        self.popen.wait()
+        self.handle.kill()
+        self.handle.wait()
         self.connection.close()
 
     def death(self) -> SweeperError:
-        self.popen.wait()
-        last = self.last_output(2000).strip()
+        exit_code = self.handle.wait()
+        last = self.log.tail(2000).strip()
         return SweeperError(
-            f"the process that trained a fold died with exit code {self.popen.returncode}; run the same command again "
+            f"the process that trained a fold died with exit code {exit_code}; run the same command again "
             "to go on" + (f"; it had printed:\n{last}" if last else "")
         )
 

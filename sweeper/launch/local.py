@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import BinaryIO
 
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.launch.messages import (
@@ -20,33 +22,43 @@ from sweeper.launch.messages import (
     from_json,
     to_json,
 )
-from sweeper.launch.process import ChildProcess
+from sweeper.launch.nursery import Nursery, can_fork
+from sweeper.launch.process import ChildProcess, Handle, start_python
 from sweeper.places import Places
 
 __all__ = ["LocalLauncher"]
 
+WORKER = "sweeper.launch.worker"
 SHUTDOWN_SECONDS = 5.0
 
 
 class _Worker(ChildProcess):
     """One worker process."""
 
-    def __init__(self, slot: WorkerSlot, places: Places, log: Path) -> None:
+    def __init__(self, slot: WorkerSlot, start: Callable[[int, BinaryIO], Handle], log: Path) -> None:
+        super().__init__(start, log)
         self.slot = slot
-        arguments = [str(slot.index), slot.device, str(slot.n_threads), *places.to_arguments()]
-        super().__init__("sweeper.launch.worker", arguments, n_threads=slot.n_threads, log=log)
 
     def order(self, order: Order) -> None:
         self.send(to_json(order))
 
 
 class LocalLauncher:
-    """Implements `Launcher` with processes of this machine."""
+    """Implements `Launcher` with processes of this machine.
 
-    def __init__(self, slots: Sequence[WorkerSlot], *, places: Places, log_dir: Path) -> None:
+    Args:
+        slots: Where workers go.
+        places: Where data lies.
+        log_dir: For what workers print.
+        fork: Whether workers are forked from one process that has imported torch; default: where `can_fork` says so.
+    """
+
+    def __init__(self, slots: Sequence[WorkerSlot], *, places: Places, log_dir: Path, fork: bool | None = None) -> None:
         self.slots = slots
         self._places = places
         self._log_dir = log_dir
+        self._fork = can_fork(slots) if fork is None else fork
+        self._nursery: Nursery | None = None
         self._processes: dict[int, _Worker] = {}
 
     def start(self) -> None:
@@ -54,7 +66,15 @@ class LocalLauncher:
             self._start_worker(slot)
 
     def _start_worker(self, slot: WorkerSlot) -> None:
-        self._processes[slot.index] = _Worker(slot, self._places, self._log_dir / f"{slot.index}.log")
+        arguments = [str(slot.index), slot.device, str(slot.n_threads), *self._places.to_arguments()]
+        start: Callable[[int, BinaryIO], Handle]
+        if self._fork:
+            if self._nursery is None or not self._nursery.lives:
+                self._nursery = Nursery(n_threads=slot.n_threads, log=self._log_dir / "nursery.log")
+            start = partial(self._nursery.fork, arguments)
+        else:
+            start = partial(start_python, WORKER, arguments, n_threads=slot.n_threads)
+        self._processes[slot.index] = _Worker(slot, start, self._log_dir / f"{slot.index}.log")
 
     def submit(self, worker: int, attempt: Attempt) -> None:
         self._processes[worker].order(attempt)
@@ -91,23 +111,31 @@ class LocalLauncher:
         process.connection.close()
         del self._processes[process.slot.index]
         try:
-            exit_code = process.popen.wait(timeout=SHUTDOWN_SECONDS)
+            exit_code = process.handle.wait(timeout=SHUTDOWN_SECONDS)
         except subprocess.TimeoutExpired:
-            process.popen.kill()
-            exit_code = process.popen.wait()
-        return WorkerDied(worker=process.slot.index, exit_code=exit_code, output=process.last_output())
+            process.handle.kill()
+            exit_code = process.handle.wait()
+        output = process.log.tail()
+        if not output and exit_code is None and self._nursery is not None:  # it was never forked
+            output = self._nursery.log.tail()
+        return WorkerDied(worker=process.slot.index, exit_code=exit_code, output=output)
 
     def close(self, *, kill: bool = False) -> None:
+        if kill and self._nursery is not None and not self._nursery.has_forked:
+            self._nursery.close()  # there is nothing to wait for
         for process in self._processes.values():
             if kill:
-                process.popen.kill()
+                process.handle.kill()
             else:
                 process.order(Shutdown())
         for process in self._processes.values():
             try:
-                process.popen.wait(timeout=SHUTDOWN_SECONDS)
+                process.handle.wait(timeout=SHUTDOWN_SECONDS)
             except subprocess.TimeoutExpired:
-                process.popen.kill()
-                process.popen.wait()
+                process.handle.kill()
+                process.handle.wait()
             process.connection.close()
         self._processes.clear()
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None

@@ -1,4 +1,4 @@
-"""A process of this package that works for another one: started with a socket pair, its output in a log."""
+"""A process of this package that works for another one: reached through a socket pair, its output in a log."""
 
 from __future__ import annotations
 
@@ -7,47 +7,95 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from sweeper.masking import SECRET_VARIABLES
 
-__all__ = ["ChildProcess"]
+__all__ = ["ChildProcess", "Handle", "Log", "start_python"]
 
 
-class ChildProcess:
-    """Runs `python -m MODULE FD ARGUMENT...`, where FD is the child's end of a socket pair.
+class Handle(Protocol):
+    """A process that was started, as `subprocess.Popen` is one."""
 
-    When this process ends, in whatever way, the pair is closed, which the child reads.
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait for its end; its exit code, None where nobody can know it.
+
+        Raises:
+            subprocess.TimeoutExpired: It has not ended after so many seconds.
+        """
+
+    def kill(self) -> None:
+        """Send SIGKILL, where it still runs."""
+
+
+def start_python(
+    module: str, arguments: Sequence[str], fd: int, output: BinaryIO, *, n_threads: int
+) -> subprocess.Popen[bytes]:
+    """Start `python -m MODULE FD ARGUMENT...` in a session of its own.
 
     Args:
         module: What is run.
         arguments: Come after the file descriptor. They are public.
+        fd: File descriptor that it inherits.
+        output: For what it prints.
         n_threads: Threads of the numeric libraries, fixed before any of them starts its pool.
-        log: File to which its output is added.
+    """
+    threads = str(n_threads)
+    # It needs no database, and so no password.
+    environment = {key: value for key, value in os.environ.items() if key not in SECRET_VARIABLES}
+    environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    return subprocess.Popen(  # noqa: S603  # our own module
+        [sys.executable, "-m", module, str(fd), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=[fd],
+        env=environment,
+        start_new_session=True,
+    )
+
+
+class Log:
+    """A file to which a process adds what it prints.
+
+    Args:
+        path: The file; it and its folder are made where they are missing.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str], *, n_threads: int, log: Path) -> None:
-        self.log = log
-        log.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._start = path.stat().st_size if path.exists() else 0
+
+    def open(self) -> BinaryIO:
+        """To write at its end."""
+        return self._path.open("ab")
+
+    def tail(self, max_bytes: int = 4000) -> str:
+        """The end of what was printed."""
+        with self._path.open("rb") as file:
+            file.seek(max(self._start, self._path.stat().st_size - max_bytes))
+            return file.read().decode(errors="replace")
+
+
+class ChildProcess:
+    """A process that was given one end of a socket pair.
+
+    When this process ends, in whatever way, the pair is closed, which the child reads.
+
+    Args:
+        start: Starts it, given the child's end of the pair and where its output goes.
+        log: File for its output.
+    """
+
+    def __init__(self, start: Callable[[int, BinaryIO], Handle], log: Path) -> None:
+        self.log = Log(log)
         ours, theirs = socket.socketpair()
-        threads = str(n_threads)
-        # It needs no database, and so no password.
-        environment = {key: value for key, value in os.environ.items() if key not in SECRET_VARIABLES}
-        environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        with log.open("ab") as output:
-            self._log_start = output.tell()
-            self.popen = subprocess.Popen(  # noqa: S603  # our own module
-                [sys.executable, "-m", module, str(theirs.fileno()), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno()],
-                env=environment,
-                start_new_session=True,
-            )
-        theirs.close()
+        with theirs, self.log.open() as output:
+            self.handle = start(theirs.fileno(), output)
         self.connection = Connection(ours.detach())
 
     def send(self, message: bytes) -> None:
@@ -61,9 +109,3 @@ class ChildProcess:
             return self.connection.recv_bytes()
         except (EOFError, OSError):
             return None
-
-    def last_output(self, max_bytes: int = 4000) -> str:
-        """The end of what it has printed."""
-        with self.log.open("rb") as file:
-            file.seek(max(self._log_start, self.log.stat().st_size - max_bytes))
-            return file.read().decode(errors="replace")

@@ -1,7 +1,8 @@
 """A worker process: imports torch once and trains one trial after another.
 
-Started by the local launcher as `python -m sweeper.launch.worker FD INDEX DEVICE THREADS PLACES...`, with one
-end of a socket pair as file descriptor FD. When the driver is gone, the pair is closed and the worker ends.
+Started by the local launcher as `python -m sweeper.launch.worker FD INDEX DEVICE THREADS PLACES...`, or forked by its
+nursery with these arguments. FD is one end of a socket pair. When the driver is gone, the pair is closed and the worker
+ends.
 """
 
 from __future__ import annotations
@@ -29,10 +30,21 @@ from sweeper.launch.messages import (
     to_json,
 )
 
-__all__ = ["main"]
+__all__ = ["import_torch", "main"]
 
 GRACE_SECONDS = 8.0
 """Between SIGTERM and the end of the process; `docker stop` and Kubernetes wait 10 and 30 s before they kill."""
+
+
+def import_torch() -> None:
+    """Import torch and all that a trial needs, which takes seconds."""
+    import torch  # noqa: F401
+
+    import sweeper.data.store
+    import sweeper.launch.attempt  # noqa: F401
+
+    gc.collect()
+    gc.freeze()  # what is imported stays: a later collection takes 3 ms and not 400
 
 
 def main(arguments: list[str]) -> None:
@@ -75,14 +87,13 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=listen, name="listener", daemon=True).start()
 
-    import torch  # takes seconds, in which the driver may die
+    import_torch()  # meanwhile the driver may die
+    import torch
 
     from sweeper.data.store import open_dataset
     from sweeper.launch.attempt import run_attempt
     from sweeper.places import Places
 
-    gc.collect()
-    gc.freeze()  # what is imported stays: a later collection takes 3 ms and not 400
     torch.set_num_threads(n_threads)
     device = torch.device(device_name)
     places = Places.from_arguments(places_arguments)

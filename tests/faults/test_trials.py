@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -30,11 +31,16 @@ def customize(cli: CommandLine, code: str) -> None:
     (cli.folder / "custom").mkdir(exist_ok=True)
     (cli.folder / "custom" / "sitecustomize.py").write_text(
         "import os, sys\n"
-        "if 'sweeper.launch.worker' in sys.orig_argv:\n"
-        "    worker = int(sys.orig_argv[sys.orig_argv.index('sweeper.launch.worker') + 2])\n"
-        + "".join(f"    {line}\n" for line in code.strip().splitlines())
+        "if 'sweeper.launch.nursery' in sys.orig_argv:\n"
+        "    import sweeper.launch.worker\n"
+        "    main = sweeper.launch.worker.main\n"
+        "    def run(arguments):\n"
+        f"        exec({code!r}, {{'os': os, 'sys': sys, 'worker': int(arguments[1])}})\n"
+        "        main(arguments)\n"
+        "    sweeper.launch.worker.main = run\n"
     )
-    cli.environment["PYTHONPATH"] = str(cli.folder / "custom")
+    inherited = os.environ.get("PYTHONPATH")
+    cli.environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(cli.folder / "custom"), inherited)))
 
 
 def attempts_of(cli: CommandLine) -> dict[int, Any]:
@@ -45,12 +51,12 @@ CRASH = """
 if worker == 1:
     print('this worker is broken', flush=True)
     os._exit(7)
-import sweeper.failpoints
+import sweeper.launch.attempt
 def crash(name):
     if name == 'attempt.data_opened' and sys._getframe(1).f_locals['self'].config.training.batch_size == 128:
         print('last words of', name, flush=True)
         os._exit(9)
-sweeper.failpoints.failpoint = crash
+sweeper.launch.attempt.failpoint = crash
 """
 
 

@@ -58,7 +58,9 @@ def make_attempt(tmp_path: Path) -> MakeAttempt:
     return make
 
 
-KINDS = ["inline", pytest.param("local", marks=pytest.mark.xdist_group("workers"))]
+PROCESSES = pytest.mark.xdist_group("workers")
+FORKED, STARTED = (pytest.param(kind, marks=PROCESSES) for kind in ("forked", "started"))
+KINDS = ["inline", FORKED, STARTED]
 
 
 @pytest.fixture(autouse=True)
@@ -70,44 +72,38 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def start_local(cache_dir: Path, log_dir: Path, n: int = 1) -> LocalLauncher:
+def start_local(cache_dir: Path, log_dir: Path, n: int = 1, *, fork: bool) -> LocalLauncher:
     slots = [WorkerSlot(index=i, device="cpu", n_threads=1) for i in range(n)]
-    launcher = LocalLauncher(slots, places=Places(cache_dir=cache_dir), log_dir=log_dir)
+    launcher = LocalLauncher(slots, places=Places(cache_dir=cache_dir), log_dir=log_dir, fork=fork)
     launcher.start()
     return launcher
 
 
-@pytest.fixture(scope="module")
-def shared_local(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalLauncher]:
-    """A worker process for all tests that leave it as it was."""
-    launcher = start_local(cache_dir, tmp_path_factory.mktemp("workers"))
-    wait_for(launcher, WorkerReady)
-    yield launcher
-    launcher.close(kill=True)
-
-
-@pytest.fixture(params=KINDS)
-def launcher(request: pytest.FixtureRequest, cache_dir: Path) -> Iterator[Launcher]:
-    """A launcher of each kind whose one worker is ready."""
-    if request.param == "local":
-        yield request.getfixturevalue("shared_local")
-        return
-    inline = InlineLauncher(device="cpu", places=Places(cache_dir=cache_dir))
-    inline.start()
-    wait_for(inline, WorkerReady)
-    yield inline
-    inline.close()
+@pytest.fixture(scope="module", params=KINDS)
+def launcher(
+    request: pytest.FixtureRequest, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Launcher]:
+    """A launcher of each kind whose one worker is ready, for all tests that leave it as it was."""
+    shared: Launcher
+    if request.param == "inline":
+        shared = InlineLauncher(device="cpu", places=Places(cache_dir=cache_dir))
+        shared.start()
+    else:
+        shared = start_local(cache_dir, tmp_path_factory.mktemp("workers"), fork=request.param == "forked")
+    wait_for(shared, WorkerReady)
+    yield shared
+    shared.close(kill=True)
 
 
 @pytest.fixture(params=KINDS)
 def fresh_launcher(request: pytest.FixtureRequest, cache_dir: Path, tmp_path: Path) -> Iterator[Launcher]:
     """A launcher of each kind that was started a moment ago, for tests that stop or end it."""
     fresh: Launcher
-    if request.param == "local":
-        fresh = start_local(cache_dir, tmp_path / "workers")
-    else:
+    if request.param == "inline":
         fresh = InlineLauncher(device="cpu", places=Places(cache_dir=cache_dir))
         fresh.start()
+    else:
+        fresh = start_local(cache_dir, tmp_path / "workers", fork=request.param == "forked")
     yield fresh
     fresh.close(kill=True)
 
@@ -295,8 +291,11 @@ def test_torn_checkpoints(fresh_launcher: Launcher, make_attempt: MakeAttempt) -
     assert measured(torn) == measured(whole)
 
 
-def pids(launcher: LocalLauncher) -> list[int]:
-    return [process.popen.pid for process in launcher._processes.values()]
+@pytest.fixture
+def started() -> Callable[[], list[psutil.Process]]:
+    """The processes that were started in this test and run."""
+    before = set(psutil.Process().children(recursive=True))
+    return lambda: [child for child in psutil.Process().children(recursive=True) if child not in before]
 
 
 def wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
@@ -304,9 +303,15 @@ def wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
     assert not alive
 
 
-@pytest.mark.xdist_group("workers")
-def test_a_killed_worker(cache_dir: Path, tmp_path: Path, make_attempt: MakeAttempt) -> None:
-    launcher = start_local(cache_dir, tmp_path / "workers")
+@pytest.mark.parametrize("kind", [FORKED, STARTED])
+def test_a_killed_worker(
+    cache_dir: Path,
+    tmp_path: Path,
+    make_attempt: MakeAttempt,
+    started: Callable[[], list[psutil.Process]],
+    kind: str,
+) -> None:
+    launcher = start_local(cache_dir, tmp_path / "workers", fork=kind == "forked")
     (ready,) = wait_for(launcher, WorkerReady)
     assert isinstance(ready, WorkerReady)
     whole = make_attempt(folder="whole", config={**long_training(6)})
@@ -326,7 +331,7 @@ def test_a_killed_worker(cache_dir: Path, tmp_path: Path, make_attempt: MakeAtte
     assert isinstance(end, AttemptEnded)
     assert end.how == "outcome"
     assert measured(attempt) == measured(whole)
-    processes = [psutil.Process(pid) for pid in pids(launcher)]
+    processes = started()
     launcher.close()
     wait_until_gone(processes, 0.0)
 
@@ -335,13 +340,51 @@ def long_training(epochs: int) -> dict[str, Any]:
     return {"training": {"epochs": epochs, "batch_size": 16, "optimizer": {"name": "adam", "lr": 3e-3}}}
 
 
-@pytest.mark.xdist_group("workers")
-def test_closing_at_once(cache_dir: Path, tmp_path: Path, make_attempt: MakeAttempt) -> None:
-    launcher = start_local(cache_dir, tmp_path / "workers", 2)
-    processes = [psutil.Process(pid) for pid in pids(launcher)]
-    assert len(processes) == 2
+@pytest.mark.parametrize("kind", [FORKED, STARTED])
+def test_closing_at_once(
+    cache_dir: Path, tmp_path: Path, started: Callable[[], list[psutil.Process]], kind: str
+) -> None:
+    launcher = start_local(cache_dir, tmp_path / "workers", 2, fork=kind == "forked")
+    processes = started()
+    assert len(processes) == (1 if kind == "forked" else 2)
     launcher.close(kill=True)  # while they import
     wait_until_gone(processes, 0.0)
+
+
+@PROCESSES
+def test_a_killed_nursery(
+    cache_dir: Path, tmp_path: Path, make_attempt: MakeAttempt, started: Callable[[], list[psutil.Process]]
+) -> None:
+    launcher = start_local(cache_dir, tmp_path / "workers", fork=True)
+    (ready,) = wait_for(launcher, WorkerReady)
+    assert isinstance(ready, WorkerReady)
+    nursery, worker = started()
+    assert worker.pid == ready.pid
+    nursery.kill()
+    *_, end = train(launcher, make_attempt(1))  # a worker that it forked lives
+    assert isinstance(end, AttemptEnded)
+    assert end.how == "outcome"
+    os.kill(ready.pid, signal.SIGKILL)
+    died = wait_for(launcher, WorkerDied)[-1]
+    assert isinstance(died, WorkerDied)
+    assert died.exit_code is None, "nobody could know it"
+    launcher.restart(0)
+    wait_for(launcher, WorkerReady)
+    processes = started()
+    assert len(processes) == 2
+    launcher.close()
+    wait_until_gone(processes, 0.0)
+
+
+@PROCESSES
+def test_a_nursery_that_cannot_import(cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('libc10.so is not to be found')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    launcher = start_local(cache_dir, tmp_path / "workers", fork=True)
+    died = wait_for(launcher, WorkerDied)[-1]
+    launcher.close()
+    assert isinstance(died, WorkerDied)
+    assert "libc10.so is not to be found" in died.output
 
 
 DRIVER = """
@@ -352,11 +395,11 @@ from sweeper.launch.local import LocalLauncher
 from sweeper.launch.messages import EpochDone, WorkerReady, from_json
 from sweeper.places import Places
 
-cache, logs, attempt, moment = sys.argv[1:]
+cache, logs, attempt, moment, kind = sys.argv[1:]
 launcher = LocalLauncher([WorkerSlot(index=0, device="cpu", n_threads=1)],
-                         places=Places(cache_dir=Path(cache)), log_dir=Path(logs))
+                         places=Places(cache_dir=Path(cache)), log_dir=Path(logs), fork=kind == "forked")
 launcher.start()
-print(launcher._processes[0].popen.pid, flush=True)
+print("started", flush=True)
 while moment != "importing":
     for event in launcher.poll(1.0):
         if isinstance(event, WorkerReady):
@@ -368,20 +411,22 @@ time.sleep(1000)
 """
 
 
-@pytest.mark.xdist_group("workers")
+@pytest.mark.parametrize("kind", [FORKED, STARTED])
 @pytest.mark.parametrize("moment", ["importing", "training"])
 def test_workers_end_when_their_driver_is_killed(
-    cache_dir: Path, tmp_path: Path, make_attempt: MakeAttempt, moment: str
+    cache_dir: Path, tmp_path: Path, make_attempt: MakeAttempt, moment: str, kind: str
 ) -> None:
     from sweeper.launch.messages import to_json
 
     attempt = to_json(make_attempt(config={**long_training(100_000)})).decode()
-    arguments = [str(cache_dir), str(tmp_path / "logs"), attempt, moment]
+    arguments = [str(cache_dir), str(tmp_path / "logs"), attempt, moment, kind]
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, *arguments], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
-    worker = psutil.Process(int(driver.stdout.readline()))
+    assert driver.stdout.readline() == "started\n"
     if moment == "training":
         assert driver.stdout.readline() == "training\n"
+    processes = psutil.Process(driver.pid).children(recursive=True)
+    assert processes
     driver.kill()
     driver.wait()
-    wait_until_gone([worker], 5.0)
+    wait_until_gone(processes, 5.0)

@@ -141,12 +141,14 @@ def test_a_sweep_against_a_server_with_a_password(cli: CommandLine, own_server: 
     output = cli.run("start", "tiny.yaml", "--workers", "1", "--detach")
     (home,) = (cli.folder / ".sweeper").glob("tiny")
     pid = json.loads((home / "driver.json").read_text())["pid"]
-    wait_until(lambda: len(everything_of(pid)) > 1, "a worker")
+    wait_until(lambda: len(everything_of(pid)) > 2, "a worker")
     family = everything_of(pid)
     for process in family:
         assert_silent(" ".join(process.cmdline()) + process.name(), "a command line")
-    (worker,) = [process for process in family if "sweeper.launch.worker" in " ".join(process.cmdline())]
-    assert_silent(json.dumps(worker.environ()), "the worker's environment")
+    children = family[1:]  # the process that imports torch, and the worker that it forked
+    assert all("sweeper.launch.nursery" in " ".join(child.cmdline()) for child in children)
+    for child in children:
+        assert_silent(json.dumps(child.environ()), "the environment of a worker")
     lines = ("status", "runs tiny", "best tiny --json", "doctor", "doctor --json")
     wait_until(lambda: not everything_of(pid), "its end")
     output += run_all(cli, *lines, "report tiny", "sync")

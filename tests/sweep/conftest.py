@@ -103,7 +103,9 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The worker processes of a driver."""
     try:
-        return [c for c in psutil.Process(process.pid).children() if "sweeper.launch.worker" in " ".join(c.cmdline())]
+        children = psutil.Process(process.pid).children()
+        nurseries = [child for child in children if "sweeper.launch.nursery" in " ".join(child.cmdline())]
+        return [worker for nursery in nurseries for worker in nursery.children()]
     except psutil.NoSuchProcess:
         return []
 

@@ -144,7 +144,7 @@ def test_a_driver_in_the_background(cli: CommandLine) -> None:
 
     cli.run("resume", "tiny", "--detach", *QUICK)
     pid = json.loads(cli.call("status", "--json"))[0]["owner"]["pid"]
-    workers = wait_until(lambda: psutil.Process(pid).children(), "workers")
+    workers = wait_until(lambda: psutil.Process(pid).children(recursive=True)[1:], "workers")
     cli.run("stop", "tiny", "--now")
     assert not psutil.wait_procs(workers, timeout=5.0)[1]
     wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", "the driver's end")
