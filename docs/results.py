@@ -404,6 +404,8 @@ def _describe(study: Reproduction, section: Section, tried: Tried | None) -> Ite
     results = find_results(tried.record, tried.reader, _SHOWS[study.shows][0]) if study.shows else []
     if study.shows in (None, "embedding"):
         yield from results_table(tried, study.measures or section.measures)
+    elif not results:
+        yield "Not run."
     for found in results:
         yield ""
         yield from _SHOWS[study.shows or ""][1](found.result)
