@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_every_command_says_what_it_does_and_gives_an_example(name: str) -> None
     assert command.help
     assert command.help.split("\n")[0].rstrip().endswith(".")
     assert command.epilog is not None
-    assert command.epilog.startswith(f"Example: sweeper {name}")
+    assert re.match(rf"Example(: |s:\s+)sweeper {name}\b", command.epilog)
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"{name} {parameter.name}"

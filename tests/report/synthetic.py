@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sweeper.errors import NotFoundError
+from sweeper.report.study_data import StudyData
 from sweeper.study.flatten import flatten
 from sweeper.study.space import RandomSuggester, Space
 from sweeper.tracking.histories import rows_at
@@ -113,6 +114,17 @@ def make_run(number: int, *, study: str = "s", **changes: Any) -> RunRecord:
         "artifact_uri": "memory:/",
     }
     return RunRecord(**(fields | changes))
+
+
+def open_study(record: StudyRecord, reader: MemoryReader, **options: Any) -> StudyData:
+    """The study as a tracked one: each run has the last value of each metric in its history."""
+    runs = [
+        replace(
+            run, metrics={m: v[-1] for m, v in reader.histories.get(run.run_id, {}).items() if v} | dict(run.metrics)
+        )
+        for run in record.runs
+    ]
+    return StudyData(replace(record, runs=runs), reader, **options)
 
 
 def make_record(runs: Sequence[RunRecord], **changes: Any) -> StudyRecord:

@@ -28,7 +28,13 @@ from sweeper.report.sections.effect_values import build_value_figures, gather_ga
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord, StudyRecord
 
-from .synthetic import MemoryReader, data_json, make_record, make_run
+from .synthetic import (
+    MemoryReader,
+    data_json,
+    make_record,
+    make_run,
+    open_study,
+)
 
 CLASSES = ("car", "truck", "cat")
 LR = "training.optimizer.lr"
@@ -43,7 +49,7 @@ def study(runs: list[RunRecord], histories: dict[str, Any], **changes: Any) -> S
     for run in runs:
         reader.artifacts[run.run_id, "data.json"] = data_json(CLASSES, {"val": [100, 50, 50]})
     trial_space = {"training": {"optimizer": {"name": "adam", "lr": {"float": [1e-5, 1e3], "log": True}}}}
-    return StudyData(make_record(runs, trial=changes.pop("trial", trial_space)), reader, **changes)
+    return open_study(make_record(runs, trial=changes.pop("trial", trial_space)), reader, **changes)
 
 
 @pytest.fixture
@@ -123,7 +129,7 @@ def test_without_classes_a_loss_blows_up_beside_the_others() -> None:
     runs = [make_run(i, params={"data.name": "functions", LR: 10.0**-i}) for i in range(4)]
     losses = [[1.0, 0.5], [1.1, 0.6], [0.9, 0.4], [1.0, 40.0]]
     histories = {run.run_id: {"train/loss": loss} for run, loss in zip(runs, losses, strict=True)}
-    data = StudyData(make_record(runs), MemoryReader(histories=histories))
+    data = open_study(make_record(runs), MemoryReader(histories=histories))
     assert data.task == "regression"
     assert blew_up(data) == {"s-003"}
 
@@ -189,7 +195,7 @@ def test_what_explains_most_is_chosen_of_several() -> None:
     assert explained["explained"].iloc[0] > 0.8
     assert explained["explained"].iloc[-1] < 0.2
     assert choose_parameter(data) == LR
-    assert choose_parameter(StudyData(data.record, data.reader, by="momentum")) == "training.momentum"
+    assert choose_parameter(open_study(data.record, data.reader, by="momentum")) == "training.momentum"
     notes = [block.text for block in build_effect(data) if isinstance(block, Note)]
     assert any("no effect of lr alone" in text for text in notes)
 
@@ -201,7 +207,7 @@ def test_an_unknown_parameter_says_what_varied(lrs: StudyData) -> None:
 
 def test_nothing_that_varied_is_nothing_to_show(lrs: StudyData) -> None:
     one = StudyRecord(**{**vars(lrs.record), "runs": lrs.record.runs[:1]})
-    assert build_effect(StudyData(one, lrs.reader)) == []
+    assert build_effect(open_study(one, lrs.reader)) == []
     blocks = build_effect(lrs)
     assert [type(block) for block in blocks] == [Note, Table, Row]
 

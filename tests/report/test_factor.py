@@ -20,11 +20,17 @@ from sweeper.report.factor_words import describe_factor
 from sweeper.report.sections import choose_sections
 from sweeper.report.sections.comparison import build_comparison
 from sweeper.report.statistics import describe_sample, difference_interval, wilson_interval
-from sweeper.report.study_data import StudyData
 from sweeper.report.write import write_report
 from sweeper.tracking.records import RunRecord, StudyRecord
 
-from .synthetic import MemoryReader, data_json, make_record, make_run, shuffled
+from .synthetic import (
+    MemoryReader,
+    data_json,
+    make_record,
+    make_run,
+    open_study,
+    shuffled,
+)
 
 CLASSES = ("car", "truck", "cat")
 BALANCE = {
@@ -69,7 +75,7 @@ def study_of(
 
 
 def opened(*arguments: Any, factor: str | None = None, metric: str | None = None, **options: Any) -> Factor:
-    return open_factor(StudyData(*study_of(*arguments, **options)), factor, metric=metric)
+    return open_factor(open_study(*study_of(*arguments, **options)), factor, metric=metric)
 
 
 def test_values_are_ranked_and_compared_with_the_best_by_seed() -> None:
@@ -114,7 +120,7 @@ def test_a_metric_of_choice_and_its_direction() -> None:
     for histories in reader.histories.values():
         histories["val/loss"] = [2.0, 1.0 - histories["val/accuracy"][-1]]
         histories["train/loss"] = histories["val/loss"]
-    data = StudyData(record, reader)
+    data = open_study(record, reader)
     assert open_factor(data, metric="val/accuracy/cat").metric_text() == "validation accuracy of cat"
     factor = open_factor(data, "balance", metric="train/loss")
     frame = gather_factor(factor)
@@ -139,7 +145,7 @@ def test_losses_are_shown_with_equal_decimals() -> None:
         for seed, loss in enumerate(losses):
             runs.append(make_run(len(runs), value=loss, params={"training.loss.name": name, "seed": seed}))
             reader.histories[runs[-1].run_id] = {"val/loss": [loss]}
-    factor = open_factor(StudyData(make_record(runs, objective={"metric": "val/loss"}), reader))
+    factor = open_factor(open_study(make_record(runs, objective={"metric": "val/loss"}), reader))
     text = " ".join(describe_factor(factor, gather_factor(factor)))
     assert "Worse than mse: mae (+0.0071, +0.0" in text
 
@@ -163,7 +169,7 @@ def test_with_one_seed_settings_are_what_is_counted() -> None:
     for name, values in BALANCE.items():
         for i, value in enumerate(values):
             add(reader, runs, value, {"training.balance": name, "training.optimizer.lr": 10.0**-i})
-    factor = open_factor(StudyData(make_record(runs, objective={"metric": "val/accuracy"}), reader), "balance")
+    factor = open_factor(open_study(make_record(runs, objective={"metric": "val/accuracy"}), reader), "balance")
     frame = gather_factor(factor)
     assert frame["p"][2] == pytest.approx(ttest_rel(BALANCE["none"], BALANCE["loss"]).pvalue)
     text = " ".join(describe_factor(factor, frame))
@@ -179,7 +185,7 @@ def test_what_comes_with_a_value_is_no_other_parameter() -> None:
     choice = [{"name": "adam", "lr": 1e-3}, {"name": "sgd", "lr": 1e-2}]
     trial: dict[str, Any] = {"data": {"name": "digits"}, "model": {"name": "logistic"}}
     trial["training"] = {"epochs": 2, "batch_size": 16, "optimizer": {"choice": choice}}
-    factor = open_factor(StudyData(make_record(runs, trial=trial), reader), "optimizer")
+    factor = open_factor(open_study(make_record(runs, trial=trial), reader), "optimizer")
     assert factor.others == []
     assert [value.label for value in factor.ranked] == ["sgd", "adam"]
     assert gather_factor(factor)["n_pairs"].tolist() == [None, 3]
@@ -226,7 +232,7 @@ def test_values_without_a_number_are_named_with_the_reason() -> None:
                 reader, runs, value and value + 0.01 * seed * lr, {"training.optimizer.lr": lr, "seed": seed}, tags=tags
             )
     runs[-1] = replace(runs[-1], state="PRUNED")
-    factor = open_factor(StudyData(make_record(runs, objective={"metric": "val/accuracy"}), reader), "lr")
+    factor = open_factor(open_study(make_record(runs, objective={"metric": "val/accuracy"}), reader), "lr")
     assert [value.value for value in factor.ranked] == [1e-3, 1e-2]
     text = " ".join(describe_factor(factor, gather_factor(factor)))
     assert "Every training diverged: 10. No complete trial yet: 100" in text
@@ -246,7 +252,7 @@ def test_trials_that_repeat_others_are_not_missing() -> None:
     record, reader = study_of({"loss": [0.8, 0.82, 0.79], "none": [0.75, 0.74, 0.76]})
     again = replace(record.runs[0], run_id="again", number=len(record.runs))
     reader.histories["again"] = reader.histories[record.runs[0].run_id]
-    factor = open_factor(StudyData(replace(record, runs=(*record.runs, again)), reader))
+    factor = open_factor(open_study(replace(record, runs=(*record.runs, again)), reader))
     assert [value.n_trials for value in factor.ranked] == [3, 3]
     assert "come last" not in " ".join(describe_factor(factor, gather_factor(factor)))
 
@@ -261,7 +267,7 @@ def test_one_training_each_of_a_loss_has_a_table_and_no_verdict() -> None:
     for relu, loss in ((False, 0.03), (True, 0.04)):
         runs.append(make_run(len(runs), value=loss, params={"model.bottleneck_relu": relu}))
         reader.histories[runs[-1].run_id] = {"val/loss": [loss]}
-    factor = open_factor(StudyData(make_record(runs, objective={"metric": "val/loss"}), reader))
+    factor = open_factor(open_study(make_record(runs, objective={"metric": "val/loss"}), reader))
     frame = gather_factor(factor)
     assert frame["verdict"].tolist() == ["first", "–"]
     text = " ".join(describe_factor(factor, frame))
@@ -297,7 +303,7 @@ def test_trials_of_a_random_search_have_no_partners() -> None:
             0.5 + i / 100,
             {"training.balance": ("loss", "none")[i % 2], "training.optimizer.lr": 1 / (i + 1)},
         )
-    data = StudyData(make_record(runs), reader, by="balance")
+    data = open_study(make_record(runs), reader, by="balance")
     n_calls = reader.n_calls
     assert build_comparison(data) == []
     assert reader.n_calls == n_calls  # no history is read for what is not there
@@ -326,7 +332,7 @@ def finalized() -> tuple[StudyRecord, MemoryReader]:
 
 
 def test_tests_are_compared_by_their_own_seeds() -> None:
-    data = StudyData(*finalized())
+    data = open_study(*finalized())
     factor = open_factor(data, metric="test/accuracy")
     frame = gather_factor(factor)
     assert frame["n_tests"].tolist() == [3, 3, 3]
@@ -341,8 +347,8 @@ def test_tests_are_compared_by_their_own_seeds() -> None:
 
 def test_a_study_of_tests_is_compared_by_its_own_runs() -> None:
     record, reader = finalized()
-    of_study = gather_factor(open_factor(StudyData(record, reader), part="test"))
-    of_tests = gather_factor(open_factor(StudyData(reader.records[f"{record.name}.final"], reader), part="test"))
+    of_study = gather_factor(open_factor(open_study(record, reader), part="test"))
+    of_tests = gather_factor(open_factor(open_study(reader.records[f"{record.name}.final"], reader), part="test"))
     for key in ("value", "n_tests", "mean", "difference", "p_holm", "test/accuracy/truck"):
         assert of_tests[key].tolist() == of_study[key].tolist()
 
@@ -351,7 +357,7 @@ def test_a_study_of_tests_is_compared_by_its_own_runs() -> None:
 
 
 def test_section_has_words_differences_and_a_table_of_each_part() -> None:
-    note, *tables = build_comparison(StudyData(*finalized()))
+    note, *tables = build_comparison(open_study(*finalized()))
     assert isinstance(note, Note)
     assert isinstance(tables[1], Note)
     assert tables[1].text.startswith("By test accuracy, ")
@@ -370,15 +376,15 @@ def test_section_has_words_differences_and_a_table_of_each_part() -> None:
 def test_section_is_for_one_factor() -> None:
     lrs = [{"training.optimizer.lr": lr} for lr in (1e-3, 1e-2)]
     record, reader = study_of(BALANCE, lrs)
-    _, table, *_ = build_comparison(StudyData(record, reader, by="balance"))
+    _, table, *_ = build_comparison(open_study(record, reader, by="balance"))
     assert isinstance(table, Table)
     assert table.title == "Values of balance by validation accuracy"
     # Without `by` all that varied is taken together, where there are seeds.
-    _, table, *_ = build_comparison(StudyData(record, reader))
+    _, table, *_ = build_comparison(open_study(record, reader))
     assert isinstance(table, Table)
     assert table.title == "Values of configuration by validation accuracy"
     singles = {name: values[:1] for name, values in BALANCE.items()}
-    assert build_comparison(StudyData(*study_of(singles, lrs))) == []
+    assert build_comparison(open_study(*study_of(singles, lrs))) == []
 
 
 def test_a_regression_is_compared_by_its_losses() -> None:
@@ -390,7 +396,7 @@ def test_a_regression_is_compared_by_its_losses() -> None:
             params = {"data.name": "functions", "model.name": name, "seed": seed}
             runs.append(make_run(len(runs), value=loss, params=params, metrics=metrics))
             reader.histories[runs[-1].run_id] = {metric: [value] for metric, value in metrics.items()}
-    data = StudyData(make_record(runs, objective={"metric": "val/loss"}), reader)
+    data = open_study(make_record(runs, objective={"metric": "val/loss"}), reader)
     note, differences, losses = build_comparison(data)
     assert isinstance(note, Note)
     assert note.text.startswith("By validation loss, cnn is first of 2 values of model, with 0.1010 in the mean")
@@ -407,7 +413,7 @@ def test_same_runs_same_bytes(tmp_path: Path) -> None:
         sections = choose_sections(["comparison"])
         files = write_report([each], reader, tmp_path / str(i), sections=sections)
         pages.append(files.page.read_bytes() + files.markdown.read_bytes())
-        factor = open_factor(StudyData(each, reader))
+        factor = open_factor(open_study(each, reader))
         numbers.append(json.dumps(factor_dict(factor, gather_factor(factor))))
     assert pages[0] == pages[1]
     assert numbers[0] == numbers[1]

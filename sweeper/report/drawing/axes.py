@@ -90,6 +90,10 @@ def finish_axis(axes: Axes, scale: Scale) -> None:
     """Scale, limits, ticks and title of an axis, after the traces were drawn."""
     layout, axis = scale.layout, axes.xaxis if scale.which == "x" else axes.yaxis
     limits = _limits(axes, scale)
+    if layout.visible is False:
+        axis.set_visible(False)
+        axes.spines[["top", "bottom"] if scale.which == "x" else ["left", "right"]].set_visible(False)
+        return
     if layout.tickvals is not None:
         texts = layout.ticktext if layout.ticktext is not None else [param_text(v) for v in layout.tickvals]
         _set_ticks(axis, scale.places(layout.tickvals), [words(text) for text in texts], limits)

@@ -1,10 +1,10 @@
-"""Traces of Plotly's figures as matplotlib's artists: scatter, bar and heat map."""
+"""Traces of Plotly's figures as matplotlib's artists: scatter, bar, heat map and contours."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,24 @@ def _markers(
         )
 
 
+def _texts(axes: Axes, trace: Any, xs: Sequence[float], ys: Sequence[float]) -> None:
+    """Text beside points. Plotly says where it stands from the point, matplotlib which of its sides is there."""
+    size = POINTS * (trace.textfont.size or 12)
+    opposite = {
+        "top": "bottom",
+        "middle": "center",
+        "bottom": "top",
+        "left": "right",
+        "center": "center",
+        "right": "left",
+    }
+    n = len(xs)
+    for x, y, text, where in zip(xs, ys, _each(trace.text, n), _each(trace.textposition, n), strict=True):
+        vertical, horizontal = (where or "middle center").split()
+        if text:
+            axes.text(x, y, words(text), fontsize=size, va=opposite[vertical], ha=opposite[horizontal], color=INK)
+
+
 def _error_bars(axes: Axes, trace: Any, xs: Sequence[float], ys: Sequence[float], colour: str) -> None:
     for which in ("x", "y"):
         bars = trace[f"error_{which}"]
@@ -114,8 +132,6 @@ def _draw_scatter(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
     xs = x.places(trace.x if trace.x is not None else range(len(trace.y)))
     ys = y.places(trace.y)
     mode = trace.mode or ("lines+markers" if len(xs) < 20 else "lines")
-    if "text" in mode:
-        raise NotDrawableError("it has text beside points")
     if trace.fill not in (None, "none", "toself"):
         raise NotDrawableError(f"it has an area filled {trace.fill!r}")
     colour = _colour(trace.line.color or (trace.marker.color if isinstance(trace.marker.color, str) else None), index)
@@ -142,6 +158,8 @@ def _draw_scatter(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
         symbol, size, own = (_each(trace.marker[name], 1)[0] for name in ("symbol", "size", "color"))
         key |= _shape(symbol, colour_of(own or colour)) | {"markersize": min(POINTS * (size or 6), 7)}
     _error_bars(axes, trace, xs, ys, colour)
+    if "text" in mode:
+        _texts(axes, trace, xs, ys)
     return Line2D([], [], **key)
 
 
@@ -159,19 +177,24 @@ def _draw_bar(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars: in
     return Patch(facecolor=colours[0]) if colours else None
 
 
+def _edges(middles: Sequence[float]) -> list[float]:
+    """Where cells with these middles begin and end: half-way between them."""
+    if len(middles) == 1:
+        return [middles[0] - 0.5, middles[0] + 0.5]
+    between = [(a + b) / 2 for a, b in pairwise(middles)]
+    return [2 * middles[0] - between[0], *between, 2 * middles[-1] - between[-1]]
+
+
 def _draw_heatmap(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars: int) -> Artist | None:
     z = np.array([[math.nan if v is None else float(v) for v in line] for line in trace.z])
     xs = x.places(trace.x) if trace.x is not None else list(range(z.shape[1]))
     ys = y.places(trace.y) if trace.y is not None else list(range(z.shape[0]))
-    if any(not np.allclose(np.diff(places), 1) for places in (xs, ys)):
-        raise NotDrawableError("it has cells of different sizes")
     shared = trace.figure.layout.coloraxis if trace.coloraxis else None
     low, high = (shared.cmin, shared.cmax) if shared is not None else (trace.zmin, trace.zmax)
     stops = None if shared is not None and shared.colorscale is None else (shared or trace).colorscale
-    edges_x, edges_y = (np.append(np.asarray(places) - 0.5, places[-1] + 0.5) for places in (xs, ys))
     axes.pcolormesh(
-        edges_x,
-        edges_y,
+        _edges(xs),
+        _edges(ys),
         np.ma.masked_invalid(z),
         cmap=colour_scale(stops),
         vmin=low,
@@ -188,11 +211,25 @@ def _draw_heatmap(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
     return None
 
 
+def _draw_contour(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars: int) -> Artist | None:
+    z = np.ma.masked_invalid([[math.nan if v is None else float(v) for v in line] for line in trace.z])
+    xs, ys = x.places(trace.x), y.places(trace.y)
+    shared = trace.figure.layout.coloraxis if trace.coloraxis else None
+    low, high = (shared.cmin, shared.cmax) if shared is not None else (trace.zmin, trace.zmax)
+    stops = None if shared is not None and shared.colorscale is None else (shared or trace).colorscale
+    levels = trace.ncontours or 12
+    filled = axes.contourf(xs, ys, z, levels, cmap=colour_scale(stops), vmin=low, vmax=high)
+    lines = axes.contour(xs, ys, z, filled.levels, colors=INK, linewidths=POINTS * (trace.line.width or 0.5))
+    axes.clabel(lines, fontsize=6)
+    return None
+
+
 TRACES: dict[str, Callable[[Axes, Any, int, Scale, Scale, int], Artist | None]] = {
     "scatter": _draw_scatter,
     "scattergl": _draw_scatter,
     "bar": _draw_bar,
     "heatmap": _draw_heatmap,
+    "contour": _draw_contour,
 }
 """How each type of trace is drawn."""
 
