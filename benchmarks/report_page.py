@@ -56,7 +56,7 @@ def measure(browser: Browser, page_url: str) -> tuple[list[float], list[float]]:
     cpu_seconds.append(cpu())
     page.wait_for_load_state("load")
     cpu_seconds.append(cpu())
-    page.wait_for_function("window.firstDrawn", timeout=120_000)
+    page.wait_for_selector(".plot .main-svg", state="attached", timeout=120_000)
     cpu_seconds.append(cpu())
     page.wait_for_selector("html[data-drawn=all]", state="attached", timeout=120_000)
     cpu_seconds.append(cpu())
