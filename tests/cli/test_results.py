@@ -160,3 +160,26 @@ def test_report_says_where_it_is(run: Run, swept: Path) -> None:
     assert done.code == 0, done.stderr
     page = Path(done.stdout.removeprefix("report: ").strip())
     assert (swept / page).is_file()
+
+
+def test_report_in_a_form_that_is_none(run: Run, swept: Path) -> None:
+    done = run("report", "small", "--format", "pdf", "--out", "none", folder=swept)
+    assert done.code == 2
+    assert "a report has no form 'pdf'; forms are html, markdown, latex, csv" in done.stderr
+    assert not (swept / "none").exists()
+
+
+def test_report_with_a_section_of_another_package_that_fails(
+    run: Run, swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "faulty.py").write_text("def build(data):\n    raise LookupError('no such thing')\n")
+    info = tmp_path / "faulty-0.3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 0.3\n")
+    (info / "entry_points.txt").write_text("[sweeper.report_sections]\nmine = faulty:build\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = run("report", "small", "--section", "study", "--section", "mine", "-f", "html", "-o", "mine", folder=swept)
+    assert done.code == 1
+    assert "section 'mine' of faulty 0.3: LookupError: no such thing (faulty.py, line 2)" in done.stderr
+    assert done.stdout == f"report: {Path('mine') / 'index.html'}\n"
+    assert "This section is missing" in (swept / "mine" / "index.html").read_text()

@@ -137,6 +137,12 @@ def test_one_package_seen_twice_is_one_section(
     assert [s.key for s in choose_sections([])].count("learning-speed") == 1
 
 
+def test_the_documentation_names_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "report.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z-]+)`", page.partition("by their\nkey: ")[2].partition(", and those of")[0])
+    assert named == [section.key for section in SECTIONS]
+
+
 def test_the_example_of_the_documentation_works(install: Install, tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "report.md").read_text(encoding="utf-8")
     source = re.search(r"```python\n# our_sections\.py\n(.*?)```", page, re.DOTALL)

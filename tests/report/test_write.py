@@ -15,12 +15,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sweeper import report
 from sweeper.errors import InputError
 from sweeper.report.blocks import Note, Section, Table
 from sweeper.report.document import build_document
+from sweeper.report.files import FORMATS, build_files, choose_formats
 from sweeper.report.page import render_page
 from sweeper.report.standings import gather_overview, rank_studies
 from sweeper.report.study_data import StudyData
@@ -49,9 +51,10 @@ def test_same_runs_same_bytes_in_any_order(sweep: tuple[StudyRecord, MemoryReade
 def test_hash_seed_does_not_matter(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from report.synthetic import synthetic;"
+        "from sweeper.report.files import FORMATS;"
         "from sweeper.report.write import write_report;"
         "record, reader = synthetic(n_trials=4, n_epochs=3);"
-        "write_report([record], reader, Path(sys.argv[1]));"
+        "write_report([record], reader, Path(sys.argv[1]), formats=FORMATS);"
         "assert not {'torch', 'mlflow', 'optuna'} & set(sys.modules)"
     )
     roots = os.pathsep.join(str(Path(__file__).parents[i]) for i in (1, 2))
@@ -80,7 +83,7 @@ def test_page_is_one_file_that_names_no_machine(sweep: tuple[StudyRecord, Memory
 
 def test_csv_files_hold_full_precision(sweep: tuple[StudyRecord, MemoryReader], tmp_path: Path) -> None:
     record, reader = sweep
-    write_report([record], reader, tmp_path)
+    write_report([record], reader, tmp_path, formats=["csv"])
     rows = list(csv.DictReader(io.StringIO((tmp_path / "data" / "trials.csv").read_text(encoding="utf-8"))))
     best = StudyData(record, reader).best
     assert best is not None
@@ -220,6 +223,41 @@ def test_an_earlier_report_is_replaced_and_other_files_stay(tmp_path: Path) -> N
     assert set(second.data) < set(first.data)
     kept = {"index.html", "report.md", ".sweeper-report.json", "data/mine.csv", "notes.md"}
     assert set(contents(out)) == kept | {str(path.relative_to(out)) for path in second.data}
+
+
+def test_forms_are_chosen_and_link_only_what_is_there(tmp_path: Path) -> None:
+    record, reader = synthetic(n_trials=4, n_epochs=2)
+    page = write_report([record], reader, tmp_path, formats=["html"]).first
+    assert set(contents(tmp_path)) == {"index.html", ".sweeper-report.json"}
+    assert 'class="data"' not in page.read_text(encoding="utf-8")
+    files = write_report([record], reader, tmp_path, formats=["markdown"])
+    assert files.first == files.markdown
+    assert {path.suffix for path in files.paths} == {".md", ".svg"}
+    text = files.markdown.read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\]\(([^)]*)\)", text)) == sorted(
+        str(path.relative_to(tmp_path)) for path in files.paths if path.suffix == ".svg"
+    )
+    assert not (tmp_path / "index.html").exists()
+    assert choose_formats([]) == ("html", "markdown", "csv")
+    assert choose_formats(["all"]) == FORMATS
+    assert choose_formats(["csv", "latex"]) == ("latex", "csv")
+    with pytest.raises(InputError, match="forms are html, markdown, latex, csv"):
+        choose_formats(["pdf"])
+
+
+def test_every_table_and_figure_has_its_data(tmp_path: Path) -> None:
+    record, reader = synthetic(n_trials=6, n_epochs=3)
+    other, other_reader = synthetic("other", n_trials=3, n_epochs=2, seed=2)
+    both = merged(reader, other_reader)
+    document = build_document([record, other], both, top=2)
+    files = build_files(document, ["csv"])
+    blocks = {item.data: item.block for item in document.items()}
+    assert set(files) == set(blocks)
+    for path, block in blocks.items():
+        frame = pd.read_csv(io.StringIO(str(files[path])))
+        expected = block.frame if isinstance(block, Table) else block.data  # type: ignore[union-attr]
+        assert frame.shape == expected.shape
+        assert len(frame) > 0
 
 
 def test_a_forged_manifest_removes_nothing_elsewhere(tmp_path: Path) -> None:
