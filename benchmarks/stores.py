@@ -253,21 +253,21 @@ def fill_store(
         with_optuna: Whether the trials go into Optuna's database too; reports do not read it.
     """
     workspace.storage_lock.parent.mkdir(parents=True, exist_ok=True)
-    tracker = connect_tracker(workspace)
+    with chdir(workspace.root):  # as a sweep would be: MLflow's client keeps artifacts beside some databases there
+        tracker = connect_tracker(workspace)
     store = open_store(workspace, create=True)
     store.create(study, n_trials=study.n_trials)
     stored = store.read(study.name)
     study_id = store.storage.get_study_id_from_name(study.name)
     files = workspace.study_files(study.name, stored.uuid)
     tags = provenance_tags(workspace.root)
-    with chdir(workspace.root):  # as a sweep would be: some experiments get their artifacts there
-        parent = record_study(tracker, files, study_info(files, stored, tags))
+    parent = record_study(tracker, files, study_info(files, stored, tags))
     made = make_trials(study, stored.uuid, n_trials=study.n_trials, n_epochs=n_epochs, tags=tags)
     engine = create_engine(database_url or workspace.tracking_uri)
     with engine.begin() as connection:
         parent_uri = connection.scalar(select(SqlRun.artifact_uri).where(SqlRun.run_uuid == parent.run_id))
     root_uri = str(parent_uri).partition(f"/{parent.run_id}/")[0]
-    root = artifacts / parent.experiment_id if artifacts else Path(url2pathname(urlparse(root_uri).path))
+    root = artifacts / parent.experiment_id if artifacts else workspace.root / url2pathname(urlparse(root_uri).path)
     while batch := list(islice(made, RUNS_PER_INSERT)):
         with engine.begin() as connection:
             insert_runs(connection, batch, parent, root_uri)
