@@ -211,8 +211,10 @@ def _groups(data: StudyData, path: str, runs: Sequence[RunRecord], n_most: int) 
     if len(ordered) <= n_most:
         return [Level(label=_label(key, x), x=x, runs=tuple(own)) for key, (x, own) in ordered]
     if any(x is None for _, (x, _) in ordered):
-        kept = sorted(ordered, key=lambda item: (-len(item[1][1]), ordered.index(item)))[:n_most]
-        return [Level(label=key, x=x, runs=tuple(own)) for key, (x, own) in ordered if key in dict(kept)]
+        kept = {
+            key for key, _ in sorted(ordered, key=lambda item: -len(item[1][1]))[:n_most]
+        }  # of equal ones the first
+        return [Level(label=key, x=x, runs=tuple(own)) for key, (x, own) in ordered if key in kept]
     pairs = [(x, run) for _, (x, own) in ordered for run in own]
     return _ranges([(x, run) for x, run in pairs if x is not None], min(n_most, _N_BINS))
 

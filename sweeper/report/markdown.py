@@ -27,12 +27,12 @@ def _table(table: Table, link: str) -> Iterator[str]:
     yield ""
     yield _line([_escape(column.label) for column in table.columns])
     yield _line(["---:" if column.numeric else "---" for column in table.columns])
-    shown = [[column.show(value) for value in table.frame[column.key]] for column in table.columns]
+    shown = [[column.show(value) for value in table.shown[column.key]] for column in table.columns]
     for cells in zip(*shown, strict=True):
         yield _line([_escape(cell) for cell in cells])
     yield ""
-    if table.note:
-        yield _escape(table.note)
+    if table.remarks:
+        yield _escape(table.remarks)
         yield ""
 
 
