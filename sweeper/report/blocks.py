@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Block", "Column", "Facts", "Figure", "Note", "Picture", "Row", "Section", "Table", "text"]
 
 
+MAX_ROWS = 2000
+"""Rows of a table in a page. A browser takes seconds to lay out ten thousand, and as many again to sort them."""
+
+
 def text(value: Any) -> str:
     """Any value as text; missing ones as an en dash."""
     return "–" if value is None or value != value else hide_paths(str(value))
@@ -54,6 +58,21 @@ class Table:
     """Sortable and filterable in the page."""
     sorted_by: str | None = None
     """Column by which the frame is sorted, ascending."""
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The rows that a page shows: all, or the first of very many."""
+        return self.frame.head(MAX_ROWS)
+
+    @property
+    def remarks(self) -> str:
+        """The note, and how many rows are not shown."""
+        n = len(self.frame)
+        return (
+            f"{self.note} The first {MAX_ROWS:,} of {n:,} rows; the CSV file has all.".strip()
+            if n > MAX_ROWS
+            else self.note
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -250,9 +250,9 @@ def _groups(
     if len(ordered) <= n_most:
         return [Level(label=_label(key, x), x=x, runs=tuple(own)) for key, (x, own) in ordered]
     if any(x is None for _, (x, _) in ordered):
-        kept = sorted(ordered, key=lambda item: (-len(item[1][1]), ordered.index(item)))
-        kept = kept if all_words else kept[:n_most]
-        return [Level(label=key, x=x, runs=tuple(own)) for key, (x, own) in ordered if key in dict(kept)]
+        kept = sorted(ordered, key=lambda item: -len(item[1][1]))  # of equal ones the first
+        chosen = {key for key, _ in (kept if all_words else kept[:n_most])}
+        return [Level(label=key, x=x, runs=tuple(own)) for key, (x, own) in ordered if key in chosen]
     pairs = [(x, run) for _, (x, own) in ordered for run in own]
     return _ranges([(x, run) for x, run in pairs if x is not None], min(n_most, _N_BINS))
 

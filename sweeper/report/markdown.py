@@ -33,7 +33,7 @@ def _note(text: str, escape: _Escape) -> Iterator[str]:
 def _table(table: Table, escape: _Escape) -> Iterator[str]:
     yield _line([escape(column.label) for column in table.columns])
     yield _line(["---:" if column.numeric else "---" for column in table.columns])
-    shown = [[column.show(value) for value in table.frame[column.key]] for column in table.columns]
+    shown = [[column.show(value) for value in table.shown[column.key]] for column in table.columns]
     for cells in zip(*shown, strict=True):
         yield _line([escape(cell) for cell in cells])
     yield ""
@@ -65,7 +65,7 @@ class _Writer:
             yield self.escape(block.description)
             yield ""
         if not isinstance(block, Figure) or item.id in self.figures:
-            yield from _note(block.note, self.escape)
+            yield from _note(block.remarks if isinstance(block, Table) else block.note, self.escape)
 
     def block(self, block: Block, items: Mapping[str, Item]) -> Iterator[str]:
         if isinstance(block, Note):

@@ -40,7 +40,7 @@ def _rows(table: Table) -> list[list[dict[str, Any]]]:
     """Cells by row: text, sort value (numbers as numbers, to sort by), column."""
     columns = []
     for column in table.columns:
-        values = table.frame[column.key].tolist()
+        values = table.shown[column.key].tolist()
         columns.append(
             [
                 {"text": column.show(v), "sort": as_float(v) if column.numeric else None, "column": column}

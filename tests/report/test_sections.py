@@ -27,6 +27,7 @@ from sweeper.report.sections.rates import gather_class_rates
 from sweeper.report.sections.search import (
     draw_optimization,
     draw_slice,
+    drawn_rows,
     gather_optimization,
     gather_slices,
     value_range,
@@ -348,6 +349,31 @@ def test_pruned_trials_do_not_press_the_others_together() -> None:
     figure = draw_optimization(study_of(*runs), frame)
     assert figure.figure.layout.yaxis.range == (pytest.approx(0.88), pytest.approx(1.02))
     assert figure.note.endswith("1 pruned trial outside of the axis; a double click shows all.")
+
+
+def test_of_very_many_trials_the_best_and_a_share_of_the_others_are_drawn() -> None:
+    values = [(number * 7919 % 10007) / 10007 for number in range(5000)]
+    adam = {"training.optimizer.name": "adam"}
+    lrs = [adam | {"training.optimizer.lr": 10.0 ** -(1 + number % 300 / 100)} for number in range(5000)]
+    data = study_of(*(trial(n, v, params=p) for n, (v, p) in enumerate(zip(values, lrs, strict=True))))
+    frame = gather_optimization(data)
+    drawn = drawn_rows(data, frame)
+    assert 2000 <= len(drawn) <= 2100
+    assert drawn["trial"].is_monotonic_increasing
+    assert set(sorted(values)[-100:]) <= set(drawn["value"])
+    assert drawn["trial"].diff().max() <= 3
+    assert drawn_rows(data, frame.head(2000)) is not None
+    assert len(drawn_rows(data, frame.head(2000))) == 2000
+    figure = draw_optimization(data, frame)
+    assert len(figure.data) == 5000
+    assert len(figure.figure.data[0].x) == len(drawn)
+    assert figure.note == f"Drawn are {len(drawn):,} of 5,000 trials, the best 100 among them; the CSV file has all."
+    line = figure.figure.data[1]
+    assert (line.x[0], line.x[-1], line.y[-1]) == (0, 4999, max(values))
+    assert list(line.y[:-1]) == sorted(set(frame["best"]))
+    lr = draw_slice(data, "training.optimizer.lr", "lr", gather_slices(data)["training.optimizer.lr"])
+    assert len(lr.data) == 5000
+    assert len(lr.figure.data[0].x) == len(drawn)
 
 
 def test_slices_name_branches_and_follow_the_space(three: StudyData) -> None:

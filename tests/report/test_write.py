@@ -24,6 +24,7 @@ from sweeper.report.blocks import Note, Section, Table
 from sweeper.report.document import build_document
 from sweeper.report.files import FORMATS, build_files, choose_formats
 from sweeper.report.page import render_page
+from sweeper.report.sections import choose_sections
 from sweeper.report.standings import gather_overview, rank_studies
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import THEMES, series_style
@@ -90,6 +91,18 @@ def test_csv_files_hold_full_precision(sweep: tuple[StudyRecord, MemoryReader], 
     assert len(rows) == 40
     assert float(rows[0]["value"]) == best.value
     assert float(rows[0]["training.optimizer.lr"]) == best.params["training.optimizer.lr"]
+
+
+def test_a_page_shows_the_first_of_very_many_trials(tmp_path: Path) -> None:
+    runs = [make_run(n, value=n / 3000, params={"training.optimizer.lr": 1 / (n + 1)}) for n in range(2500)]
+    files = write_report([make_record(runs)], MemoryReader(), tmp_path, sections=choose_sections(["trials"]))
+    words = "The first 2,000 of 2,500 rows; the CSV file has all."
+    page, markdown = (path.read_text(encoding="utf-8") for path in (files.page, files.markdown))
+    assert words in page
+    assert words in markdown
+    table = page.partition('id="s1-trials-trials"')[2].partition("</table>")[0]
+    assert table.count("<tr>") == 1 + 2000
+    assert len((tmp_path / "data" / "trials.csv").read_text(encoding="utf-8").splitlines()) == 1 + 2500
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ class _Writer:
             yield rf"\caption{{{self.escape(table.title)}}}\label{{{item.id}}}"
             yield rf"\input{{{self.tables[item.id]}}}"
             yield r"\end{table}"
-        if table.note:
-            yield rf"{{\small {self.escape(table.note)}\par}}"
+        if table.remarks:
+            yield rf"{{\small {self.escape(table.remarks)}\par}}"
         if is_wide(table):
             yield r"\end{landscape}"
 
@@ -143,7 +143,7 @@ def render_latex(document: Document, tables: Mapping[str, str], figures: Mapping
         for item in document.items()
         if isinstance(item.block, Table)
         for column in item.block.columns
-        for value in item.block.frame[column.key]
+        for value in item.block.shown[column.key]
     )
     text = body + "".join(escape(cell) for cell in cells)
     return environment.get_template("report.tex.j2").render(

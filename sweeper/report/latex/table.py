@@ -72,9 +72,9 @@ def _points(columns: Sequence[_Cells], size: str) -> float:
 
 
 def _layout(table: Table) -> _Layout:
-    columns = [_Cells(c, [c.show(value) for value in table.frame[c.key]]) for c in table.columns]
+    columns = [_Cells(c, [c.show(value) for value in table.shown[c.key]]) for c in table.columns]
     # A few rows in groups of columns look better than a page of their own for them.
-    may_turn = len(table.frame) > _N_UPRIGHT
+    may_turn = len(table.shown) > _N_UPRIGHT
     for landscape, points in ((False, _PORTRAIT_POINTS), (True, _LANDSCAPE_POINTS))[: 2 if may_turn else 1]:
         for size in _SIZES:
             if _points(columns, size) <= points:

@@ -20,6 +20,7 @@ __all__ = [
     "build_search",
     "draw_optimization",
     "draw_slice",
+    "drawn_rows",
     "gather_optimization",
     "gather_slices",
     "value_range",
@@ -27,6 +28,9 @@ __all__ = [
 
 _VALUED_STATES = ("COMPLETE", "PRUNED")
 _SMALL_RANGE = 8
+_N_DRAWN = 2000
+"""A browser draws each point as an element of its own: twenty figures of ten thousand would take it a minute."""
+_N_BEST_DRAWN = 100
 
 
 def gather_optimization(data: StudyData) -> pd.DataFrame:
@@ -44,6 +48,24 @@ def gather_optimization(data: StudyData) -> pd.DataFrame:
             best = value
         rows.append((run.number, run.state, value, best))
     return pd.DataFrame(rows, columns=["trial", "state", "value", "best"])
+
+
+def drawn_rows(data: StudyData, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a frame with a row a trial that are drawn: all, or of very many the best and a share of the others,
+    evenly spread over the trials."""
+    if len(frame) <= _N_DRAWN:
+        return frame
+    values = frame["value"].astype(float).reset_index(drop=True)
+    best = (values.nlargest if data.objective.maximize else values.nsmallest)(_N_BEST_DRAWN, keep="first").index
+    spread = (i * len(frame) // _N_DRAWN for i in range(_N_DRAWN))
+    return frame.iloc[sorted({*spread, *best.tolist()})]
+
+
+def _thinning_words(drawn: pd.DataFrame, frame: pd.DataFrame) -> str:
+    if len(drawn) == len(frame):
+        return ""
+    words = f"Drawn are {len(drawn):,} of {len(frame):,} trials, the best {_N_BEST_DRAWN} among them"
+    return f"{words}; the CSV file has all."
 
 
 def value_range(frame: pd.DataFrame) -> tuple[float, float] | None:
@@ -81,9 +103,10 @@ def _axis_label(data: StudyData) -> str:
 
 def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
     """Points for trials (hollow where pruned) and a step line for the best so far."""
+    drawn = drawn_rows(data, frame)
     figure = blank_figure(x="trial", y=_axis_label(data), percent_y=data.value_is_percent, legend=True)
     for state, symbol in (("COMPLETE", "circle"), ("PRUNED", "circle-open")):
-        points = frame[frame["state"] == state]
+        points = drawn[drawn["state"] == state]
         if not points.empty:
             figure.add_trace(
                 go.Scatter(
@@ -96,10 +119,12 @@ def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
                 )
             )
     running = frame.dropna(subset="best")
+    improved = running[running["best"] != running["best"].shift()]
+    line = running if len(drawn) == len(frame) else pd.concat([improved, running.tail(1)])
     figure.add_trace(
         go.Scatter(
-            x=running["trial"].tolist(),
-            y=running["best"].tolist(),
+            x=line["trial"].tolist(),
+            y=line["best"].tolist(),
             mode="lines",
             name="best so far",
             line={"shape": "hv", "color": series_style(1)[0], "width": 2},
@@ -116,7 +141,6 @@ def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
     if shown is not None and figure.layout.yaxis.type != "log":
         outside = int((~frame["value"].between(*shown)).sum())
         notes.append(f"{plural(outside, 'pruned trial')} outside of the axis; a double click shows all.")
-    improved = running[running["best"] != running["best"].shift()]
     words = f"{plural(len(frame), 'trial')} with a value"
     if not improved.empty:
         last = improved.iloc[-1]
@@ -128,7 +152,7 @@ def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
         description=f"{words}.",
         figure=figure,
         data=frame,
-        note=" ".join(notes),
+        note=" ".join([*notes, _thinning_words(drawn, frame)]).strip(),
     )
 
 
@@ -175,8 +199,9 @@ def draw_slice(
     branch_order = list(branch_param.order) if branch_param else []
     branches.sort(key=lambda b: (branch_order.index(str(b)) if str(b) in branch_order else len(branch_order), str(b)))
     figure = blank_figure(x=label, y=_axis_label(data), percent_y=data.value_is_percent, legend=len(branches) > 1)
+    drawn = drawn_rows(data, frame)
     for index, branch in enumerate(branches or [None]):
-        points = frame if branch is None else frame[frame["branch"] == branch]
+        points = drawn if branch is None else drawn[drawn["branch"] == branch]
         colour, _, symbol = series_style(index)
         symbols = [symbol if state == "COMPLETE" else f"{symbol}-open" for state in points["state"]]
         figure.add_trace(
@@ -208,6 +233,7 @@ def draw_slice(
         description=f"{plural(len(frame), 'trial')} as points, {_axis_label(data)} against {path}.",
         figure=figure,
         data=frame,
+        note=_thinning_words(drawn, frame),
         height=280,
     )
 
