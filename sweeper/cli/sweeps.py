@@ -68,11 +68,13 @@ def start(
     `sweeper resume` goes on from there.
     """
     from sweeper.sweep.check import check_study
-    from sweeper.sweep.start import prepare
 
     workspace = open_workspace()
     slots = plan_workers(launcher, workers, devices, per_gpu)
     studies = [check_study(file, overrides or [], data_dir=workspace.data_dir).study for file in files]
+
+    from sweeper.sweep.start import prepare  # a second, which a mistake in a file need not wait for
+
     names = [prepare(workspace, study, more_trials=trials) for study in studies]
     if detach:
         _detach(workspace, names, workers, devices, per_gpu, checkpoint_seconds)

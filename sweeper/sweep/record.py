@@ -80,7 +80,9 @@ def connect_tracker(workspace: Workspace) -> Tracker:
 
     with _locked(workspace.tracking_uri):
         return MlflowTracker(
-            workspace.tracking_uri, artifact_root=workspace.artifact_root if workspace.own_tracking else None
+            workspace.tracking_uri,
+            artifact_root=workspace.artifact_root if workspace.own_tracking else None,
+            cache_dir=workspace.cache_dir,
         )
 
 

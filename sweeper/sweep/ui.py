@@ -78,7 +78,7 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int, access: Acces
         except NotFoundError:
             from sweeper.tracking.mlflow import create_database  # takes seconds
 
-            create_database(workspace.tracking_uri)
+            create_database(workspace.tracking_uri, cache_dir=workspace.cache_dir)
         commands.append(("MLflow UI", f"http://{access.address}:{port}", *_mlflow_command(workspace, port, access)))
     _check_port(LOOPBACK, dashboard_port, "--dashboard-port")
     commands.append(

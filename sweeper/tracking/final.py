@@ -7,14 +7,15 @@ at that epoch is what counts.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import NotFoundError
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 from sweeper.tracking.runs import frame_of, read_study
 from sweeper.tracking.workspace import Workspace
+
+if TYPE_CHECKING:  # takes half a second to import
+    import pandas as pd
 
 __all__ = [
     "FINAL_OF_TAG",
@@ -116,6 +117,8 @@ def final_runs(study: str, *, workspace: Workspace | None = None) -> pd.DataFram
     Raises:
         NotFoundError: Nothing of that name is tracked, or nothing of it was tested.
     """
+    import pandas as pd
+
     record, reader = read_study(study, workspace)
     final = read_final(record, reader)
     if final is None:
