@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import OwnedError, SweeperError
 from sweeper.failpoints import failpoint
-from sweeper.search.database import reason_of
+from sweeper.search.urls import reason_of
 
 __all__ = ["Mirror", "Pending"]
 

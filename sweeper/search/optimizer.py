@@ -17,21 +17,14 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from sweeper.search.attributes import REASON_ATTR, REPLICATE_OF_ATTR, SEED_OFFSET_ATTR, TAGS_ATTR
 from sweeper.search.mirror import Mirror, Pending
 from sweeper.search.samplers import build_pruner, build_sampler
-from sweeper.search.storage import (
-    REPLICATE_OF_ATTR,
-    SEED_OFFSET_ATTR,
-    TAGS_ATTR,
-    StudyStore,
-    TrialRecord,
-    record_of,
-)
+from sweeper.search.storage import StudyStore, TrialRecord, record_of
 from sweeper.study.config import TrialConfig
 
 __all__ = ["Optimizer", "Proposal"]
 
-REASON_ATTR = "sweeper.reason"
 REASONS_OF_THE_CONFIGURATION = ("diverged", "infeasible")
 """Failures that another trial of such parameters would meet again, and that the sampler should learn from."""
 
