@@ -12,6 +12,7 @@ machine with few cores, PostgreSQL and the simulation take theirs from the drive
 from __future__ import annotations
 
 import argparse
+import cProfile
 import json
 import os
 import subprocess
@@ -59,7 +60,7 @@ class SimulatedLauncher(LocalLauncher):
             return handle
 
         for slot in self.slots:
-            self._processes[slot.index] = _Worker(slot, keep, self._log_dir / f"{slot.index}.log")
+            self._add(_Worker(slot, keep, self._log_dir / f"{slot.index}.log"))
         command = [sys.executable, "-m", "benchmarks.simulated_workers", *self._arguments, *map(str, fds)]
         handle.popen = subprocess.Popen(command, pass_fds=fds)
         for fd in fds:
@@ -150,14 +151,21 @@ def measure(server: PostgresServer, options: argparse.Namespace) -> tuple[dict[s
         clock = CpuClock()
         view = StopAfter(options.seconds, clock)
         study = start.prepare(workspace, searched(options.epochs))
-        with patch.object(start, "_build_launcher", lambda *_: launcher):
-            start.drive(
-                workspace,
-                study,
-                options=start.SweepOptions(slots=tuple(slots), checkpoint_seconds=CHECKPOINT_SECONDS),
-                view=view,
-                on_driver=lambda driver: setattr(view, "driver", driver),
-            )
+        profile = cProfile.Profile()
+        begin = profile.enable if options.profile else lambda: None
+        try:
+            with patch.object(start, "_build_launcher", lambda *_: launcher):
+                start.drive(
+                    workspace,
+                    study,
+                    options=start.SweepOptions(slots=tuple(slots), checkpoint_seconds=CHECKPOINT_SECONDS),
+                    view=view,
+                    on_driver=lambda driver: (setattr(view, "driver", driver), begin()),
+                )
+        finally:
+            if options.profile:
+                profile.disable()
+                profile.dump_stats(options.profile)
         return json.loads(launcher.measured.read_text()), clock, view.n_ended
 
 
@@ -168,6 +176,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="that workers report before the sweep is stopped")
     parser.add_argument("--epochs", type=int, default=50, help="of a trial that is not pruned")
     parser.add_argument("--epoch-seconds", type=float, default=1.0)
+    parser.add_argument("--profile", type=Path, help="write a profile of the driver's main thread there (cProfile)")
     options = parser.parse_args()
     server = PostgresServer()
     try:

@@ -29,14 +29,14 @@ MIB = 2**20
 SAMPLE_SECONDS = 0.2
 
 
-def write_study(folder: Path, *, trials: int, epochs: int) -> None:
-    """A search over widths, with all training pictures."""
+def write_study(folder: Path, *, trials: int, epochs: int, n_pictures: int | None) -> None:
+    """A search over widths; with all training pictures unless told otherwise."""
     study = {
         "name": "memory",
         "sampler": "random",
         "budget": {"trials": trials},
         "trial": {
-            "data": {"name": "mnist", "validation": 10_000},
+            "data": {"name": "mnist", "validation": 0.1, "subset": n_pictures},
             "model": {"name": "mlp", "hidden": [{"int": [64, 256]}]},
             "training": {"epochs": epochs, "batch_size": 128, "optimizer": {"name": "adam", "lr": 1e-3}},
         },
@@ -74,7 +74,8 @@ def sample(processes: Iterable[psutil.Process], folder: Path) -> tuple[int, int,
 def measure(n_workers: int, folder: Path, environment: dict[str, str], options: argparse.Namespace) -> tuple[int, int]:
     """Run a sweep; the most bytes of decoded pictures, and of all that its workers have, while all had pictures."""
     folder.mkdir()
-    write_study(folder, trials=max(n_workers, 1) * options.trials, epochs=options.epochs)
+    n_trials = n_workers * options.trials
+    write_study(folder, trials=n_trials, epochs=options.epochs, n_pictures=options.pictures)
     command = [sys.executable, "-m", "sweeper", "start", "memory.yaml", "--workers", str(n_workers), "--quiet"]
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     cache = Path(environment["SWEEPER_CACHE"])
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--trials", type=int, default=2, help="of each worker")
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--pictures", type=int, help="of the training part; default: all 60,000")
     options = parser.parse_args()
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     if options.data is not None:

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import sweeper
-from benchmarks.stores import make_curves
+from benchmarks.curves import make_curves
 from sweeper.launch.messages import (
     Attempt,
     AttemptEnded,

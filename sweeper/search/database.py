@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
+from sqlalchemy import insert, select, tuple_
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -20,13 +21,15 @@ from sqlalchemy.orm import Session
 from sweeper.errors import SweeperError
 from sweeper.search.urls import reason_of, refuse_mlflow
 
-__all__ = ["open_database", "translated"]
+__all__ = ["Database", "open_database", "translated"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_FINITE = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
 
 
 def translated(call: Callable[P, R]) -> Callable[P, R]:
@@ -59,7 +62,40 @@ class _Storage(RDBStorage):
         return super()._get_prepared_new_trial(study_id, template_trial, session)
 
 
-def open_database(url: str) -> BaseStorage:
+class Database(_CachedStorage):
+    """Optuna's storage in a database, with a way to store the reports of many trials at once.
+
+    The cache reads finished trials once; without it each question to the sampler reads all trials again.
+    """
+
+    _backend: _Storage
+
+    def set_intermediate_values(self, reports: Iterable[tuple[int, int, float]]) -> None:
+        """Store values of epochs in one transaction; of epochs that have one already, it stays.
+
+        Optuna's own method takes three queries and a commit for each value.
+
+        Args:
+            reports: Ids of trials, steps, and finite values; no step of a trial twice.
+        """
+        table = models.TrialIntermediateValueModel.__table__
+        key = tuple_(table.c.trial_id, table.c.step)
+        values = {(trial_id, step): value for trial_id, step, value in reports}
+        with self._backend.engine.begin() as connection:
+            there = {
+                tuple(row)
+                for row in connection.execute(select(table.c.trial_id, table.c.step).where(key.in_(list(values))))
+            }
+            rows = [
+                {"trial_id": trial_id, "step": step, "intermediate_value": value, "intermediate_value_type": _FINITE}
+                for (trial_id, step), value in values.items()
+                if (trial_id, step) not in there
+            ]
+            if rows:
+                connection.execute(insert(table), rows)
+
+
+def open_database(url: str) -> Database:
     """Open Optuna's database; creates its tables where they are missing.
 
     Raises:
@@ -68,5 +104,4 @@ def open_database(url: str) -> BaseStorage:
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
     engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": 60}} if is_sqlite else {"pool_pre_ping": True}
     refuse_mlflow(url)
-    # The cache reads finished trials once; without it each question to the sampler reads all trials again.
-    return _CachedStorage(_Storage(url, engine_kwargs=engine_kwargs))
+    return Database(_Storage(url, engine_kwargs=engine_kwargs))

@@ -4,29 +4,31 @@ A driver is alone on its study, so what it holds in memory is the truth, and ask
 of what they cost over a database. Nothing that was acted on can be lost: a trial is dispatched only after it is stored
 (`Pending.done`), its outcome lies in its files before Optuna is told, and reports are made again from its outbox.
 Writes are made one after the other, in order, and each is made again until it succeeds; all have the same effect twice
-as once, so that one whose answer was lost may be made again.
+as once, so that one whose answer was lost may be made again. Reports that have gathered behind a write become one, so
+that the thread keeps up with hundreds of workers.
 """
 
 from __future__ import annotations
 
-import copy
 import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import OwnedError, SweeperError
 from sweeper.failpoints import failpoint
+from sweeper.search.database import Database
 from sweeper.search.urls import reason_of
 
 __all__ = ["Mirror", "Pending"]
 
 MAX_BACKOFF_SECONDS = 10.0
+MAX_REPORTS = 500
+"""In one write; a database bounds the values of a statement."""
 
 
 @dataclass
@@ -35,6 +37,15 @@ class Pending:
 
     write: Callable[[], None]
     done: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Report:
+    """A value reported for an epoch of a trial."""
+
+    number: int
+    epoch: int
+    value: float
 
 
 class Mirror:
@@ -49,7 +60,7 @@ class Mirror:
 
     def __init__(
         self,
-        storage: BaseStorage,
+        storage: Database,
         study_id: int,
         trial_ids: list[int],
         *,
@@ -61,14 +72,15 @@ class Mirror:
         self._storage = storage
         self._study_id = study_id
         self._trial_ids = trial_ids
-        self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Pending | _Report | None] = queue.SimpleQueue()
+        self._held: list[Pending | None] = []
+        """What was taken from the queue too early."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
 
     def create_trial(self, trial: FrozenTrial) -> Pending:
-        """Store a new trial with all that it has."""
-        trial = copy.deepcopy(trial)
+        """Store a new trial with all that it has. It is not changed any more: Optuna puts others in its place."""
 
         def write() -> None:
             if len(self._trial_ids) > trial.number:
@@ -79,7 +91,6 @@ class Mirror:
 
     def update_trial(self, trial: FrozenTrial) -> Pending:
         """Store parameters, attributes and state of a trial that is stored already; state last."""
-        trial = copy.deepcopy(trial)
 
         def write() -> None:
             trial_id = self._trial_ids[trial.number]
@@ -107,8 +118,8 @@ class Mirror:
         return self._submit(write)
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """Store a value reported for an epoch."""
-        self._submit(lambda: self._storage.set_trial_intermediate_value(self._trial_ids[number], epoch, value))
+        """Store a finite value reported for an epoch."""
+        self._queue.put(_Report(number=number, epoch=epoch, value=value))
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Wait until everything asked for so far is stored; False when that took too long."""
@@ -141,8 +152,28 @@ class Mirror:
         self._queue.put(pending)
         return pending
 
+    def _next(self) -> Pending | None:
+        """The next write; None when it is time to end."""
+        item = self._held.pop() if self._held else self._queue.get()
+        reports: list[_Report] = []
+        while isinstance(item, _Report):
+            reports.append(item)
+            if len(reports) == MAX_REPORTS or self._queue.empty():
+                return self._all(reports)
+            item = self._queue.get()
+        if not reports:
+            return item
+        self._held.append(item)
+        return self._all(reports)
+
+    def _all(self, reports: list[_Report]) -> Pending:
+        def write() -> None:
+            self._storage.set_intermediate_values((self._trial_ids[r.number], r.epoch, r.value) for r in reports)
+
+        return Pending(write)
+
     def _run(self) -> None:
-        while (pending := self._queue.get()) is not None:
+        while (pending := self._next()) is not None:
             failing = False
             backoff = 0.1
             while not self._closing.is_set():
