@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,6 +13,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import URL, make_url
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 from sweeper.errors import InputError, SweeperError
 from sweeper.masking import without_passwords
 
-__all__ = ["are_same", "masked", "open_database", "reason_of", "translated"]
+__all__ = ["are_same", "masked", "open_database", "reason_of", "set_intermediate_values", "translated"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -90,6 +91,22 @@ class _Storage(RDBStorage):
             if created is not None:
                 return created
         return super()._get_prepared_new_trial(study_id, template_trial, session)
+
+    def set_trial_intermediate_values(self, trial_id: int, values: Mapping[int, float]) -> None:
+        """Store values of several steps in one transaction."""
+        with _create_scoped_session(self.scoped_session, True) as session:
+            for step, value in values.items():
+                self._set_trial_intermediate_value_without_commit(session, trial_id, step, value)
+
+
+def set_intermediate_values(storage: BaseStorage, trial_id: int, values: Mapping[int, float]) -> None:
+    """Store a trial's values by step, in one transaction where the storage can."""
+    behind = storage._backend if isinstance(storage, _CachedStorage) else storage
+    if isinstance(behind, _Storage):
+        behind.set_trial_intermediate_values(trial_id, values)
+        return
+    for step, value in values.items():
+        storage.set_trial_intermediate_value(trial_id, step, value)
 
 
 def open_database(url: str) -> BaseStorage:

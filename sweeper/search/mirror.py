@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import OwnedError, SweeperError
 from sweeper.failpoints import failpoint
-from sweeper.search.database import reason_of
+from sweeper.search.database import reason_of, set_intermediate_values
 
 __all__ = ["Mirror", "Pending"]
 
@@ -61,6 +61,9 @@ class Mirror:
         self._storage = storage
         self._study_id = study_id
         self._trial_ids = trial_ids
+        self._reported: dict[int, dict[int, float]] = {}
+        """By trial and epoch: values that wait to be written, all of a trial at once."""
+        self._reported_lock = threading.Lock()
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
@@ -98,17 +101,30 @@ class Mirror:
             for key, attr in trial.system_attrs.items():
                 if stored.system_attrs.get(key) != attr:
                     self._storage.set_trial_system_attr(trial_id, key, attr)
-            for step, value in trial.intermediate_values.items():
-                if step not in stored.intermediate_values:
-                    self._storage.set_trial_intermediate_value(trial_id, step, value)
+            values = {s: v for s, v in trial.intermediate_values.items() if s not in stored.intermediate_values}
+            set_intermediate_values(self._storage, trial_id, values)
             if trial.state != TrialState.RUNNING:
                 self._storage.set_trial_state_values(trial_id, trial.state, trial.values)
 
         return self._submit(write)
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """Store a value reported for an epoch."""
-        self._submit(lambda: self._storage.set_trial_intermediate_value(self._trial_ids[number], epoch, value))
+        """Store a value reported for an epoch. Those that come before the thread gets to it are written in one
+        transaction: of short epochs, there are hundreds a second, and each transaction takes milliseconds."""
+        with self._reported_lock:
+            waiting = self._reported.get(number)
+            if waiting is not None:
+                waiting[epoch] = value
+                return
+            values = self._reported[number] = {epoch: value}
+
+        def write() -> None:
+            with self._reported_lock:  # what comes from here on is another write
+                if self._reported.get(number) is values:
+                    del self._reported[number]
+            set_intermediate_values(self._storage, self._trial_ids[number], values)
+
+        self._submit(write)
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Wait until everything asked for so far is stored; False when that took too long."""
