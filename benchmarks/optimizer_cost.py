@@ -1,5 +1,5 @@
-"""What asking and telling cost in a study of 5,000 trials, by TPE: sweeper's optimizer, which decides in memory and writes
-behind to SQLite, and plain Optuna over SQLite with the same sampler.
+"""What asking and telling cost in a study of 5,000 trials, by TPE: sweeper's optimizer, which decides in memory and
+writes behind to SQLite, and plain Optuna over SQLite with the same sampler.
 
 Both go on with the same study of 17 parameters, some of which depend on others. Seconds are those that the caller
 waits; sweeper's next trial is asked for when the last one is stored, as its driver does.

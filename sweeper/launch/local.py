@@ -24,7 +24,7 @@ from sweeper.launch.messages import (
     to_json,
 )
 from sweeper.launch.nursery import Nursery, can_fork
-from sweeper.launch.process import ChildProcess, Handle, start_python
+from sweeper.launch.process import ChildProcess, Handle, Log, start_python
 from sweeper.places import Places
 
 __all__ = ["LocalLauncher"]
@@ -52,14 +52,23 @@ class LocalLauncher:
         places: Where data lies.
         log_dir: For what workers print.
         fork: Whether workers are forked from one process that has imported torch; default: where `can_fork` says so.
+        nursery: That process, where it was started before; it is closed with the launcher.
     """
 
-    def __init__(self, slots: Sequence[WorkerSlot], *, places: Places, log_dir: Path, fork: bool | None = None) -> None:
+    def __init__(
+        self,
+        slots: Sequence[WorkerSlot],
+        *,
+        places: Places,
+        log_dir: Path,
+        fork: bool | None = None,
+        nursery: Nursery | None = None,
+    ) -> None:
         self.slots = slots
         self._places = places
         self._log_dir = log_dir
         self._fork = can_fork(slots) if fork is None else fork
-        self._nursery: Nursery | None = None
+        self._nursery = nursery
         self._processes: dict[int, _Worker] = {}
         self._selector = selectors.DefaultSelector()  # kept: to register 256 sockets takes longer than to read one
 
@@ -72,7 +81,7 @@ class LocalLauncher:
         start: Callable[[int, BinaryIO], Handle]
         if self._fork:
             if self._nursery is None or not self._nursery.lives:
-                self._nursery = Nursery(n_threads=slot.n_threads, log=self._log_dir / "nursery.log")
+                self._nursery = Nursery(n_threads=slot.n_threads, log=Log(self._log_dir / "nursery.log"))
             start = partial(self._nursery.fork, arguments)
         else:
             start = partial(start_python, WORKER, arguments, n_threads=slot.n_threads)

@@ -111,6 +111,7 @@ def main(arguments: list[str]) -> None:
             )
         )
     )
+    is_first = True
     while (attempt := orders.get()) is not None:
         control.begin()
         current[:] = [attempt.number]
@@ -123,6 +124,9 @@ def main(arguments: list[str]) -> None:
             places=places,
         ):
             connection.send_bytes(to_json(event))
+        if is_first:  # what it imported stays too, such as scikit-learn, from which digits come
+            gc.freeze()
+            is_first = False
         if control.leave:
             break
     sys.stdout.flush()

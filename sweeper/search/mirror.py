@@ -109,9 +109,9 @@ class Mirror:
             for key, attr in trial.system_attrs.items():
                 if stored.system_attrs.get(key) != attr:
                     self._storage.set_trial_system_attr(trial_id, key, attr)
-            for step, value in trial.intermediate_values.items():
-                if step not in stored.intermediate_values:
-                    self._storage.set_trial_intermediate_value(trial_id, step, value)
+            missing = trial.intermediate_values.items() - stored.intermediate_values.items()
+            if missing:
+                self._storage.set_intermediate_values((trial_id, step, value) for step, value in missing)
             if trial.state != TrialState.RUNNING:
                 self._storage.set_trial_state_values(trial_id, trial.state, trial.values)
 

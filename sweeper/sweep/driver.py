@@ -161,7 +161,7 @@ class Driver:
                     break
                 self._disk.settle()
                 wants_more = False
-                if not self._draining and self._disk.has_room:
+                if self._may_dispatch:
                     self._dispatch()
                     if self._clock.has_time:
                         wants_more = self._ask()
@@ -187,7 +187,7 @@ class Driver:
                 for proposal in self._ready:
                     self._put_back(proposal)
                 self._disk.give_up()
-            self._show()
+            self._show(at_once=True)
             self.has_ended = True
         if self._fatal is not None:
             raise self._fatal
@@ -195,10 +195,10 @@ class Driver:
             self.progress.stopping = self._clock.reason
         return SweepResult(finished=self._optimizer.exhausted, reason=self.progress.stopping)
 
-    def _show(self) -> None:
+    def _show(self, *, at_once: bool = False) -> None:
         self._view.update(self.progress)
         now = time.monotonic()
-        if now - self._shown_at >= 1.0 or not self._crew.is_busy:
+        if at_once or now - self._shown_at >= 1.0:
             self._shown_at = now
             with or_full():
                 write_progress(self._files.progress, self.progress)
@@ -234,6 +234,10 @@ class Driver:
             self._ready.append(self._optimizer.ask())
             failpoint("driver.asked")
         return len(self._ready) < wanted and not self._optimizer.exhausted
+
+    @property
+    def _may_dispatch(self) -> bool:
+        return not (self._draining or self._stop_request or self._fatal) and self._disk.has_room
 
     def _dispatch(self) -> None:
         while self._crew.n_idle and self._ready and self._ready[0].stored:
@@ -312,6 +316,8 @@ class Driver:
         proposal, files = assignment.proposal, self._files.trial(event.number)
         seconds = assignment.seconds
         if event.how == "outcome":
+            if self._may_dispatch:
+                self._dispatch()  # what was asked ahead: the worker need not wait until the books are kept
             self._disk.write(lambda: self._finish(proposal, read_json(files.outcome), seconds))
         elif event.how in ("stopped", "preempted"):
             self._put_back(proposal)
