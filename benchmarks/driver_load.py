@@ -30,6 +30,7 @@ import numpy as np
 
 from benchmarks.results import Result, benchmark_parser, timed
 from benchmarks.stores import make_study
+from sweeper.errors import SweeperError
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.launch.local import LocalLauncher, _Worker
 from sweeper.places import Places
@@ -115,6 +116,7 @@ class StopAfter:
         self._seconds = seconds
         self._clock = clock
         self.n_ended = 0
+        self.messages: list[str] = []
 
     def update(self, progress: Progress) -> None:
         if not self._clock.begun and any(worker.state == "training" for worker in progress.workers):
@@ -130,6 +132,7 @@ class StopAfter:
 
     def message(self, text: str) -> None:
         print(text, file=sys.stderr)
+        self.messages.append(text)
 
 
 def searched(n_epochs: int) -> Study:
@@ -162,6 +165,8 @@ def measure(server: PostgresServer, options: argparse.Namespace) -> tuple[dict[s
                     view=view,
                     on_driver=lambda driver: (setattr(view, "driver", driver), begin()),
                 )
+        except SweeperError as error:  # of the stop, after all was measured
+            view.message(str(error))
         finally:
             if options.profile:
                 profile.disable()
