@@ -28,12 +28,13 @@ class Script:
 
 
 SCRIPTS = {
+    "where_time_goes": Script(what="Where time goes", takes_data=True),
     "sweep_mlp": Script(what="Sweep of an MLP on MNIST", takes_data=True),
     "sweep_cnn": Script(what="Sweep of a CNN with augmentation", takes_data=True),
     "feature_cache": Script(what="Frozen backbone"),
     "sweep_digits": Script(what="Trials of 0.1 s"),
-    "tracking": Script(what="Tracking"),
-    "memory": Script(what="Memory"),
+    "tracking": Script(what="Tracking", takes_data=True),
+    "memory": Script(what="Memory", takes_data=True),
     "start_up": Script(what="Start of commands"),
     "driver_load": Script(what="Driver of 256 workers"),
     "optimizer_cost": Script(what="Optuna in large studies"),

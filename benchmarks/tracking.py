@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -34,7 +34,8 @@ from sweeper.data.store import open_dataset
 from sweeper.launch import attempt as attempts
 from sweeper.launch.control import Control
 from sweeper.launch.launcher import WorkerSlot
-from sweeper.launch.messages import Attempt, EpochDone, to_json
+from sweeper.launch.messages import Attempt, EpochDone, Event, to_json
+from sweeper.places import Places
 from sweeper.study.study import Study
 from sweeper.study.suggesters import RandomSuggester
 from sweeper.sweep.progress import Progress, TrialEnded
@@ -134,42 +135,49 @@ def blocked_share(environment: dict[str, str], epochs: int) -> tuple[float, int]
     send = clock.timed(ours.send_bytes)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         workspace = Workspace.from_environment(Path(folder), environment)
-        study = make_study(trials=1, epochs=epochs)
-        places = workspace.places
-        attempt = Attempt(
-            number=1,
-            attempt=1,
-            config={**study.trial.draw(RandomSuggester(seed=1)).tree},
-            folder=f"{folder}/trial",
-            metric=study.objective.metric,
-            maximize=True,
-            at="best",
-            keep_model=True,
-            prunable=False,
-            checkpoint_seconds=10.0,
-        )
-        n_metrics = 0
+        attempt = attempt_of(make_study(trials=1, epochs=epochs), Path(folder) / "trial")
         with (
             patch.object(OutboxWriter, "append", clock.timed(OutboxWriter.append)),
             patch.object(OutboxWriter, "sync", clock.timed(OutboxWriter.sync)),
             patch.object(OutboxWriter, "release", clock.timed(OutboxWriter.release)),
         ):
             begun = time.perf_counter()
-            for event in attempts.run_attempt(
-                attempt,
-                worker=0,
-                device=torch.device("cpu"),
-                open_data=lambda config: open_dataset(config, cache_dir=places.cache_dir, data_dir=places.data_dir),
-                control=Control(),
-                places=places,
-            ):
-                assert isinstance(event, EpochDone) or event.how == "outcome", event
+            for event in events_of(attempt, workspace.places):
                 send(to_json(event))
             seconds = time.perf_counter() - begun
         first = json.loads((Path(folder) / "trial" / "outbox.jsonl").read_text().splitlines()[0])
-        n_metrics = len(first["values"])
     ours.close()
-    return clock.seconds / seconds, n_metrics
+    return clock.seconds / seconds, len(first["values"])
+
+
+def attempt_of(study: Study, folder: Path) -> Attempt:
+    """The order to train one trial of a study."""
+    return Attempt(
+        number=1,
+        attempt=1,
+        config=study.trial.draw(RandomSuggester(seed=1)).tree,
+        folder=str(folder),
+        metric=study.objective.metric,
+        maximize=True,
+        at="best",
+        keep_model=True,
+        prunable=False,
+        checkpoint_seconds=10.0,
+    )
+
+
+def events_of(attempt: Attempt, places: Places) -> Iterator[Event]:
+    """Train a trial in this process, as a worker does."""
+    for event in attempts.run_attempt(
+        attempt,
+        worker=0,
+        device=torch.device("cpu"),
+        open_data=lambda config: open_dataset(config, cache_dir=places.cache_dir, data_dir=places.data_dir),
+        control=Control(),
+        places=places,
+    ):
+        assert isinstance(event, EpochDone) or event.how == "outcome", event  # type: ignore[union-attr]
+        yield event
 
 
 def _read_all(connection: Connection) -> None:

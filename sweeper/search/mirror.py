@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
@@ -39,8 +40,7 @@ class Pending:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Report:
+class _Report(NamedTuple):
     """A value reported for an epoch of a trial."""
 
     number: int
@@ -54,7 +54,7 @@ class Mirror:
     Args:
         storage: The database.
         study_id: The study's id there.
-        trial_ids: Its trials' ids there, by number.
+        trials: Its trials there, by number.
         on_problem: Told when the database begins to fail, with the reason, and when it works again, with None.
     """
 
@@ -62,7 +62,7 @@ class Mirror:
         self,
         storage: Database,
         study_id: int,
-        trial_ids: list[int],
+        trials: Sequence[FrozenTrial],
         *,
         on_problem: Callable[[str | None], None] = lambda problem: None,
     ) -> None:
@@ -71,7 +71,11 @@ class Mirror:
         """Called before each write. What it raises as `OwnedError` ends all writing: the study is another's."""
         self._storage = storage
         self._study_id = study_id
-        self._trial_ids = trial_ids
+        self._trial_ids = [trial._trial_id for trial in trials]
+        self._stored = list(trials)
+        """Each as it was written last: to read it back takes more queries than to write what is new."""
+        self._epochs = [set(trial.intermediate_values) for trial in trials]
+        """By trial: epochs whose values are stored."""
         self._queue: queue.SimpleQueue[Pending | _Report | None] = queue.SimpleQueue()
         self._held: list[Pending | None] = []
         """What was taken from the queue too early."""
@@ -86,6 +90,8 @@ class Mirror:
             if len(self._trial_ids) > trial.number:
                 return
             self._trial_ids.append(self._storage.create_new_trial(self._study_id, template_trial=trial))
+            self._stored.append(trial)
+            self._epochs.append(set(trial.intermediate_values))
 
         return self._submit(write)
 
@@ -94,7 +100,7 @@ class Mirror:
 
         def write() -> None:
             trial_id = self._trial_ids[trial.number]
-            stored = self._storage.get_trial(trial_id)
+            stored = self._stored[trial.number]
             if stored.state.is_finished():
                 return
             if stored.state == TrialState.WAITING and trial.state != TrialState.WAITING:
@@ -109,17 +115,17 @@ class Mirror:
             for key, attr in trial.system_attrs.items():
                 if stored.system_attrs.get(key) != attr:
                     self._storage.set_trial_system_attr(trial_id, key, attr)
-            missing = trial.intermediate_values.items() - stored.intermediate_values.items()
-            if missing:
-                self._storage.set_intermediate_values((trial_id, step, value) for step, value in missing)
+            epochs = trial.intermediate_values.keys() - self._epochs[trial.number]
+            self._write_reports([_Report(trial.number, epoch, trial.intermediate_values[epoch]) for epoch in epochs])
             if trial.state != TrialState.RUNNING:
                 self._storage.set_trial_state_values(trial_id, trial.state, trial.values)
+            self._stored[trial.number] = trial
 
         return self._submit(write)
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Store a finite value reported for an epoch."""
-        self._queue.put(_Report(number=number, epoch=epoch, value=value))
+        self._queue.put(_Report(number, epoch, value))
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Wait until everything asked for so far is stored; False when that took too long."""
@@ -159,18 +165,20 @@ class Mirror:
         while isinstance(item, _Report):
             reports.append(item)
             if len(reports) == MAX_REPORTS or self._queue.empty():
-                return self._all(reports)
+                break
             item = self._queue.get()
+        else:
+            if not reports:
+                return item
+            self._held.append(item)
+        return Pending(lambda: self._write_reports(reports))
+
+    def _write_reports(self, reports: Sequence[_Report]) -> None:
         if not reports:
-            return item
-        self._held.append(item)
-        return self._all(reports)
-
-    def _all(self, reports: list[_Report]) -> Pending:
-        def write() -> None:
-            self._storage.set_intermediate_values((self._trial_ids[r.number], r.epoch, r.value) for r in reports)
-
-        return Pending(write)
+            return
+        self._storage.set_intermediate_values((self._trial_ids[r.number], r.epoch, r.value) for r in reports)
+        for report in reports:
+            self._epochs[report.number].add(report.epoch)
 
     def _run(self) -> None:
         while (pending := self._next()) is not None:

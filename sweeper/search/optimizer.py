@@ -76,7 +76,7 @@ class Optimizer:
         """Whether its trials are evaluated on the test part."""
         study_id = store.storage.get_study_id_from_name(name)
         trials = store.storage.get_all_trials(study_id, deepcopy=False)
-        self._mirror = Mirror(store.storage, study_id, [trial._trial_id for trial in trials])
+        self._mirror = Mirror(store.storage, study_id, trials)
         memory = _Memory()
         self._memory_id = memory_id = memory.create_new_study(store.storage.get_study_directions(study_id), name)
         for key, attr in store.storage.get_study_system_attrs(study_id).items():
