@@ -1,4 +1,4 @@
-"""Optuna's database underneath: where it is, how it is opened, and what it says when it is out of reach."""
+"""Optuna's database underneath: how it is opened, reports written at once, and what it says when it is out of reach."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ that the thread keeps up with hundreds of workers.
 
 from __future__ import annotations
 
+import copy
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -38,6 +39,15 @@ class Pending:
 
     write: Callable[[], None]
     done: threading.Event = field(default_factory=threading.Event)
+
+
+def _snapshot(trial: FrozenTrial) -> FrozenTrial:
+    """The trial as it is now: Optuna adds to its dictionaries when it reports. What they hold, it leaves as it is."""
+    copied = copy.copy(trial)
+    copied.params, copied.distributions = dict(trial.params), dict(trial.distributions)
+    copied.user_attrs, copied.system_attrs = dict(trial.user_attrs), dict(trial.system_attrs)
+    copied.intermediate_values = dict(trial.intermediate_values)
+    return copied
 
 
 class _Report(NamedTuple):
@@ -84,7 +94,8 @@ class Mirror:
         self._thread.start()
 
     def create_trial(self, trial: FrozenTrial) -> Pending:
-        """Store a new trial with all that it has. It is not changed any more: Optuna puts others in its place."""
+        """Store a new trial with all that it has."""
+        trial = _snapshot(trial)
 
         def write() -> None:
             if len(self._trial_ids) > trial.number:
@@ -97,6 +108,7 @@ class Mirror:
 
     def update_trial(self, trial: FrozenTrial) -> Pending:
         """Store parameters, attributes and state of a trial that is stored already; state last."""
+        trial = _snapshot(trial)
 
         def write() -> None:
             trial_id = self._trial_ids[trial.number]

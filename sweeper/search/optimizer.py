@@ -141,7 +141,7 @@ class Optimizer:
         return self._optuna.get_trials(deepcopy=False)
 
     def _trial(self, number: int) -> FrozenTrial:
-        """A trial as it is now; a change puts another in its place."""
+        """A trial as it is in memory."""
         return self._memory.get_trial(self._memory.get_trial_id_from_study_id_trial_number(self._memory_id, number))
 
     @property

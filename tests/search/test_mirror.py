@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 import pytest
+from optuna.trial import FrozenTrial
 from sqlalchemy.exc import OperationalError
 
 from sweeper.search.database import Database
@@ -55,6 +56,26 @@ def test_reports_that_gather_behind_a_write_become_one(
     assert stored[first.number].epochs == {epoch: epoch / 10 for epoch in range(1, 5)}
     assert stored[second.number].epochs == {epoch: epoch / 10 + 1 for epoch in range(1, 6)}
     assert stored[third.number].epochs == {}
+
+
+def test_a_trial_is_stored_as_it_was_when_it_was_asked_for(
+    open_study: Callable[..., Optimizer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, create = Gate(monkeypatch), Database.create_new_trial
+    created: list[dict[int, float]] = []
+
+    def logged(database: Database, study_id: int, template_trial: FrozenTrial) -> int:
+        created.append(dict(template_trial.intermediate_values))
+        return create(database, study_id, template_trial)
+
+    monkeypatch.setattr(Database, "create_new_trial", logged)
+    optimizer = open_study(budget={"trials": 1})
+    optimizer.guard(gate.wait)
+    number = optimizer.ask().number
+    optimizer.report(number, 1, 0.5)
+    gate.opened.set()
+    optimizer.close()
+    assert created == [{}]
 
 
 def test_reports_whose_answer_was_lost_are_stored_once(
