@@ -101,6 +101,8 @@ class _Storage(RDBStorage):
 
 def set_intermediate_values(storage: BaseStorage, trial_id: int, values: Mapping[int, float]) -> None:
     """Store a trial's values by step, in one transaction where the storage can."""
+    if not values:
+        return
     behind = storage._backend if isinstance(storage, _CachedStorage) else storage
     if isinstance(behind, _Storage):
         behind.set_trial_intermediate_values(trial_id, values)
