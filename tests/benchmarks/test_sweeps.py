@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.commands import Timing
-from benchmarks.peers.task import TASKS, Task
+from benchmarks.peers.task import LEARNING_RATE, TASKS, Task
 from benchmarks.peers.training import augment, build_model, evaluate, read_pictures, train_epoch
 from benchmarks.sweeps import Sweep, Work, check_work, timed_rows
 from sweeper.models.networks import build_model as build_sweepers_model
@@ -47,7 +47,8 @@ def test_peers_train_the_network_that_sweeper_trains(task: Task) -> None:
     assert study.n_trials == 2
     for width in task.widths:
         model = {**MODELS[task.name], "hidden": [width]}
-        config = TrialConfig.model_validate({"data": {"name": "mnist"}, "model": model})
+        training = {"epochs": 1, "batch_size": 32, "optimizer": {"name": "adam", "lr": LEARNING_RATE}}
+        config = TrialConfig.model_validate({"data": {"name": "mnist"}, "model": model, "training": training})
         ours = build_sweepers_model(config.model, input_shape=task.shape, n_outputs=task.n_classes)
         theirs = build_model(task, width)
         assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
