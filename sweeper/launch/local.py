@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import selectors
 import subprocess
 from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -69,6 +70,7 @@ class LocalLauncher:
         self._fork = can_fork(slots) if fork is None else fork
         self._nursery = nursery
         self._processes: dict[int, _Worker] = {}
+        self._selector = selectors.DefaultSelector()  # kept: to register 256 sockets takes longer than to read one
 
     def start(self) -> None:
         for slot in self.slots:
@@ -83,7 +85,11 @@ class LocalLauncher:
             start = partial(self._nursery.fork, arguments)
         else:
             start = partial(start_python, WORKER, arguments, n_threads=slot.n_threads)
-        self._processes[slot.index] = _Worker(slot, start, self._log_dir / f"{slot.index}.log")
+        self._add(_Worker(slot, start, self._log_dir / f"{slot.index}.log"))
+
+    def _add(self, process: _Worker) -> None:
+        self._processes[process.slot.index] = process
+        self._selector.register(process.connection, selectors.EVENT_READ, process)
 
     def submit(self, worker: int, attempt: Attempt) -> None:
         self._processes[worker].order(attempt)
@@ -101,11 +107,10 @@ class LocalLauncher:
         self._start_worker(self.slots[worker])
 
     def poll(self, timeout_seconds: float) -> list[Event]:
-        by_connection = {process.connection: process for process in self._processes.values()}
         events: list[Event] = []
-        for connection in wait(list(by_connection), timeout=timeout_seconds):
+        for key, _ in self._selector.select(timeout_seconds):
+            process, connection = key.data, key.fileobj
             assert isinstance(connection, Connection)
-            process = by_connection[connection]
             while True:
                 message = process.receive()
                 if message is None:
@@ -117,6 +122,7 @@ class LocalLauncher:
         return events
 
     def _bury(self, process: _Worker) -> WorkerDied:
+        self._selector.unregister(process.connection)
         process.connection.close()
         del self._processes[process.slot.index]
         try:
@@ -143,6 +149,7 @@ class LocalLauncher:
             except subprocess.TimeoutExpired:
                 process.handle.kill()
                 process.handle.wait()
+            self._selector.unregister(process.connection)
             process.connection.close()
         self._processes.clear()
         if self._nursery is not None:

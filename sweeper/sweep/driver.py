@@ -160,15 +160,17 @@ class Driver:
                     killed = True
                     break
                 self._disk.settle()
+                wants_more = False
                 if self._may_dispatch:
                     self._dispatch()
                     if self._clock.has_time:
-                        self._ask()
+                        wants_more = self._ask()
                         self._dispatch()
                 if not self._crew.is_busy and (self._draining or not (self._has_work() or self._disk.is_owed)):
                     break
                 waits_for_storage = bool(self._crew.n_idle and self._ready)
-                for event in self._launcher.poll(STORAGE_SECONDS if waits_for_storage else POLL_SECONDS):
+                poll_seconds = 0.0 if wants_more else STORAGE_SECONDS if waits_for_storage else POLL_SECONDS
+                for event in self._launcher.poll(poll_seconds):
                     self._handle(event)
                 self._show()
         except BaseException:
@@ -217,14 +219,21 @@ class Driver:
     def _has_work(self) -> bool:
         return bool(self._ready) or (self._clock.has_time and not self._optimizer.exhausted)
 
-    def _ask(self) -> None:
-        """Have a trial ready for each idle worker, and one more where trials are short."""
+    def _ask(self) -> bool:
+        """Ask for a trial, where one is missing: there is to be one for each idle worker, and one more where trials are
+        short. Only one at a time, since reports wait meanwhile.
+
+        Returns:
+            Whether more are missing.
+        """
         progress = self.progress
         mean_seconds = progress.seconds_of_ended / progress.n_timed if progress.n_timed else SHORT_TRIAL_SECONDS
         ahead = int(self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS)
-        while len(self._ready) < self._crew.n_idle + ahead and not self._optimizer.exhausted:
+        wanted = self._crew.n_idle + ahead
+        if len(self._ready) < wanted and not self._optimizer.exhausted:
             self._ready.append(self._optimizer.ask())
             failpoint("driver.asked")
+        return len(self._ready) < wanted and not self._optimizer.exhausted
 
     @property
     def _may_dispatch(self) -> bool:

@@ -40,7 +40,7 @@ def write_json(path: Path, data: Any, *, durable: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump(data, file, ensure_ascii=False, separators=(",", ":"))
+        file.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")))  # `dump` encodes in Python, not in C
         if durable:
             file.flush()
             os.fsync(file.fileno())
