@@ -241,11 +241,12 @@ def test_a_worker_gets_its_next_trial_before_the_last_one_is_told(
     launcher = Launcher(device="cpu", places=workspace.places)
     monkeypatch.setattr("sweeper.sweep.start._build_launcher", lambda *_: launcher)
     monkeypatch.setattr(Proposal, "stored", True)  # the database is fast enough
+    monkeypatch.setattr("sweeper.sweep.driver.SHORT_TRIAL_SECONDS", 1e9)  # and so is the machine
     study = Study.model_validate(study_dict(trials=4))
     view = Watcher(lambda trial: happened.append(("told", trial.number)))
     slots = (WorkerSlot(index=0, device="cpu", n_threads=1),)
     drive(workspace, prepare(workspace, study), options=SweepOptions(slots=slots), view=view)
-    # The first trial says how long trials are; they are short, so from then on one is asked for ahead.
+    # From the first trial on it is known that trials are short, and one is asked for ahead.
     first = [("submitted", 0), ("told", 0), ("submitted", 1)]
     assert happened == [*first, ("submitted", 2), ("told", 1), ("submitted", 3), ("told", 2), ("told", 3)]
     check_accounts(workspace.root, n_trials=4)
