@@ -31,7 +31,7 @@ SCRIPTS = {
     "where_time_goes": Script(what="Where time goes", takes_data=True),
     "sweep_mlp": Script(what="Sweep of an MLP on MNIST", takes_data=True),
     "sweep_cnn": Script(what="Sweep of a CNN with augmentation", takes_data=True),
-    "feature_cache": Script(what="Frozen backbone"),
+    "feature_cache": Script(what="Frozen backbone", takes_data=True),
     "sweep_digits": Script(what="Trials of 0.1 s"),
     "tracking": Script(what="Tracking", takes_data=True),
     "memory": Script(what="Memory", takes_data=True),

@@ -14,7 +14,7 @@ from benchmarks.results import Result, Row, quantity
 __all__ = ["write_plot"]
 
 OURS, THEIRS, INK = "#2b6cb0", "#a0aec0", "#2d3748"
-ROW_INCHES, PANEL_INCHES, WIDTH_INCHES = 0.26, 0.75, 8.0
+ROW_INCHES, PANEL_INCHES, WIDTH_INCHES = 0.26, 0.5, 8.0
 
 
 def write_plot(results: Sequence[Result], path: Path) -> None:
@@ -35,12 +35,10 @@ def write_plot(results: Sequence[Result], path: Path) -> None:
             ax.bar_label(bars, [quantity(row.median, row.unit) for row in rows], padding=3, fontsize=8)
             ax.set_yticks(places, [row.name for row in rows], fontsize=8)
             ax.invert_yaxis()
-            ax.set_xscale("log")
-            low, high = min(row.median for row in rows), max(row.median for row in rows)
-            ax.set_xlim(low / 2, high * 3)
-            ax.tick_params(axis="x", labelsize=8)
-            ax.set_title(f"{title} (seconds)", fontsize=9, loc="left")
-            ax.spines[["top", "right"]].set_visible(False)
+            ax.set_xlim(0, 1.15 * max(row.median for row in rows))
+            ax.xaxis.set_visible(False)  # each bar says its value
+            ax.set_title(title, fontsize=9, loc="left")
+            ax.spines[["top", "right", "bottom"]].set_visible(False)
         path.parent.mkdir(parents=True, exist_ok=True)
         FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})
 
