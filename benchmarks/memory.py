@@ -111,6 +111,7 @@ def main() -> None:
     seen: dict[int, list[tuple[int, int]]] = {n_workers: [] for n_workers in options.workers}
     with tempfile.TemporaryDirectory(prefix="sweeper-benchmark-") as name:
         environment["SWEEPER_CACHE"] = f"{name}/cache"
+        measure(1, Path(name) / "first", environment, options)  # decodes the pictures, which takes memory of its own
         for round_ in range(options.rounds):
             for n_workers in options.workers:
                 measured = measure(n_workers, Path(name) / f"{n_workers}-{round_}", environment, options)

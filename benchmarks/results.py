@@ -91,7 +91,8 @@ class Row:
         """The ratio as a reader wants it."""
         if self.ratio is None:
             return ""
-        return f"{self.ratio:.2f} × {self.against}" if self.ratio < 20 else f"{self.ratio:,.0f} × {self.against}"
+        form = ".2g" if self.ratio < 0.1 else ".2f" if self.ratio < 20 else ",.0f"
+        return f"{self.ratio:{form}} × {self.against}"
 
 
 def quantity(value: float, unit: str) -> str:
