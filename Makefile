@@ -6,7 +6,7 @@ WORKERS ?= 2
 TEST_PROCESSES ?= 2
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 
-.PHONY: install demo test axe chaos check lock clean
+.PHONY: install demo test axe chaos check bench lock clean
 
 install: $(VENV)/installed
 
@@ -39,6 +39,11 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Measures everything that docs/performance.md claims, and writes its tables; takes hours on an idle machine.
+bench: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 # Resolved anew in an environment of its own. torch and torchvision are named, since they must match.
 lock:

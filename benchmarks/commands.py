@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 
@@ -25,7 +26,9 @@ class Command:
     prepare: Callable[[Path], None] = lambda folder: None
     """Puts what it needs into the folder."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables beside those of this process."""
+    """Variables beside those of this process. `SWEEPER_CACHE` is an empty folder where it is not given."""
+    collect: Callable[[Path, str], Any] = lambda folder, output: None
+    """Given the folder and what was printed, after the run: what is to be known of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,8 @@ class Timing:
     cpu_seconds: float
     """Of the process and all that it has waited for."""
     output: str
+    collected: Any
+    """What the command's `collect` returned."""
 
 
 def time_in_turns(commands: Sequence[Command], *, rounds: int) -> dict[str, list[Timing]]:
@@ -49,7 +54,7 @@ def time_in_turns(commands: Sequence[Command], *, rounds: int) -> dict[str, list
     for round_ in range(rounds):
         for command in commands:
             busy = psutil.cpu_percent(interval=0.5)
-            timing = _time(command)
+            timing = run_once(command)
             timings[command.name].append(timing)
             print(
                 f"round {round_ + 1}, {command.name}: {timing.seconds:.1f} s, {timing.cpu_seconds:.1f} s of CPU"
@@ -59,7 +64,12 @@ def time_in_turns(commands: Sequence[Command], *, rounds: int) -> dict[str, list
     return timings
 
 
-def _time(command: Command) -> Timing:
+def run_once(command: Command) -> Timing:
+    """Run a command.
+
+    Raises:
+        SystemExit: It failed; its output is shown.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as folder:
         command.prepare(Path(folder))
         root = str(Path(__file__).parents[1])
@@ -70,22 +80,13 @@ def _time(command: Command) -> Timing:
             [sys.executable, *command.arguments], cwd=folder, env=environment, capture_output=True, text=True
         )
         seconds, after = time.perf_counter() - begin, os.times()
-    if result.returncode:
-        raise SystemExit(f"{command.name} failed:\n{result.stdout}\n{result.stderr}")
+        if result.returncode:
+            raise SystemExit(f"{command.name} failed:\n{result.stdout}\n{result.stderr}")
+        collected = command.collect(Path(folder), result.stdout)
     cpu_seconds = after.children_user + after.children_system - before.children_user - before.children_system
-    return Timing(seconds=seconds, cpu_seconds=cpu_seconds, output=result.stdout)
+    return Timing(seconds=seconds, cpu_seconds=cpu_seconds, output=result.stdout, collected=collected)
 
 
-def medians_table(timings: dict[str, list[Timing]], *, against: str) -> str:
-    """Markdown: median, least and most of the seconds, and the median of the ratios to one of the commands, each taken
-    within its round."""
-    lines = [f"| | seconds (least–most) | of CPU | ratio to {against} |", "|---|---|---|---|"]
-    base = timings[against]
-    for name, runs in timings.items():
-        seconds = [run.seconds for run in runs]
-        ratio = median(run.seconds / other.seconds for run, other in zip(runs, base, strict=True))
-        lines.append(
-            f"| {name} | {median(seconds):.1f} ({min(seconds):.1f}–{max(seconds):.1f}) "
-            f"| {median(run.cpu_seconds for run in runs):.1f} | {ratio:.2f} |"
-        )
-    return "\n".join(lines)
+def median_ratio(timings: Sequence[Timing], others: Sequence[Timing]) -> float:
+    """The median of the ratios of the seconds of two commands, each taken within its round."""
+    return median(a.seconds / b.seconds for a, b in zip(timings, others, strict=True))

@@ -1,29 +1,30 @@
 """How much time does the feature cache save a study with a frozen backbone?
 
-20 trials of study B4: a head of two hidden layers on the 1000 outputs of MobileNetV2, STL-10 scaled to 224×224, real
-weights, one thread. With the cache: all trials one after another, the backbone's only pass over the pictures included.
-Without: `model.views: 0`, which runs the backbone on each batch of each epoch. That would take days, so one epoch of it
-is measured and multiplied by the number of epochs of all trials; with `--pictures`, on a part of the pictures, and then
-multiplied by their number too. With `--subset`, all is done on so many pictures. The output says what was measured and
-what was multiplied.
+20 trials of 20 epochs, as study B4 has them: a head of two hidden layers on the 1000 outputs of MobileNetV2, STL-10
+scaled to 224×224, real weights, one thread. sweeper trains all of them one after another, from an empty cache: the
+backbone's only pass over the pictures is included. A plain loop runs the backbone on each batch of each epoch, which
+would take days. So one epoch of it is measured, on a part of the pictures, and multiplied by the number of pictures and
+of epochs; the output says what was measured and what was multiplied. With --subset, all is done on so many pictures.
 
 Seconds are of CPU time, which equals the wall clock on an idle machine and suffers less on a shared one.
 
-    SWEEPER_DATA=... python benchmarks/feature_cache.py [--trials 20] [--epochs 30] [--pictures 256] [--subset 400]
+    python -m benchmarks.feature_cache --data DIR [--trials 20] [--epochs 20] [--pictures 512] [--subset 400]
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
+import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 
+from benchmarks.peers.frozen_backbone import Pictures, load_backbone, train
+from benchmarks.results import Result, benchmark_parser, timed
 from sweeper.data.dataset import Dataset, Split
 from sweeper.data.store import open_dataset
 from sweeper.places import Places
@@ -33,7 +34,23 @@ from sweeper.training.loop import Training
 CPU = torch.device("cpu")
 
 
-def make_config(trial: int, *, epochs: int, views: int, subset: int | None) -> TrialConfig:
+@dataclass(frozen=True, kw_only=True)
+class Cached:
+    """What sweeper took, in seconds of CPU time."""
+
+    backbone: float
+    """The backbone's only pass."""
+    trials: float
+    """All else."""
+    best_accuracy: float
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.backbone + self.trials
+
+
+def make_config(trial: int, options: argparse.Namespace) -> TrialConfig:
     """Trial by trial other widths, dropouts, batch sizes and rates, as a search would draw them."""
     return TrialConfig.model_validate(
         {
@@ -42,7 +59,7 @@ def make_config(trial: int, *, epochs: int, views: int, subset: int | None) -> T
                 "path": "stl10",
                 "normalize": "imagenet",
                 "validation": 0.15,
-                "subset": subset,
+                "subset": options.subset,
             },
             "model": {
                 "name": "torchvision",
@@ -51,10 +68,9 @@ def make_config(trial: int, *, epochs: int, views: int, subset: int | None) -> T
                 "input_size": 224,
                 "hidden": [100 + 15 * trial, 50 + 7 * trial],
                 "dropout": [0.02 * (trial % 10), 0.03],
-                "views": views,
             },
             "training": {
-                "epochs": epochs,
+                "epochs": options.epochs,
                 "batch_size": [512, 256, 128, 64][trial % 4],
                 "optimizer": {"name": "adam", "lr": 1e-3, "weight_decay": 1e-3},
             },
@@ -63,78 +79,104 @@ def make_config(trial: int, *, epochs: int, views: int, subset: int | None) -> T
     )
 
 
-def part_of(dataset: Dataset, n_pictures: int) -> tuple[Dataset, float]:
-    """A part of the training and validation pictures, and by how much all of them are more."""
+def run_cached(options: argparse.Namespace) -> Cached:
+    """All trials, from an empty cache of features."""
+    with tempfile.TemporaryDirectory() as folder:
+        places = Places(cache_dir=Path(folder), data_dir=options.data)
+        dataset = open_data(options, Path(folder))
+        backbone = trials = best = 0.0
+        for trial in range(options.trials):
+            begun = time.process_time()
+            training = Training(config=make_config(trial, options), dataset=dataset, device=CPU, places=places)
+            for done, total in training.prepare():
+                if done == total or done % 1024 < 64:
+                    print(f"  backbone {done:,}/{total:,}: {time.process_time() - begun:,.1f} s", file=sys.stderr)
+            prepared = time.process_time()
+            best = max(best, *(metrics.values["val/accuracy"] for metrics in training.epochs()))
+            if trial == 0:
+                backbone = prepared - begun
+                begun = prepared
+            trials += time.process_time() - begun
+    return Cached(backbone=backbone, trials=trials, best_accuracy=best)
+
+
+def run_plain_epoch(options: argparse.Namespace, dataset: Dataset) -> tuple[float, int]:
+    """One epoch of a plain loop on a part of the pictures: its seconds of CPU time, and how many pictures."""
     n_all = len(dataset.train) + len(dataset.validation)
-    share = min(1.0, n_pictures / n_all)
+    share = min(1.0, options.pictures / n_all)
+    parts = [part_of(split, share) for split in (dataset.train, dataset.validation)]
+    config = make_config(0, options)
+    epochs = train(
+        load_backbone(options.data / "weights" / "mobilenet_v2.pth"),
+        *parts,
+        n_classes=dataset.n_classes,
+        hidden=(100, 50),
+        batch_size=config.training.batch_size,
+    )
+    begun = time.process_time()
+    next(epochs)
+    return time.process_time() - begun, sum(len(labels) for _, labels in parts)
 
-    def some(split: Split) -> Split:
-        kept = torch.linspace(0, len(split) - 1, max(2, round(len(split) * share))).long()
-        return replace(split, indices_M=split.indices_M[kept])
 
-    part = replace(dataset, train=some(dataset.train), validation=some(dataset.validation))
-    return part, n_all / (len(part.train) + len(part.validation))
+def part_of(split: Split, share: float) -> Pictures:
+    """Pictures and labels of a share of a part, from all over it."""
+    kept = split.indices_M[torch.linspace(0, len(split) - 1, max(2, round(len(split) * share))).long()]
+    return split.images_NCHW[kept], split.labels_N[kept]
+
+
+def open_data(options: argparse.Namespace, cache: Path) -> Dataset:
+    return open_dataset(make_config(0, options).data, cache_dir=cache, data_dir=options.data)
+
+
+def measure(options: argparse.Namespace) -> Result:
+    torch.set_num_threads(1)
+    n_epochs = options.trials * options.epochs
+    cached, plain = [], []
+    n_measured = 0
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = open_data(options, Path(folder))
+        n_all = len(dataset.train) + len(dataset.validation)
+        for _ in range(options.rounds):
+            cached.append(run_cached(options))
+            seconds, n_measured = run_plain_epoch(options, dataset)
+            plain.append(seconds * n_all / n_measured)
+    ratios = [epoch * n_epochs / run.seconds for epoch, run in zip(plain, cached, strict=True)]
+    work = f"{options.trials} trials of {options.epochs} epochs"
+    rows = (
+        timed(f"sweeper, {work}", [run.seconds for run in cached]),
+        timed("sweeper, the backbone's only pass", [run.backbone for run in cached]),
+        timed("sweeper, a trial after it", [run.trials / options.trials for run in cached]),
+        timed("plain loop, an epoch", plain),
+        timed(
+            f"plain loop, {work}: not run",
+            [epoch * n_epochs for epoch in plain],
+            ratio=median(ratios),
+            against="sweeper",
+            target="ratio >= 100",
+        ),
+    )
+    data = f"{len(dataset.train):,} training and {len(dataset.validation):,} validation pictures, one thread"
+    plain_note = (
+        f"Of the plain loop, one epoch over {n_measured:,} pictures was measured. An epoch over all is that times "
+        f"{n_all / n_measured:.3g}; all trials are that times {n_epochs}, and were not run."
+    )
+    notes = (
+        f"{data}, seconds of CPU time. sweeper was measured in full.",
+        plain_note,
+        f"Best accuracy on the validation part, sweeper: {max(run.best_accuracy for run in cached):.4f}.",
+    )
+    return Result(title=f"A head on a frozen MobileNetV2, {work}", rows=rows, notes=notes)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = benchmark_parser(__doc__, rounds=1)
+    parser.add_argument("--data", type=Path, required=True, help="folder with stl10/ and weights/mobilenet_v2.pth")
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--pictures", type=int, default=10**9, help="of which the epoch without the cache is measured")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--pictures", type=int, default=512, help="on which the epoch of the plain loop is measured")
     parser.add_argument("--subset", type=int, help="pictures of STL-10 for training and validation; default: all")
-    arguments = parser.parse_args()
-    data = os.environ.get("SWEEPER_DATA")
-    if data is None:
-        parser.error("SWEEPER_DATA is not set: STL-10 (stl10/) and weights/mobilenet_v2.pth are read from there")
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        places = Places(cache_dir=Path(folder), data_dir=Path(data))
-        first = make_config(0, epochs=arguments.epochs, views=4, subset=arguments.subset)
-        dataset = open_dataset(first.data, cache_dir=places.cache_dir, data_dir=places.data_dir)
-        n_train, n_validation = len(dataset.train), len(dataset.validation)
-        print(
-            f"{platform.processor() or platform.machine()}, 1 thread, torch {torch.__version__}; "
-            f"{n_train:,} + {n_validation:,} pictures, {arguments.trials} trials of {arguments.epochs} epochs"
-        )
-
-        part, factor = part_of(dataset, arguments.pictures)
-        plain = Training(
-            config=make_config(0, epochs=1, views=0, subset=arguments.subset), dataset=part, device=CPU, places=places
-        )
-        begun = time.process_time()
-        for _ in plain.epochs():
-            pass
-        epoch_seconds = (time.process_time() - begun) * factor
-        n_epochs = arguments.trials * arguments.epochs
-        without = epoch_seconds * n_epochs
-        measured = len(part.train) + len(part.validation)
-        print(
-            f"without the cache: {epoch_seconds:,.1f} s an epoch (on {measured:,} pictures, times {factor:.3g})"
-            f", times {n_epochs} epochs: {without:,.0f} s (extrapolated, not run)"
-        )
-
-        begun = time.process_time()
-        best = 0.0
-        for trial in range(arguments.trials):
-            training = Training(
-                config=make_config(trial, epochs=arguments.epochs, views=4, subset=arguments.subset),
-                dataset=dataset,
-                device=CPU,
-                places=places,
-            )
-            for done, total in training.prepare():
-                if done == total or done % 1024 < 64:
-                    print(f"  backbone {done:,}/{total:,}: {time.process_time() - begun:,.1f} s", flush=True)
-            if trial == 0:
-                prepared = time.process_time() - begun
-            accuracy = max(metrics.values["val/accuracy"] for metrics in training.epochs())
-            best = max(best, accuracy)
-        with_cache = time.process_time() - begun
-        print(
-            f"with the cache: {with_cache:,.1f} s, all measured: {prepared:,.1f} s for the backbone's only pass, "
-            f"{(with_cache - prepared) / arguments.trials:,.2f} s for each trial; best val/accuracy {best:.4f}"
-        )
-        print(f"1 / {without / with_cache:,.0f} of the time")
+    options = parser.parse_args()
+    measure(options).publish(options.json)
 
 
 if __name__ == "__main__":

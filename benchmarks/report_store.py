@@ -12,9 +12,7 @@ that is thrown away; printed are medians. All places must give the same report, 
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,11 +22,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
+from benchmarks.results import Result, Row, benchmark_parser, timed
 from benchmarks.stores import fill_store, make_study
 from sweeper.tracking.workspace import Workspace
 from tests.faults.postgres import PostgresServer
@@ -129,45 +127,27 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def cpu_name() -> str:
-    """The processor, where the system says."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def print_results(results: dict[tuple[str, str], list[Measured]], n_runs: int) -> None:
-    """A table of medians, in Markdown."""
-    print("\n| command | runs | place | seconds | CPU seconds | of the server | peak MiB | wanted |")
-    print("|---|---|---|---|---|---|---|---|")
+def rows_of(results: dict[tuple[str, str], list[Measured]], n_runs: int) -> list[Row]:
+    """What each command took in each place; of those that keep to a bound of memory, that too."""
+    rows = []
     for (command, place), rounds in results.items():
-        seconds, cpu, server, peak = (
-            statistics.median(getattr(r, field) for r in rounds)
-            for field in ("seconds", "cpu_seconds", "server_cpu_seconds", "peak_mib")
-        )
-        wanted = "–"
-        if (budget := BUDGETS.get((command, n_runs, place))) is not None:
-            most, most_mib = budget
-            kept = seconds < most and (most_mib is None or peak < most_mib)
-            memory = f", {most_mib:,} MiB" if most_mib else ""
-            wanted = f"{most:g} s{memory}: {'kept' if kept else 'not kept'}"
-        of_server = f"{server:.2f}" if place == "server" else "–"
-        cells = (command, f"{n_runs:,}", place, f"{seconds:.2f}", f"{cpu:.2f}", of_server, f"{peak:.0f}", wanted)
-        print(f"| {' | '.join(cells)} |")
+        name = f"`sweeper {command}`, {place}"
+        most, most_mib = BUDGETS.get((command, n_runs, place), (None, None))
+        cpu_s = statistics.median(measured.cpu_seconds + measured.server_cpu_seconds for measured in rounds)
+        target = "" if most is None else f"median <= {most}"
+        rows.append(timed(name, [measured.seconds for measured in rounds], cpu_s=cpu_s, target=target))
+        peaks = [measured.peak_mib for measured in rounds]
+        target = "" if most_mib is None else f"median <= {most_mib}"
+        rows.append(timed(f"{name}: peak memory", peaks, unit="MiB", target=target))
+    return rows
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__, rounds=5)
     parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     parser.add_argument("--places", nargs="+", default=["sqlite", "postgresql", "server"], metavar="PLACE")
     options = parser.parse_args()
-    names = ("mlflow", "sqlalchemy", "pandas", "numpy", "plotly", "psycopg")
-    packages = ", ".join(f"{name} {version(name)}" for name in names)
-    print(f"Python {platform.python_version()}, {packages}; {platform.platform(terse=True)}")
-    memory = psutil.virtual_memory().total / 2**30
-    print(f"{cpu_name()}, {os.cpu_count()} cores, {memory:.0f} GiB; load before: {os.getloadavg()[0]:.1f}", flush=True)
     results: dict[tuple[str, str], list[Measured]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="sweeper-benchmark-") as name, ExitStack() as stack:
         stores = {p: stack.enter_context(made(p, Path(name) / p, options.runs)) for p in options.places}
@@ -180,9 +160,15 @@ def main() -> None:
                         results[command, place].append(measured)
         reports = [contents(store.folder / "report") for store in stores.values()]
         assert all(report == reports[0] for report in reports), "the places give different reports"
-    print_results(results, options.runs)
     n_files, n_bytes = len(reports[0]), sum(map(len, reports[0].values()))
-    print(f"\nThe same {n_files} files in all places, {n_bytes / 2**20:.1f} MiB; load after: {os.getloadavg()[0]:.1f}")
+    Result(
+        title=f"Reports of a study of {options.runs:,} runs, each of 50 epochs of 20 metrics",
+        rows=tuple(rows_of(results, options.runs)),
+        notes=(
+            f"The reports have the same bytes from all places: {n_files} files, {n_bytes / 2**20:.1f} MiB.",
+            "CPU seconds are of the command, and of the server where there is one.",
+        ),
+    ).publish(options.json)
 
 
 if __name__ == "__main__":

@@ -3,68 +3,51 @@
 
     python -m benchmarks.sweep_mlp --data DIR [--rounds 3] [--only sweeper,bare_loop,...]
 
-The peers need Ray: pip install -e ".[bench]".
+"sweeper" finds in its cache what a user's first sweep leaves there; with "nothing cached" it finds nothing. The peers
+need Ray: pip install -e ".[bench]".
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from benchmarks.commands import Command, medians_table, time_in_turns
-from benchmarks.machine import describe_machine
-from benchmarks.peers.grid import BATCH_SIZES, LEARNING_RATE, WIDTHS
+from benchmarks.peers.task import TASKS
+from benchmarks.results import Result, benchmark_parser
+from benchmarks.sweeps import Sweep, add_sweep_options, race
 
+TASK = TASKS["mlp"]
 PEERS = ("bare_loop", "optuna_mlflow", "tutorial", "ray_tune")
+TARGETS = {
+    "sweeper": ("bare_loop", "ratio <= 1.1"),
+    "sweeper_first": ("bare_loop", ""),
+    "optuna_mlflow": ("sweeper", ""),
+    "tutorial": ("sweeper", "ratio >= 3.5"),
+    "ray_tune": ("sweeper", "ratio >= 3.5"),
+}
 
 
-def write_study(folder: Path, epochs: int, trials: int) -> None:
-    """The same sweep as a study file."""
-    study = {
-        "name": "mlp",
-        "objective": {"metric": "val/accuracy"},
-        "sampler": "grid",
-        "budget": {"trials": trials},
-        "trial": {
-            "data": {"name": "mnist", "subset": 14_000, "validation": 2_000},
-            "model": {"name": "mlp", "hidden": [{"choice": WIDTHS}]},
-            "training": {
-                "epochs": epochs,
-                "batch_size": {"choice": BATCH_SIZES},
-                "optimizer": {"name": "adam", "lr": LEARNING_RATE},
-            },
+def measure(options: argparse.Namespace) -> Result:
+    sweep = Sweep(
+        task=TASK,
+        trial={
+            "data": {"name": "mnist", "subset": TASK.n_train + TASK.n_validation, "validation": TASK.n_validation},
+            "model": {"name": "mlp", "hidden": [{"choice": list(TASK.widths)}]},
         },
-    }
-    (folder / "mlp.yaml").write_text(json.dumps(study))
+        n_trials=options.trials,
+        n_epochs=options.epochs,
+    )
+    data = options.data.resolve()
+    title = f"{sweep.n_trials} trials of an MNIST MLP, whole commands"
+    return race(sweep, options, title=title, peers=PEERS, targets=TARGETS, data=data, peer_data=data)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with torchvision's MNIST/raw")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--only", default=",".join(("sweeper", *PEERS)), help="comma-separated")
+    parser = benchmark_parser(__doc__, rounds=3)
+    parser.add_argument("--data", type=Path, required=True, help=TASK.data)
+    add_sweep_options(parser, TASK, PEERS)
     options = parser.parse_args()
-    data = options.data.resolve()
-    size = ["--epochs", str(options.epochs), "--trials", str(options.trials)]
-    commands = [
-        Command(
-            name="sweeper",
-            arguments=["-m", "sweeper", "start", "mlp.yaml", "--workers", "2"],
-            environment={"SWEEPER_DATA": str(data)},
-            prepare=lambda folder: write_study(folder, options.epochs, options.trials),
-        ),
-        *(Command(name=p, arguments=["-m", f"benchmarks.peers.{p}", "--data", str(data), *size]) for p in PEERS),
-    ]
-    chosen = options.only.split(",")
-    timings = time_in_turns([command for command in commands if command.name in chosen], rounds=options.rounds)
-    print(describe_machine(), end="\n\n")
-    print(medians_table(timings, against="bare_loop" if "bare_loop" in chosen else chosen[0]))
-    for timing in timings.get("bare_loop", []):
-        print(f"\nbare_loop, {timing.output.strip()}", end="")
-    print()
+    measure(options).publish(options.json)
 
 
 if __name__ == "__main__":

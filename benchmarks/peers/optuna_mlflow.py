@@ -2,42 +2,44 @@
 
 Processes share Optuna's SQLite database.
 
-    python -m benchmarks.peers.optuna_mlflow --data DIR [--epochs 3] [--workers 2]
+    python -m benchmarks.peers.optuna_mlflow --task mlp --data DIR [--epochs 3] [--workers 2]
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 import mlflow
 import torch
 from optuna.trial import Trial
 
-from benchmarks.peers.grid import BATCH_SIZES, LEARNING_RATE, WIDTHS
-from benchmarks.peers.shared_study import open_study, run_workers
-from benchmarks.peers.tasks import N_TRAIN, build_mlp, evaluate, read_mnist, train_epoch
+from benchmarks.peers.shared_study import run_workers
+from benchmarks.peers.task import LEARNING_RATE
+from benchmarks.peers.training import build_model, evaluate, read_pictures, train_epoch
 
 
-def work(options: argparse.Namespace) -> None:
-    study = open_study()
-    images, labels = read_mnist(options.data)
+def build_objective(options: argparse.Namespace) -> Callable[[Trial], float]:
+    task = options.task
+    images, labels = read_pictures(task, options.data)
+    n = task.n_train
 
     def objective(trial: Trial) -> float:
-        model = build_mlp(trial.suggest_categorical("width", WIDTHS))
-        batch_size = trial.suggest_categorical("batch_size", BATCH_SIZES)
+        model = build_model(task, trial.suggest_categorical("width", task.widths))
+        batch_size = trial.suggest_categorical("batch_size", task.batch_sizes)
         optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
         accuracy = 0.0
         with mlflow.start_run():
             mlflow.log_params(trial.params)
             for epoch in range(options.epochs):
-                train_loss = train_epoch(model, optimizer, images[:N_TRAIN], labels[:N_TRAIN], batch_size)
-                loss, accuracy = evaluate(model, images[N_TRAIN:], labels[N_TRAIN:])
+                train_loss = train_epoch(task, model, optimizer, images[:n], labels[:n], batch_size)
+                loss, accuracy = evaluate(model, images[n:], labels[n:])
                 metrics = {"train_loss": train_loss, "val_loss": loss, "val_accuracy": accuracy}
                 mlflow.log_metrics(metrics, step=epoch)
         return accuracy
 
-    study.optimize(objective, n_trials=options.trials // options.workers)
+    return objective
 
 
 if __name__ == "__main__":
-    run_workers(__doc__, work)
+    run_workers(__doc__, build_objective)

@@ -11,37 +11,36 @@ from collections.abc import Callable
 import mlflow
 import optuna
 import torch
+from optuna.trial import Trial
 
-from benchmarks.peers.grid import GRID
 from benchmarks.peers.options import parse_options
 
 STORAGE, TRACKING = "sqlite:///optuna.db", "sqlite:///mlflow.db"
-NAME = "mlp"
+NAME = "study"
 
 
-def open_study() -> optuna.Study:
-    """In a worker: the study, with MLflow set up."""
-    torch.set_num_threads(1)
-    mlflow.set_tracking_uri(TRACKING)
-    mlflow.set_experiment(NAME)
-    return optuna.load_study(study_name=NAME, storage=STORAGE)
-
-
-def run_workers(description: str | None, work: Callable[[argparse.Namespace], None]) -> None:
+def run_workers(
+    description: str | None, build_objective: Callable[[argparse.Namespace], Callable[[Trial], float]]
+) -> None:
     """Make a study of the grid, and let processes of one thread each do their share of its trials."""
     options = parse_options(description)
-    if os.environ.get("WORKER"):
-        work(options)
+    mlflow.set_tracking_uri(TRACKING)
+    worker = os.environ.get("WORKER")
+    if worker is not None:
+        torch.set_num_threads(1)
+        mlflow.set_experiment(NAME)
+        study = optuna.load_study(study_name=NAME, storage=STORAGE)
+        n_trials = len(range(int(worker), options.trials, options.workers))
+        study.optimize(build_objective(options), n_trials=n_trials)
         return
     study = optuna.create_study(study_name=NAME, storage=STORAGE, direction="maximize")
-    for config in GRID[: options.trials]:
+    for config in options.task.grid[: options.trials]:
         study.enqueue_trial(config)
-    mlflow.set_tracking_uri(TRACKING)
     mlflow.set_experiment(NAME)
-    processes = [
-        subprocess.Popen(sys.orig_argv, env={**os.environ, "WORKER": "1", "OMP_NUM_THREADS": "1"})
-        for _ in range(options.workers)
-    ]
+    processes = []
+    for number in range(options.workers):
+        os.environ["WORKER"] = str(number)  # a copy of os.environ may fail: a thread of MLflow's changes it
+        processes.append(subprocess.Popen(sys.orig_argv))
     exit_codes = [process.wait() for process in processes]
     if any(exit_codes):
         sys.exit(1)

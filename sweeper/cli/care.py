@@ -50,7 +50,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show the studies of this workspace: whether they run, how far they are, their best value."""
-    from sweeper.sweep.control import study_statuses
+    from sweeper.sweep.status import study_statuses
 
     statuses = study_statuses(open_workspace(), name)
     if as_json:

@@ -43,10 +43,11 @@ def open_workspace() -> Workspace:
 def complete_name(incomplete: str) -> list[str]:
     """Names of stored studies, for shell completion."""
     from sweeper.errors import SweeperError
-    from sweeper.sweep.store import open_store
+    from sweeper.search.glance import read_glances
 
     try:
-        return [name for name in open_store(open_workspace()).names() if name.startswith(incomplete)]
+        glances = read_glances(open_workspace().storage_url)
+        return [glance.name for glance in glances if glance.name.startswith(incomplete)]
     except SweeperError:
         return []
 

@@ -30,6 +30,7 @@ from sweeper.cli.output import number
 
 if TYPE_CHECKING:
     from sweeper.launch.launcher import WorkerSlot
+    from sweeper.launch.nursery import Nursery
     from sweeper.sweep.driver import Driver, SweepResult
     from sweeper.sweep.progress import Progress
     from sweeper.tracking.workspace import Workspace
@@ -72,6 +73,7 @@ def start(
     workspace = open_workspace()
     slots = plan_workers(launcher, workers, devices, per_gpu)
     studies = [check_study(file, overrides or [], data_dir=workspace.data_dir).study for file in files]
+    nursery = None if detach else _start_nursery(launcher, slots)
 
     from sweeper.sweep.start import prepare  # a second, which a mistake in a file need not wait for
 
@@ -80,7 +82,8 @@ def start(
         _detach(workspace, names, workers, devices, per_gpu, checkpoint_seconds)
         return
     for name in names:
-        _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet)
+        _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
+        nursery = None  # closed with the first sweep
 
 
 def resume(
@@ -100,13 +103,22 @@ def resume(
 
     workspace = open_workspace()
     stored = open_store(workspace).read(name)
+    slots = plan_workers(launcher, workers, devices, per_gpu)
+    has_ended = trials is None and stored.count("COMPLETE", "PRUNED", "FAIL") >= stored.n_trials
+    nursery = None if detach or has_ended else _start_nursery(launcher, slots)
     if trials is not None:
         prepare(workspace, stored.study, more_trials=trials)
     if detach:
         _detach(workspace, [name], workers, devices, per_gpu, checkpoint_seconds)
         return
-    slots = plan_workers(launcher, workers, devices, per_gpu)
-    _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet)
+    _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
+
+
+def _start_nursery(launcher: str, slots: tuple[WorkerSlot, ...]) -> Nursery | None:
+    """Have torch imported for the workers while the driver makes ready, which takes it as long."""
+    from sweeper.launch.nursery import start_early
+
+    return start_early(slots) if launcher == "local" else None
 
 
 def run_driver(
@@ -117,6 +129,7 @@ def run_driver(
     checkpoint_seconds: float,
     *,
     quiet: bool,
+    nursery: Nursery | None = None,
 ) -> tuple[SweepResult, Progress]:
     """Drive a stored study to its end, or until a signal stops it, and show how it goes."""
     from sweeper.cli.views import create_view
@@ -127,7 +140,9 @@ def run_driver(
         result = drive(
             workspace,
             name,
-            options=SweepOptions(launcher=launcher, slots=slots, checkpoint_seconds=checkpoint_seconds),
+            options=SweepOptions(
+                launcher=launcher, slots=slots, checkpoint_seconds=checkpoint_seconds, nursery=nursery
+            ),
             view=view,
             on_driver=drivers.append,
         )
@@ -141,8 +156,9 @@ def _drive(
     slots: tuple[WorkerSlot, ...],
     checkpoint_seconds: float,
     quiet: bool,
+    nursery: Nursery | None,
 ) -> None:
-    result, progress = run_driver(workspace, name, launcher, slots, checkpoint_seconds, quiet=quiet)
+    result, progress = run_driver(workspace, name, launcher, slots, checkpoint_seconds, quiet=quiet, nursery=nursery)
     counts = progress.n_by_state
     typer.echo(f"{name}: {counts['COMPLETE']} done, {counts['PRUNED']} pruned, {counts['FAIL']} failed")
     if progress.best_value is not None:

@@ -27,7 +27,7 @@ from sweeper.places import Places
 from sweeper.study.config import DataConfig, TorchvisionConfig, TrialConfig
 from sweeper.tracking.outbox import OutboxWriter, Row
 from sweeper.tracking.paths import refuse_links_in
-from sweeper.tracking.workspace import TrialFiles, write_json
+from sweeper.tracking.workspace import TrialFiles, make_durable, read_json, write_json
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint, save_whole
 from sweeper.training.loop import EpochMetrics, Interrupted, Training
 
@@ -35,6 +35,7 @@ __all__ = ["run_attempt"]
 
 LOCK_SECONDS = 60.0
 _PREPARING_SECONDS = 1.0
+_DESCRIPTIONS = ("config.json", "data.json", "layers.json", "model.json")
 OBJECTIVE = "objective"
 """Metric in every row: the trial's value if it ended there. Its last value is the trial's value."""
 
@@ -140,6 +141,7 @@ class _Run:
         self.best_epoch = 0
         self.best_confusion: dict[str, torch.Tensor] = {}
         self.best_model: Mapping[str, torch.Tensor] | None = None  # not yet written
+        self.undurable: list[Path] = []  # written, but lost if the machine crashes
         checkpoint = load_checkpoint(self.files.checkpoint, self.files.previous_checkpoint)
         if checkpoint is not None:
             self.training.load_state_dict(checkpoint["training"])
@@ -150,10 +152,10 @@ class _Run:
 
     def events(self) -> Iterator[Preparing | EpochDone | AttemptEnded]:
         try:
-            if self.training.epoch == 0:
-                self._describe()
-            else:
+            if self.training.epoch > 0:
                 self.outbox.release()
+            if self.training.epoch == 0 or not self._is_described():
+                self._describe()
             state, reason = "COMPLETE", ""
             try:
                 is_prepared = yield from self._prepare()
@@ -234,6 +236,7 @@ class _Run:
     def _save(self) -> None:
         """A checkpoint, and what belongs to it; then the rows up to it may be sent."""
         self._write_model()
+        self._make_durable()
         self.outbox.sync()
         save_checkpoint(
             self.files.checkpoint,
@@ -251,22 +254,34 @@ class _Run:
 
     def _write_model(self) -> None:
         if self.best_model is not None:
-            save_whole(self.files.model, dict(self.best_model))
+            save_whole(self.files.model, dict(self.best_model), durable=False)
+            self.undurable.append(self.files.model)
             self.best_model = None
+
+    def _write_artifact(self, name: str, data: Any) -> None:
+        path = self.files.artifacts / name
+        write_json(path, data, durable=False)
+        self.undurable.append(path)
+
+    def _make_durable(self) -> None:
+        """Before a checkpoint or an outcome, after which nothing makes these files again."""
+        make_durable(self.undurable)
+        self.undurable = []
 
     def _finish(self, state: str, reason: str) -> None:
         if state == "COMPLETE":
             self._write_model()
             failpoint("attempt.model_written")
         if self.best_confusion:
-            write_json(
-                self.files.artifacts / "confusion.json",
+            self._write_artifact(
+                "confusion.json",
                 {
                     "class_names": self.dataset.class_names,
                     "epoch": self.best_epoch,
                     **{part: matrix_KK.tolist() for part, matrix_KK in self.best_confusion.items()},
                 },
             )
+        self._make_durable()
         self.outbox.release()
         failpoint("attempt.rows_released")
         write_json(
@@ -296,14 +311,18 @@ class _Run:
         path = find_weights(model, self.places) if isinstance(model, TorchvisionConfig) else None
         return None if path is None else weights_hash(path, self.places)
 
+    def _is_described(self) -> bool:
+        """Whether the artifacts of an attempt before are there; a crash of the machine may have left them torn."""
+        return all(read_json(self.files.artifacts / name) is not None for name in _DESCRIPTIONS)
+
     def _describe(self) -> None:
         """Artifacts that are known before the first epoch."""
-        dataset, folder = self.dataset, self.files.artifacts
+        dataset = self.dataset
         mean_C, deviation_C = input_statistics(dataset, normalize=self.config.data.normalize)
         parts: dict[str, Any] = {"train": dataset.train, "val": dataset.validation, "test": dataset.test}
-        write_json(folder / "config.json", self.config.model_dump(mode="json"))
-        write_json(
-            folder / "data.json",
+        self._write_artifact("config.json", self.config.model_dump(mode="json"))
+        self._write_artifact(
+            "data.json",
             {
                 "name": dataset.name,
                 "task": self.config.task,
@@ -320,15 +339,15 @@ class _Run:
         rows = layer_table(self.training.model, self.training.feed.input_shape)
         if isinstance(self.config.model, TorchvisionConfig) and self.config.model.frozen:
             rows.insert(0, backbone_row(self.config.model))
-        write_json(
-            folder / "layers.json",
+        self._write_artifact(
+            "layers.json",
             [
                 {"name": r.name, "kind": r.kind, "output_shape": r.output_shape, "n_parameters": r.n_parameters}
                 for r in rows
             ],
         )
-        write_json(
-            folder / "model.json",
+        self._write_artifact(
+            "model.json",
             {
                 "model": self.config.model.model_dump(mode="json"),
                 "loss": self.config.training.loss.name,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import selectors
 import subprocess
 from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +24,7 @@ from sweeper.launch.messages import (
     to_json,
 )
 from sweeper.launch.nursery import Nursery, can_fork
-from sweeper.launch.process import ChildProcess, Handle, start_python
+from sweeper.launch.process import ChildProcess, Handle, Log, start_python
 from sweeper.places import Places
 
 __all__ = ["LocalLauncher"]
@@ -51,15 +52,25 @@ class LocalLauncher:
         places: Where data lies.
         log_dir: For what workers print.
         fork: Whether workers are forked from one process that has imported torch; default: where `can_fork` says so.
+        nursery: That process, where it was started before; it is closed with the launcher.
     """
 
-    def __init__(self, slots: Sequence[WorkerSlot], *, places: Places, log_dir: Path, fork: bool | None = None) -> None:
+    def __init__(
+        self,
+        slots: Sequence[WorkerSlot],
+        *,
+        places: Places,
+        log_dir: Path,
+        fork: bool | None = None,
+        nursery: Nursery | None = None,
+    ) -> None:
         self.slots = slots
         self._places = places
         self._log_dir = log_dir
         self._fork = can_fork(slots) if fork is None else fork
-        self._nursery: Nursery | None = None
+        self._nursery = nursery
         self._processes: dict[int, _Worker] = {}
+        self._selector = selectors.DefaultSelector()  # kept: to register 256 sockets takes longer than to read one
 
     def start(self) -> None:
         for slot in self.slots:
@@ -70,11 +81,15 @@ class LocalLauncher:
         start: Callable[[int, BinaryIO], Handle]
         if self._fork:
             if self._nursery is None or not self._nursery.lives:
-                self._nursery = Nursery(n_threads=slot.n_threads, log=self._log_dir / "nursery.log")
+                self._nursery = Nursery(n_threads=slot.n_threads, log=Log(self._log_dir / "nursery.log"))
             start = partial(self._nursery.fork, arguments)
         else:
             start = partial(start_python, WORKER, arguments, n_threads=slot.n_threads)
-        self._processes[slot.index] = _Worker(slot, start, self._log_dir / f"{slot.index}.log")
+        self._add(_Worker(slot, start, self._log_dir / f"{slot.index}.log"))
+
+    def _add(self, process: _Worker) -> None:
+        self._processes[process.slot.index] = process
+        self._selector.register(process.connection, selectors.EVENT_READ, process)
 
     def submit(self, worker: int, attempt: Attempt) -> None:
         self._processes[worker].order(attempt)
@@ -92,11 +107,10 @@ class LocalLauncher:
         self._start_worker(self.slots[worker])
 
     def poll(self, timeout_seconds: float) -> list[Event]:
-        by_connection = {process.connection: process for process in self._processes.values()}
         events: list[Event] = []
-        for connection in wait(list(by_connection), timeout=timeout_seconds):
+        for key, _ in self._selector.select(timeout_seconds):
+            process, connection = key.data, key.fileobj
             assert isinstance(connection, Connection)
-            process = by_connection[connection]
             while True:
                 message = process.receive()
                 if message is None:
@@ -108,6 +122,7 @@ class LocalLauncher:
         return events
 
     def _bury(self, process: _Worker) -> WorkerDied:
+        self._selector.unregister(process.connection)
         process.connection.close()
         del self._processes[process.slot.index]
         try:
@@ -134,6 +149,7 @@ class LocalLauncher:
             except subprocess.TimeoutExpired:
                 process.handle.kill()
                 process.handle.wait()
+            self._selector.unregister(process.connection)
             process.connection.close()
         self._processes.clear()
         if self._nursery is not None:

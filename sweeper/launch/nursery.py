@@ -21,14 +21,13 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, BinaryIO, Never
 
 from sweeper.launch import worker
 from sweeper.launch.launcher import WorkerSlot
-from sweeper.launch.process import Log, start_python
+from sweeper.launch.process import Log, UnnamedLog, start_python
 
-__all__ = ["Nursery", "can_fork", "main"]
+__all__ = ["Nursery", "can_fork", "main", "start_early"]
 
 _MODULE = "sweeper.launch.nursery"  # its __name__ is another where it runs
 _MAX_BYTES = 1 << 16
@@ -44,16 +43,22 @@ def can_fork(slots: Sequence[WorkerSlot]) -> bool:
     )
 
 
+def start_early(slots: Sequence[WorkerSlot]) -> Nursery | None:
+    """Begin to import torch for workers that are certain to be wanted, while a driver makes ready; None where workers
+    are not forked. It ends with this process, if nobody closes it before."""
+    return Nursery(n_threads=slots[0].n_threads, log=UnnamedLog()) if can_fork(slots) else None
+
+
 class Nursery:
     """The process, in the hand of the launcher that started it. All calls come from one thread.
 
     Args:
         n_threads: Threads of the numeric libraries in each worker.
-        log: File to which its own output is added.
+        log: Where its own output goes.
     """
 
-    def __init__(self, *, n_threads: int, log: Path) -> None:
-        self.log = Log(log)
+    def __init__(self, *, n_threads: int, log: Log) -> None:
+        self.log = log
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, self.log.open() as output:
             self._popen = start_python(_MODULE, [str(os.getpid())], theirs.fileno(), output, n_threads=n_threads)
@@ -112,7 +117,7 @@ class Nursery:
         return self._replies[request]
 
     def close(self) -> None:
-        """End it. Workers that were not forked never will be; others live."""
+        """End it, where it lives. Workers that were not forked never will be; others live."""
         self._popen.kill()
         self._popen.wait()
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import BinaryIO, Protocol
 
 from sweeper.masking import SECRET_VARIABLES
 
-__all__ = ["ChildProcess", "Handle", "Log", "start_python"]
+__all__ = ["ChildProcess", "Handle", "Log", "UnnamedLog", "start_python"]
 
 
 class Handle(Protocol):
@@ -79,6 +80,21 @@ class Log:
         with self._path.open("rb") as file:
             file.seek(max(self._start, self._path.stat().st_size - max_bytes))
             return file.read().decode(errors="replace")
+
+
+class UnnamedLog(Log):
+    """A log of a process that is started before anyone knows where its log belongs; gone with this process."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115  # closed with this process
+
+    def open(self) -> BinaryIO:
+        return os.fdopen(os.dup(self._file.fileno()), "ab")
+
+    def tail(self, max_bytes: int = 4000) -> str:
+        descriptor = self._file.fileno()
+        start = max(0, os.fstat(descriptor).st_size - max_bytes)
+        return os.pread(descriptor, max_bytes, start).decode(errors="replace")
 
 
 class ChildProcess:

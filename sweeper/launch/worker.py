@@ -92,9 +92,11 @@ def main(arguments: list[str]) -> None:
     import_torch()  # meanwhile the driver may die
     import torch
 
+    from sweeper.data.dataset import Dataset
     from sweeper.data.store import open_dataset
     from sweeper.launch.attempt import run_attempt
     from sweeper.places import Places
+    from sweeper.study.config import DataConfig
 
     torch.set_num_threads(n_threads)
     device = torch.device(device_name)
@@ -111,6 +113,16 @@ def main(arguments: list[str]) -> None:
             )
         )
     )
+    opened: list[tuple[DataConfig, Dataset]] = []
+
+    def open_data(config: DataConfig) -> Dataset:
+        """Open a data set, unless it is that of the last trial: most studies have one for all."""
+        if not opened or opened[0][0] != config:
+            opened.clear()
+            opened.append((config, open_dataset(config, cache_dir=places.cache_dir, data_dir=places.data_dir)))
+        return opened[0][1]
+
+    is_first = True
     while (attempt := orders.get()) is not None:
         control.begin()
         current[:] = [attempt.number]
@@ -118,11 +130,14 @@ def main(arguments: list[str]) -> None:
             attempt,
             worker=worker,
             device=device,
-            open_data=lambda config: open_dataset(config, cache_dir=places.cache_dir, data_dir=places.data_dir),
+            open_data=open_data,
             control=control,
             places=places,
         ):
             connection.send_bytes(to_json(event))
+        if is_first:  # what it imported stays too, such as scikit-learn, from which digits come
+            gc.freeze()
+            is_first = False
         if control.leave:
             break
     sys.stdout.flush()

@@ -1,28 +1,27 @@
-"""Optuna's database underneath: where it is, how it is opened, and what it says when it is out of reach."""
+"""Optuna's database underneath: how it is opened, reports written at once, and what it says when it is out of reach."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
-from sqlalchemy import create_engine, inspect
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import insert, select, tuple_
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from sweeper.errors import InputError, SweeperError
-from sweeper.masking import without_passwords
+from sweeper.errors import SweeperError
+from sweeper.search.urls import reason_of, refuse_mlflow
 
-__all__ = ["are_same", "masked", "open_database", "reason_of", "translated"]
+__all__ = ["Database", "open_database", "translated"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -30,11 +29,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-
-def reason_of(error: BaseException) -> str:
-    """What went wrong, in one line and without passwords; Optuna hides it in the cause of its own error."""
-    cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
-    return without_passwords((str(cause).splitlines() or [type(error).__name__])[0])
+_FINITE = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
 
 
 def translated(call: Callable[P, R]) -> Callable[P, R]:
@@ -48,31 +43,6 @@ def translated(call: Callable[P, R]) -> Callable[P, R]:
             raise SweeperError(f"Optuna's database is out of reach; try again: {reason_of(error)}") from error
 
     return wrapper
-
-
-def masked(url: str) -> str:
-    """A database URL without its password and its query, which may hold one too."""
-    try:
-        return make_url(url).set(query={}).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):
-        return "(a malformed database URL)"
-
-
-def are_same(one: str, other: str) -> bool:
-    """Whether two URLs name one database, as far as their text tells."""
-    try:
-        places = [_place(make_url(url)) for url in (one, other)]
-    except (ArgumentError, ValueError):  # not a database, such as a server's address; or refused when it is opened
-        return False
-    return places[0] == places[1]
-
-
-def _place(url: URL) -> tuple[Any, ...]:
-    backend = url.get_backend_name()
-    if backend == "sqlite":
-        return backend, str(Path(url.database or "").resolve())
-    host, port = url.host or url.query.get("host"), url.port or url.query.get("port")
-    return backend, host or "localhost", int(port) if isinstance(port, str) else port or 5432, url.database
 
 
 class _Storage(RDBStorage):
@@ -92,7 +62,40 @@ class _Storage(RDBStorage):
         return super()._get_prepared_new_trial(study_id, template_trial, session)
 
 
-def open_database(url: str) -> BaseStorage:
+class Database(_CachedStorage):
+    """Optuna's storage in a database, with a way to store the reports of many trials at once.
+
+    The cache reads finished trials once; without it each question to the sampler reads all trials again.
+    """
+
+    _backend: _Storage
+
+    def set_intermediate_values(self, reports: Iterable[tuple[int, int, float]]) -> None:
+        """Store values of epochs in one transaction; of epochs that have one already, it stays.
+
+        Optuna's own method takes three queries and a commit for each value.
+
+        Args:
+            reports: Ids of trials, steps, and finite values; no step of a trial twice.
+        """
+        table = models.TrialIntermediateValueModel.__table__
+        key = tuple_(table.c.trial_id, table.c.step)
+        values = {(trial_id, step): value for trial_id, step, value in reports}
+        with self._backend.engine.begin() as connection:
+            there = {
+                tuple(row)
+                for row in connection.execute(select(table.c.trial_id, table.c.step).where(key.in_(list(values))))
+            }
+            rows = [
+                {"trial_id": trial_id, "step": step, "intermediate_value": value, "intermediate_value_type": _FINITE}
+                for (trial_id, step), value in values.items()
+                if (trial_id, step) not in there
+            ]
+            if rows:
+                connection.execute(insert(table), rows)
+
+
+def open_database(url: str) -> Database:
     """Open Optuna's database; creates its tables where they are missing.
 
     Raises:
@@ -100,19 +103,5 @@ def open_database(url: str) -> BaseStorage:
     """
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
     engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": 60}} if is_sqlite else {"pool_pre_ping": True}
-    _refuse_mlflow(url)
-    # The cache reads finished trials once; without it each question to the sampler reads all trials again.
-    return _CachedStorage(_Storage(url, engine_kwargs=engine_kwargs))
-
-
-def _refuse_mlflow(url: str) -> None:
-    engine = create_engine(url)
-    try:
-        tables = set(inspect(engine).get_table_names())
-    finally:
-        engine.dispose()
-    if "alembic_version" in tables and "experiments" in tables:
-        raise InputError(
-            f"{masked(url)} is MLflow's database; Optuna needs one of its own, since both keep a table "
-            "alembic_version there: create another database and set SWEEPER_STORAGE to it"
-        )
+    refuse_mlflow(url)
+    return Database(_Storage(url, engine_kwargs=engine_kwargs))

@@ -4,7 +4,8 @@ A driver is alone on its study, so what it holds in memory is the truth, and ask
 of what they cost over a database. Nothing that was acted on can be lost: a trial is dispatched only after it is stored
 (`Pending.done`), its outcome lies in its files before Optuna is told, and reports are made again from its outbox.
 Writes are made one after the other, in order, and each is made again until it succeeds; all have the same effect twice
-as once, so that one whose answer was lost may be made again.
+as once, so that one whose answer was lost may be made again. Reports that have gathered behind a write become one, so
+that the thread keeps up with hundreds of workers.
 """
 
 from __future__ import annotations
@@ -12,21 +13,24 @@ from __future__ import annotations
 import copy
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import OwnedError, SweeperError
 from sweeper.failpoints import failpoint
-from sweeper.search.database import reason_of
+from sweeper.search.database import Database
+from sweeper.search.urls import reason_of
 
 __all__ = ["Mirror", "Pending"]
 
 MAX_BACKOFF_SECONDS = 10.0
+MAX_REPORTS = 500
+"""In one write; a database bounds the values of a statement."""
 
 
 @dataclass
@@ -37,21 +41,38 @@ class Pending:
     done: threading.Event = field(default_factory=threading.Event)
 
 
+def _snapshot(trial: FrozenTrial) -> FrozenTrial:
+    """The trial as it is now: Optuna adds to its dictionaries when it reports. What they hold, it leaves as it is."""
+    copied = copy.copy(trial)
+    copied.params, copied.distributions = dict(trial.params), dict(trial.distributions)
+    copied.user_attrs, copied.system_attrs = dict(trial.user_attrs), dict(trial.system_attrs)
+    copied.intermediate_values = dict(trial.intermediate_values)
+    return copied
+
+
+class _Report(NamedTuple):
+    """A value reported for an epoch of a trial."""
+
+    number: int
+    epoch: int
+    value: float
+
+
 class Mirror:
     """Writes the changes of one study to its database, in a thread.
 
     Args:
         storage: The database.
         study_id: The study's id there.
-        trial_ids: Its trials' ids there, by number.
+        trials: Its trials there, by number.
         on_problem: Told when the database begins to fail, with the reason, and when it works again, with None.
     """
 
     def __init__(
         self,
-        storage: BaseStorage,
+        storage: Database,
         study_id: int,
-        trial_ids: list[int],
+        trials: Sequence[FrozenTrial],
         *,
         on_problem: Callable[[str | None], None] = lambda problem: None,
     ) -> None:
@@ -60,30 +81,38 @@ class Mirror:
         """Called before each write. What it raises as `OwnedError` ends all writing: the study is another's."""
         self._storage = storage
         self._study_id = study_id
-        self._trial_ids = trial_ids
-        self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._trial_ids = [trial._trial_id for trial in trials]
+        self._stored = list(trials)
+        """Each as it was written last: to read it back takes more queries than to write what is new."""
+        self._epochs = [set(trial.intermediate_values) for trial in trials]
+        """By trial: epochs whose values are stored."""
+        self._queue: queue.SimpleQueue[Pending | _Report | None] = queue.SimpleQueue()
+        self._held: list[Pending | None] = []
+        """What was taken from the queue too early."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
 
     def create_trial(self, trial: FrozenTrial) -> Pending:
         """Store a new trial with all that it has."""
-        trial = copy.deepcopy(trial)
+        trial = _snapshot(trial)
 
         def write() -> None:
             if len(self._trial_ids) > trial.number:
                 return
             self._trial_ids.append(self._storage.create_new_trial(self._study_id, template_trial=trial))
+            self._stored.append(trial)
+            self._epochs.append(set(trial.intermediate_values))
 
         return self._submit(write)
 
     def update_trial(self, trial: FrozenTrial) -> Pending:
         """Store parameters, attributes and state of a trial that is stored already; state last."""
-        trial = copy.deepcopy(trial)
+        trial = _snapshot(trial)
 
         def write() -> None:
             trial_id = self._trial_ids[trial.number]
-            stored = self._storage.get_trial(trial_id)
+            stored = self._stored[trial.number]
             if stored.state.is_finished():
                 return
             if stored.state == TrialState.WAITING and trial.state != TrialState.WAITING:
@@ -98,17 +127,17 @@ class Mirror:
             for key, attr in trial.system_attrs.items():
                 if stored.system_attrs.get(key) != attr:
                     self._storage.set_trial_system_attr(trial_id, key, attr)
-            for step, value in trial.intermediate_values.items():
-                if step not in stored.intermediate_values:
-                    self._storage.set_trial_intermediate_value(trial_id, step, value)
+            epochs = trial.intermediate_values.keys() - self._epochs[trial.number]
+            self._write_reports([_Report(trial.number, epoch, trial.intermediate_values[epoch]) for epoch in epochs])
             if trial.state != TrialState.RUNNING:
                 self._storage.set_trial_state_values(trial_id, trial.state, trial.values)
+            self._stored[trial.number] = trial
 
         return self._submit(write)
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """Store a value reported for an epoch."""
-        self._submit(lambda: self._storage.set_trial_intermediate_value(self._trial_ids[number], epoch, value))
+        """Store a finite value reported for an epoch."""
+        self._queue.put(_Report(number, epoch, value))
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Wait until everything asked for so far is stored; False when that took too long."""
@@ -141,8 +170,30 @@ class Mirror:
         self._queue.put(pending)
         return pending
 
+    def _next(self) -> Pending | None:
+        """The next write; None when it is time to end."""
+        item = self._held.pop() if self._held else self._queue.get()
+        reports: list[_Report] = []
+        while isinstance(item, _Report):
+            reports.append(item)
+            if len(reports) == MAX_REPORTS or self._queue.empty():
+                break
+            item = self._queue.get()
+        else:
+            if not reports:
+                return item
+            self._held.append(item)
+        return Pending(lambda: self._write_reports(reports))
+
+    def _write_reports(self, reports: Sequence[_Report]) -> None:
+        if not reports:
+            return
+        self._storage.set_intermediate_values((self._trial_ids[r.number], r.epoch, r.value) for r in reports)
+        for report in reports:
+            self._epochs[report.number].add(report.epoch)
+
     def _run(self) -> None:
-        while (pending := self._queue.get()) is not None:
+        while (pending := self._next()) is not None:
             failing = False
             backoff = 0.1
             while not self._closing.is_set():

@@ -17,21 +17,14 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from sweeper.search.attributes import REASON_ATTR, REPLICATE_OF_ATTR, SEED_OFFSET_ATTR, TAGS_ATTR
 from sweeper.search.mirror import Mirror, Pending
 from sweeper.search.samplers import build_pruner, build_sampler
-from sweeper.search.storage import (
-    REPLICATE_OF_ATTR,
-    SEED_OFFSET_ATTR,
-    TAGS_ATTR,
-    StudyStore,
-    TrialRecord,
-    record_of,
-)
+from sweeper.search.storage import StudyStore, TrialRecord, record_of
 from sweeper.study.config import TrialConfig
 
 __all__ = ["Optimizer", "Proposal"]
 
-REASON_ATTR = "sweeper.reason"
 REASONS_OF_THE_CONFIGURATION = ("diverged", "infeasible")
 """Failures that another trial of such parameters would meet again, and that the sampler should learn from."""
 
@@ -83,9 +76,9 @@ class Optimizer:
         """Whether its trials are evaluated on the test part."""
         study_id = store.storage.get_study_id_from_name(name)
         trials = store.storage.get_all_trials(study_id, deepcopy=False)
-        self._mirror = Mirror(store.storage, study_id, [trial._trial_id for trial in trials])
+        self._mirror = Mirror(store.storage, study_id, trials)
         memory = _Memory()
-        memory_id = memory.create_new_study(store.storage.get_study_directions(study_id), name)
+        self._memory_id = memory_id = memory.create_new_study(store.storage.get_study_directions(study_id), name)
         for key, attr in store.storage.get_study_system_attrs(study_id).items():
             memory.set_study_system_attr(memory_id, key, attr)
         self._failed: set[int] = set()
@@ -93,6 +86,8 @@ class Optimizer:
         for trial in trials:
             memory.create_new_trial(memory_id, template_trial=self._as_learnt(trial))
         self._memory = memory
+        self._n_created = len(trials)
+        self._waiting = {trial.number for trial in trials if trial.state == TrialState.WAITING}
         max_epochs = self.study.trial.upper_bound("training.epochs")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
@@ -146,21 +141,22 @@ class Optimizer:
         return self._optuna.get_trials(deepcopy=False)
 
     def _trial(self, number: int) -> FrozenTrial:
-        return self._frozen()[number]
+        """A trial as it is in memory."""
+        return self._memory.get_trial(self._memory.get_trial_id_from_study_id_trial_number(self._memory_id, number))
 
     @property
     def has_waiting(self) -> bool:
         """Whether a trial waits that was asked for before."""
-        return any(trial.state == TrialState.WAITING for trial in self._frozen())
+        return bool(self._waiting)
 
     @property
     def exhausted(self) -> bool:
         """Whether there is nothing left to ask for."""
-        return not self.has_waiting and len(self._frozen()) >= self.n_trials
+        return not self._waiting and self._n_created >= self.n_trials
 
     def ask(self) -> Proposal:
         """The next trial: one that waits, else a new one. It is RUNNING from here on."""
-        n_before = len(self._frozen())
+        n_before = self._n_created
         # Seeded by the trial's number: a sweep that was resumed draws what it would have drawn without the break.
         self._optuna.sampler = build_sampler(self.study.sampler, number=n_before)
         trial = self._optuna.ask()
@@ -171,6 +167,8 @@ class Optimizer:
         self._running[trial.number] = trial
         self._last_epoch[trial.number] = max(frozen.intermediate_values, default=0)
         is_new = trial.number == n_before
+        self._n_created += is_new
+        self._waiting.discard(trial.number)
         pending = self._mirror.create_trial(frozen) if is_new else self._mirror.update_trial(frozen)
         if offset == 0:
             self._enqueue_replicates(trial.number, draw.params)
@@ -188,10 +186,12 @@ class Optimizer:
             if trial.user_attrs.get(REPLICATE_OF_ATTR) == number
         }
         for offset in range(1, n_seeds):
-            if offset not in present and len(self._frozen()) < self.n_trials:
+            if offset not in present and self._n_created < self.n_trials:
                 attrs = {REPLICATE_OF_ATTR: number, SEED_OFFSET_ATTR: offset}
                 self._optuna.enqueue_trial(dict(params), user_attrs=attrs)
-                self._mirror.create_trial(self._frozen()[-1])
+                self._mirror.create_trial(self._trial(self._n_created))
+                self._waiting.add(self._n_created)
+                self._n_created += 1
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Report the objective's metric after an epoch; an epoch that was reported before is left as it is.
@@ -218,6 +218,7 @@ class Optimizer:
         if reason is not None:
             self._memory.set_trial_user_attr(frozen._trial_id, REASON_ATTR, reason)
         assert state != "COMPLETE" or (value is not None and math.isfinite(value))
+        self._waiting.discard(number)
         self._optuna.tell(number, value if state == "COMPLETE" else None, state=TrialState[state])
         told = self._trial(number)
         self._mirror.update_trial(told)
@@ -231,4 +232,5 @@ class Optimizer:
         frozen = self._trial(number)
         if frozen.state == TrialState.RUNNING:
             self._memory.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
+            self._waiting.add(number)
             self._mirror.update_trial(self._trial(number))

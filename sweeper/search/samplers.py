@@ -11,6 +11,7 @@ from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.search.tpe import FastTPESampler
 from sweeper.study.study import (
     CmaEsSamplerConfig,
     GPSamplerConfig,
@@ -56,7 +57,9 @@ def build_sampler(config: SamplerConfig, *, number: int) -> samplers.BaseSampler
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if isinstance(config, TPESamplerConfig):
-            return samplers.TPESampler(
+            # SciPy takes longer to import than it saves in the first trials, which are drawn at random.
+            tpe = FastTPESampler if number >= max(config.n_startup_trials, 10) else samplers.TPESampler
+            return tpe(
                 seed=seed,
                 n_startup_trials=config.n_startup_trials,
                 n_ei_candidates=config.n_ei_candidates,

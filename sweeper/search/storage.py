@@ -22,20 +22,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweeper.errors import InputError, NotFoundError
 from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
-from sweeper.search.database import are_same, masked, open_database, translated
+from sweeper.search.attributes import (
+    FINAL_ATTR,
+    N_TRIALS_ATTR,
+    SEED_OFFSET_ATTR,
+    STUDY_ATTR,
+    TAGS_ATTR,
+    UUID_ATTR,
+)
+from sweeper.search.database import open_database, translated
 from sweeper.search.locks import database_lock
+from sweeper.search.urls import masked
 from sweeper.study.names import NAME_PATTERN
 from sweeper.study.study import Study
 
-__all__ = ["Queued", "StoredStudy", "StudyStore", "TrialRecord", "are_same", "masked"]
-
-STUDY_ATTR = "sweeper.study"
-UUID_ATTR = "sweeper.uuid"
-N_TRIALS_ATTR = "sweeper.n_trials"
-FINAL_ATTR = "sweeper.final"
-SEED_OFFSET_ATTR = "sweeper.seed_offset"
-REPLICATE_OF_ATTR = "sweeper.replicate_of"
-TAGS_ATTR = "sweeper.tags"
+__all__ = ["Queued", "StoredStudy", "StudyStore", "TrialRecord"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Looking after studies from outside their drivers: status, watching, stopping, deleting."""
+"""Looking after studies from outside their drivers: watching, stopping, deleting."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
-from sweeper.errors import InputError, NotFoundError, SweeperError
+from sweeper.errors import InputError, SweeperError
 from sweeper.search.storage import StoredStudy, StudyStore
 from sweeper.sweep.owner import Owner, own, read_owner
 from sweeper.sweep.progress import Progress, read_progress
@@ -19,85 +18,14 @@ from sweeper.tracking.final import final_name
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json
 
 __all__ = [
-    "StudyStatus",
     "delete_study",
     "describe_study",
     "follow_progress",
     "request_stop",
-    "study_statuses",
     "wait_for_end",
 ]
 
 POLL_SECONDS = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyStatus:
-    """One study at a glance."""
-
-    name: str
-    state: str
-    """running, finished, stopped (can be resumed) or crashed (its driver died; can be resumed)."""
-    n_complete: int
-    n_pruned: int
-    n_failed: int
-    n_running: int
-    n_waiting: int
-    n_trials: int
-    metric: str
-    best: float | None
-    best_trial: int | None
-    owner: Owner | None
-
-    @property
-    def n_left(self) -> int:
-        """Trials until the budget is spent."""
-        return max(self.n_trials - self.n_complete - self.n_pruned - self.n_failed, 0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return {**asdict(self), "n_left": self.n_left}
-
-
-def study_statuses(workspace: Workspace, name: str | None = None) -> list[StudyStatus]:
-    """The studies of a workspace, or one of them.
-
-    Raises:
-        NotFoundError: There is none of that name.
-    """
-    try:
-        store = open_store(workspace)
-    except NotFoundError:
-        if name is not None:
-            raise
-        return []
-    return [_status(workspace, store.read(each)) for each in ([name] if name else store.names())]
-
-
-def _status(workspace: Workspace, stored: StoredStudy) -> StudyStatus:
-    owner = read_owner(workspace.study_files(stored.study.name, stored.uuid))
-    best = stored.best
-    n_ended = stored.count("COMPLETE", "PRUNED", "FAIL")
-    if owner is not None:
-        state = "running"
-    elif stored.count("RUNNING"):
-        state = "crashed"
-    else:
-        state = "finished" if n_ended >= stored.n_trials else "stopped"
-    return StudyStatus(
-        name=stored.study.name,
-        state=state,
-        n_complete=stored.count("COMPLETE"),
-        n_pruned=stored.count("PRUNED"),
-        n_failed=stored.count("FAIL"),
-        n_running=stored.count("RUNNING"),
-        n_waiting=stored.count("WAITING"),
-        n_trials=stored.n_trials,
-        metric=stored.study.objective.metric,
-        best=None if best is None else best.value,
-        best_trial=None if best is None else best.number,
-        owner=owner,
-    )
 
 
 def _files(workspace: Workspace, store: StudyStore, name: str) -> StudyFiles:

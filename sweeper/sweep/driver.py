@@ -160,15 +160,17 @@ class Driver:
                     killed = True
                     break
                 self._disk.settle()
-                if not self._draining and self._disk.has_room:
+                wants_more = False
+                if self._may_dispatch:
                     self._dispatch()
                     if self._clock.has_time:
-                        self._ask()
+                        wants_more = self._ask()
                         self._dispatch()
                 if not self._crew.is_busy and (self._draining or not (self._has_work() or self._disk.is_owed)):
                     break
                 waits_for_storage = bool(self._crew.n_idle and self._ready)
-                for event in self._launcher.poll(STORAGE_SECONDS if waits_for_storage else POLL_SECONDS):
+                poll_seconds = 0.0 if wants_more else STORAGE_SECONDS if waits_for_storage else POLL_SECONDS
+                for event in self._launcher.poll(poll_seconds):
                     self._handle(event)
                 self._show()
         except BaseException:
@@ -185,7 +187,7 @@ class Driver:
                 for proposal in self._ready:
                     self._put_back(proposal)
                 self._disk.give_up()
-            self._show()
+            self._show(at_once=True)
             self.has_ended = True
         if self._fatal is not None:
             raise self._fatal
@@ -193,10 +195,10 @@ class Driver:
             self.progress.stopping = self._clock.reason
         return SweepResult(finished=self._optimizer.exhausted, reason=self.progress.stopping)
 
-    def _show(self) -> None:
+    def _show(self, *, at_once: bool = False) -> None:
         self._view.update(self.progress)
         now = time.monotonic()
-        if now - self._shown_at >= 1.0 or not self._crew.is_busy:
+        if at_once or now - self._shown_at >= 1.0:
             self._shown_at = now
             with or_full():
                 write_progress(self._files.progress, self.progress)
@@ -217,14 +219,25 @@ class Driver:
     def _has_work(self) -> bool:
         return bool(self._ready) or (self._clock.has_time and not self._optimizer.exhausted)
 
-    def _ask(self) -> None:
-        """Have a trial ready for each idle worker, and one more where trials are short."""
+    def _ask(self) -> bool:
+        """Ask for a trial, where one is missing: there is to be one for each idle worker, and one more where trials are
+        short. Only one at a time, since reports wait meanwhile.
+
+        Returns:
+            Whether more are missing.
+        """
         progress = self.progress
         mean_seconds = progress.seconds_of_ended / progress.n_timed if progress.n_timed else SHORT_TRIAL_SECONDS
         ahead = int(self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS)
-        while len(self._ready) < self._crew.n_idle + ahead and not self._optimizer.exhausted:
+        wanted = self._crew.n_idle + ahead
+        if len(self._ready) < wanted and not self._optimizer.exhausted:
             self._ready.append(self._optimizer.ask())
             failpoint("driver.asked")
+        return len(self._ready) < wanted and not self._optimizer.exhausted
+
+    @property
+    def _may_dispatch(self) -> bool:
+        return not (self._draining or self._stop_request or self._fatal) and self._disk.has_room
 
     def _dispatch(self) -> None:
         while self._crew.n_idle and self._ready and self._ready[0].stored:
@@ -303,6 +316,8 @@ class Driver:
         proposal, files = assignment.proposal, self._files.trial(event.number)
         seconds = assignment.seconds
         if event.how == "outcome":
+            if self._may_dispatch:
+                self._dispatch()  # what was asked ahead: the worker need not wait until the books are kept
             self._disk.write(lambda: self._finish(proposal, read_json(files.outcome), seconds))
         elif event.how in ("stopped", "preempted"):
             self._put_back(proposal)

@@ -16,7 +16,8 @@ from typing import Any
 
 from sweeper.errors import InputError, OwnedError
 from sweeper.failpoints import failpoint
-from sweeper.search.storage import REPLICATE_OF_ATTR, SEED_OFFSET_ATTR, Queued, StoredStudy, TrialRecord
+from sweeper.search.attributes import REPLICATE_OF_ATTR, SEED_OFFSET_ATTR
+from sweeper.search.storage import Queued, StoredStudy, TrialRecord
 from sweeper.study.names import check_name
 from sweeper.study.study import Budget, NoPrunerConfig, RandomSamplerConfig, Study
 from sweeper.sweep.owner import own, read_owner

@@ -94,7 +94,8 @@ class Ledger:
             tags["sweeper.value"] = repr(value)
         start_time_ms = (read_json(files.trial) or {}).get("start_time_ms", 0)
         end_time_ms = max(outcome["end_time_ms"], start_time_ms)  # the clock may have been set back
-        write_json(files.end, {"state": outcome["state"], "end_time_ms": end_time_ms, "tags": tags})
+        end = {"state": outcome["state"], "end_time_ms": end_time_ms, "tags": tags}
+        write_json(files.end, end, durable=False)  # it is made again where it is missing
         files.checkpoint.unlink(missing_ok=True)
         files.previous_checkpoint.unlink(missing_ok=True)
         if outcome["state"] != "COMPLETE":

@@ -11,7 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import InputError, TrackingError
 from sweeper.search.locks import database_lock
-from sweeper.search.storage import StoredStudy, masked
+from sweeper.search.storage import StoredStudy
+from sweeper.search.urls import masked
 from sweeper.study.study import Study
 from sweeper.study.varied import varied_params
 from sweeper.sweep.owner import own

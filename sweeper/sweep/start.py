@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sweeper.errors import InputError, NotFoundError, StudyExistsError
 from sweeper.launch.launcher import Launcher, WorkerSlot
+from sweeper.launch.nursery import Nursery
 from sweeper.search.optimizer import Optimizer
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Study
@@ -39,6 +40,8 @@ class SweepOptions:
     """Places for workers; `inline` uses the first."""
     checkpoint_seconds: float = 10.0
     """Seconds between the checkpoints of a trial."""
+    nursery: Nursery | None = None
+    """Of these slots, where it was started already; closed at the end of the sweep."""
 
 
 def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = None) -> str:
@@ -185,6 +188,8 @@ def drive(
                 finally:
                     recorder.close()
                     optimizer.close()
+            if options.nursery is not None:
+                options.nursery.close()  # where no worker was wanted
     return result
 
 
@@ -210,5 +215,6 @@ def _build_launcher(workspace: Workspace, files: StudyFiles, options: SweepOptio
     if options.launcher == "local":
         from sweeper.launch.local import LocalLauncher
 
-        return LocalLauncher(options.slots, places=workspace.places, log_dir=files.folder / "workers")
+        log_dir = files.folder / "workers"
+        return LocalLauncher(options.slots, places=workspace.places, log_dir=log_dir, nursery=options.nursery)
     raise InputError(f"--launcher: given {options.launcher!r}; allowed: local, inline")

@@ -19,6 +19,10 @@ __all__ = ["Recorder"]
 
 MIN_SECONDS = 2.0
 """A trial that is being trained is brought up to date at most so often."""
+MAX_SHARE = 0.5
+"""Of a core: MLflow's client computes for 20 ms or so at each request, and the driver that hears hundreds of workers is
+in the same process. Nothing is lost by it but that news of a big sweep comes some seconds later."""
+MAX_PAUSE_SECONDS = 0.1
 MIN_BACKOFF_SECONDS = 0.25
 MAX_BACKOFF_SECONDS = 30.0
 
@@ -51,6 +55,7 @@ class Recorder:
         self._busy = False
         self._closing = False
         self._retry_now = False
+        self._n_flushing = 0
         self._problem: str | None = None
         self._tracker: Tracker | None = None
         self._parent: Parent | None = None
@@ -85,12 +90,16 @@ class Recorder:
             for number in self._pending:
                 self._pending[number] = 0.0
             self._retry_now = True
+            self._n_flushing += 1
             self._lock.notify_all()
-            while self._pending or self._parent_status is not None or self._busy:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0 or not self._thread.is_alive():
-                    return False
-                self._lock.wait(min(remaining, 1.0))
+            try:
+                while self._pending or self._parent_status is not None or self._busy:
+                    remaining = deadline - time.monotonic()
+                    if remaining <= 0 or not self._thread.is_alive():
+                        return False
+                    self._lock.wait(min(remaining, 1.0))
+            finally:
+                self._n_flushing -= 1
         return True
 
     @property
@@ -111,6 +120,7 @@ class Recorder:
             work = self._next()
             if work is None:
                 return
+            cpu_begun = time.thread_time()
             try:
                 self._work(work)
             except Exception as error:  # noqa: BLE001  # whatever it is, what is not sent must be tried again
@@ -131,9 +141,11 @@ class Recorder:
                     self._problem = None
                     self._on_problem(None)
                 backoff = MIN_BACKOFF_SECONDS
+                pause_seconds = min((time.thread_time() - cpu_begun) * (1 / MAX_SHARE - 1), MAX_PAUSE_SECONDS)
                 with self._lock:
                     self._busy = False
                     self._lock.notify_all()
+                    self._lock.wait_for(lambda: self._closing or self._n_flushing > 0, timeout=pause_seconds)
 
     def _next(self) -> int | tuple[str, int | None] | None:
         """The next thing to do: a trial's number or the parent's status; None when it is time to end."""

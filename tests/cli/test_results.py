@@ -49,8 +49,8 @@ def on_terminal(folder: Path, arguments: list[str], columns: int) -> list[str]:
     return [ESCAPES.sub("", line).rstrip("\r") for line in output.decode().split("\n") if line.strip()]
 
 
-@pytest.mark.parametrize("arguments", [["best"], ["runs"], ["runs", "--json"]])
-def test_lists_of_runs_import_nothing_heavy(swept: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [["best"], ["runs"], ["runs", "--json"], ["status"], ["status", "--json"]])
+def test_lists_of_runs_and_studies_import_nothing_heavy(swept: Path, arguments: list[str]) -> None:
     code = f"""
 import json, sys
 sys.argv = ["sweeper", {arguments[0]!r}, "small", *{arguments[1:]!r}]
@@ -64,7 +64,7 @@ print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
     done = subprocess.run([sys.executable, "-c", code], cwd=swept, capture_output=True, text=True, check=True)
     modules = set(json.loads(done.stdout.splitlines()[-1]))
     assert "sqlalchemy" in modules
-    found = {"torch", "mlflow", "optuna", "pandas", "numpy", "plotly", "sklearn"} & modules
+    found = {"torch", "mlflow", "optuna", "alembic", "pandas", "numpy", "plotly", "sklearn"} & modules
     assert not found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -20,6 +20,7 @@ from sweeper.study.config import TrialConfig
 from sweeper.tracking.workspace import TrialFiles, read_json
 from sweeper.training.loop import Training
 
+Run: TypeAlias = Callable[..., tuple[Attempt, Dataset]]
 CPU = torch.device("cpu")
 N_TRAIN, N_VALIDATION, N_TEST = 120, 40, 40
 TASKS: dict[str, dict[str, Any]] = {
@@ -71,10 +72,10 @@ def make_dataset(task: str) -> Dataset:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[[str], tuple[Attempt, Dataset]]:
-    """Trains a trial of a kind of task to its end, in two attempts."""
+def run(tmp_path: Path) -> Run:
+    """Trains a trial of a kind of task to its end, in two attempts; `between` is called between these."""
 
-    def run_task(task: str) -> tuple[Attempt, Dataset]:
+    def run_task(task: str, between: Callable[[TrialFiles], None] = lambda files: None) -> tuple[Attempt, Dataset]:
         parts, dataset = TASKS[task], make_dataset(task)
         training = {"epochs": 3, "batch_size": 32, "optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.5}}
         attempt = Attempt(
@@ -104,6 +105,8 @@ def run(tmp_path: Path) -> Callable[[str], tuple[Attempt, Dataset]]:
                 control.stop = n_events == stop_after
                 if isinstance(event, AttemptEnded):
                     assert event.how == ("stopped" if stop_after else "outcome"), event.traceback
+            if stop_after:
+                between(TrialFiles(folder=Path(attempt.folder)))
         return attempt, dataset
 
     return run_task
@@ -115,7 +118,7 @@ def load(files: TrialFiles) -> tuple[TrainedModel, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_trial_leaves_its_artifacts(run: Callable[[str], tuple[Attempt, Dataset]], task: str) -> None:
+def test_a_trial_leaves_its_artifacts(run: Run, task: str) -> None:
     attempt, dataset = run(task)
     files = TrialFiles(folder=Path(attempt.folder))
     outcome, data = read_json(files.outcome), read_json(files.artifacts / "data.json")
@@ -140,9 +143,7 @@ def test_a_trial_leaves_its_artifacts(run: Callable[[str], tuple[Attempt, Datase
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_kept_model_gives_the_outputs_it_was_trained_to(
-    run: Callable[[str], tuple[Attempt, Dataset]], task: str
-) -> None:
+def test_a_kept_model_gives_the_outputs_it_was_trained_to(run: Run, task: str) -> None:
     attempt, dataset = run(task)
     files = TrialFiles(folder=Path(attempt.folder))
     model, description = load(files)
@@ -166,7 +167,7 @@ def test_a_kept_model_gives_the_outputs_it_was_trained_to(
         assert model.predict(images_NCHW) == [dataset.class_names[k] for k in outputs.argmax(1).tolist()]
 
 
-def test_a_metric_of_another_task_is_refused(run: Callable[[str], tuple[Attempt, Dataset]], tmp_path: Path) -> None:
+def test_a_metric_of_another_task_is_refused(run: Run, tmp_path: Path) -> None:
     attempt, dataset = run("numbers")
     config, folder = attempt.config, str(tmp_path / "other")
     wrong = Attempt(**{**attempt.__dict__, "config": config, "metric": "val/accuracy", "folder": folder})
@@ -175,3 +176,16 @@ def test_a_metric_of_another_task_is_refused(run: Callable[[str], tuple[Attempt,
     assert event.how == "bad_input"
     assert "given 'val/accuracy'; allowed for this data: " in event.reason
     assert "val/loss/second" in event.reason
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json", "layers.json", "model.json"])
+def test_an_artifact_that_a_crash_of_the_machine_tore_is_made_again(run: Run, name: str) -> None:
+    whole: list[str] = []
+
+    def tear(files: TrialFiles) -> None:
+        path = files.artifacts / name
+        whole.append(path.read_text())
+        path.write_text(whole[0][:7])
+
+    attempt, _ = run("classes", tear)
+    assert (Path(attempt.folder) / "artifacts" / name).read_text() == whole[0]

@@ -19,6 +19,7 @@ from sweeper.launch.inline import InlineLauncher
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.launch.local import LocalLauncher
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, WorkerDied, WorkerReady
+from sweeper.launch.nursery import start_early
 from sweeper.places import Places
 from sweeper.tracking.outbox import Row, read_released
 from sweeper.tracking.workspace import TrialFiles, read_json
@@ -349,6 +350,29 @@ def test_closing_at_once(
     assert len(processes) == (1 if kind == "forked" else 2)
     launcher.close(kill=True)  # while they import
     wait_until_gone(processes, 0.0)
+
+
+@PROCESSES
+def test_a_nursery_that_was_started_early(cache_dir: Path, tmp_path: Path, make_attempt: MakeAttempt) -> None:
+    slots = [WorkerSlot(index=0, device="cpu", n_threads=1)]
+    nursery = start_early(slots)
+    assert nursery is not None
+    launcher = LocalLauncher(slots, places=Places(cache_dir=cache_dir), log_dir=tmp_path / "workers", nursery=nursery)
+    launcher.start()
+    try:
+        attempt = make_attempt(1)
+        wait_for(launcher, WorkerReady)
+        assert nursery.has_forked
+        train(launcher, attempt)
+        assert files_of(attempt).outcome.exists()
+        assert not (tmp_path / "workers" / "nursery.log").exists()
+    finally:
+        launcher.close()
+    assert not nursery.lives
+
+
+def test_gpus_have_no_nursery() -> None:
+    assert start_early([WorkerSlot(index=0, device="cuda:0", n_threads=1)]) is None
 
 
 @PROCESSES

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, get_args
 
+import optuna
 import pytest
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import TPESampler
+from optuna.samplers._tpe import _truncnorm
 
 from sweeper.search.optimizer import Optimizer, Proposal
+from sweeper.search.tpe import FastTPESampler
 from sweeper.study.study import PrunerConfig, SamplerConfig
-from tests.search.conftest import TRIAL, drain
+from tests.search.conftest import TRIAL, drain, make_study
 
 Open = Callable[..., Optimizer]
 
@@ -140,3 +146,24 @@ def test_hyperband_takes_its_epochs_from_the_space_even_below_a_choice(open_stud
     optimizer = open_study(trial={**TRIAL, "training": training}, pruner="hyperband")
     assert optimizer.study.trial.upper_bound("training.epochs") == 27
     optimizer.close()
+
+
+def test_tpe_with_scipy_draws_what_optuna_draws() -> None:
+    study = make_study()
+    of_optuna = _truncnorm._log_ndtr
+
+    def draws(sampler: type[TPESampler]) -> list[dict[str, Any]]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            searched = optuna.create_study(sampler=sampler(seed=1, multivariate=True, group=True, constant_liar=True))
+        found = []
+        for number in range(40):
+            trial = searched.ask()
+            study.trial.draw(trial)
+            searched.tell(trial, math.sin(number))
+            found.append(trial.params)
+        return found
+
+    for ours, theirs in zip(draws(FastTPESampler), draws(TPESampler), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-9)
+    assert _truncnorm._log_ndtr is of_optuna

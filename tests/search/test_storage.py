@@ -9,7 +9,8 @@ import pytest
 
 from sweeper.errors import InputError, NotFoundError
 from sweeper.search.optimizer import Optimizer
-from sweeper.search.storage import StudyStore, masked
+from sweeper.search.storage import StudyStore
+from sweeper.search.urls import masked
 from tests.search.conftest import make_study
 
 

@@ -13,7 +13,8 @@ import pytest
 import sweeper
 from sweeper.errors import InputError, SweeperError, TrackingError
 from sweeper.report.write import default_folder
-from sweeper.search.storage import N_TRIALS_ATTR, STUDY_ATTR, UUID_ATTR, StudyStore
+from sweeper.search.attributes import N_TRIALS_ATTR, STUDY_ATTR, UUID_ATTR
+from sweeper.search.storage import StudyStore
 from sweeper.study.study import Study
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.workspace import Workspace

@@ -11,10 +11,14 @@ import torch
 
 import sweeper
 from sweeper.errors import InputError, SweeperError
+from sweeper.launch.inline import InlineLauncher
+from sweeper.launch.launcher import WorkerSlot
+from sweeper.launch.messages import Attempt
+from sweeper.search.optimizer import Proposal
 from sweeper.study.study import Study
 from sweeper.sweep.driver import SweepResult
 from sweeper.sweep.progress import Progress, TrialEnded
-from sweeper.sweep.start import prepare
+from sweeper.sweep.start import SweepOptions, drive, prepare
 from sweeper.sweep.store import open_store
 from sweeper.tracking.workspace import StudyFiles, Workspace
 from tests.sweep.accounts import Trial, check_accounts, read_accounts
@@ -222,3 +226,27 @@ def test_a_budget_of_seconds(sweep: Sweep, folder: Path) -> None:
     assert n_trials < 1000
     assert not sweep(trials=1000, epochs=3, budget={"trials": 1000, "timeout_seconds": 1.0}).finished
     assert len(read_accounts(folder).trials) <= n_trials + 1
+
+
+def test_a_worker_gets_its_next_trial_before_the_last_one_is_told(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[tuple[str, int]] = []
+
+    class Launcher(InlineLauncher):
+        def submit(self, worker: int, attempt: Attempt) -> None:
+            happened.append(("submitted", attempt.number))
+            super().submit(worker, attempt)
+
+    launcher = Launcher(device="cpu", places=workspace.places)
+    monkeypatch.setattr("sweeper.sweep.start._build_launcher", lambda *_: launcher)
+    monkeypatch.setattr(Proposal, "stored", True)  # the database is fast enough
+    monkeypatch.setattr("sweeper.sweep.driver.SHORT_TRIAL_SECONDS", 1e9)  # and so is the machine
+    study = Study.model_validate(study_dict(trials=4))
+    view = Watcher(lambda trial: happened.append(("told", trial.number)))
+    slots = (WorkerSlot(index=0, device="cpu", n_threads=1),)
+    drive(workspace, prepare(workspace, study), options=SweepOptions(slots=slots), view=view)
+    # From the first trial on it is known that trials are short, and one is asked for ahead.
+    first = [("submitted", 0), ("told", 0), ("submitted", 1)]
+    assert happened == [*first, ("submitted", 2), ("told", 1), ("submitted", 3), ("told", 2), ("told", 3)]
+    check_accounts(workspace.root, n_trials=4)

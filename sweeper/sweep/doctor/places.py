@@ -11,7 +11,8 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from sweeper.errors import NotFoundError, SweeperError
-from sweeper.search.storage import StudyStore, masked
+from sweeper.search.storage import StudyStore
+from sweeper.search.urls import masked
 from sweeper.sweep.disk import MIN_FREE_BYTES
 from sweeper.sweep.doctor.finding import Finding
 from sweeper.sweep.store import open_store

@@ -1,0 +1,19 @@
+"""Under which names Optuna's database holds what sweeper adds to a study and to its trials."""
+
+from __future__ import annotations
+
+STUDY_ATTR = "sweeper.study"
+"""Of a study: its file, as plain data. A study without it is not ours."""
+UUID_ATTR = "sweeper.uuid"
+N_TRIALS_ATTR = "sweeper.n_trials"
+"""Trials after which the search ends."""
+FINAL_ATTR = "sweeper.final"
+"""Of a study of tests: of which study, and what was asked for."""
+
+SEED_OFFSET_ATTR = "sweeper.seed_offset"
+"""Of a trial: what its seed is above that of its configuration."""
+REPLICATE_OF_ATTR = "sweeper.replicate_of"
+TAGS_ATTR = "sweeper.tags"
+"""Of its run."""
+REASON_ATTR = "sweeper.reason"
+"""Why it failed."""

@@ -1,0 +1,125 @@
+"""Optuna's database written behind: reports that gather become one write, in order, and with the same effect twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+import pytest
+from optuna.trial import FrozenTrial
+from sqlalchemy.exc import OperationalError
+
+from sweeper.search.database import Database
+from sweeper.search.optimizer import Optimizer
+from sweeper.search.storage import StudyStore
+
+
+class Gate:
+    """Lets writes through once it is opened; counts the reports of each write."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened = threading.Event()
+        self.sizes: list[int] = []
+        store = Database.set_intermediate_values
+
+        def counted(database: Database, reports: Iterable[tuple[int, int, float]]) -> None:
+            reports = list(reports)
+            self.sizes.append(len(reports))
+            store(database, reports)
+
+        monkeypatch.setattr(Database, "set_intermediate_values", counted)
+
+    def wait(self) -> None:
+        assert self.opened.wait(30)
+
+
+def test_reports_that_gather_behind_a_write_become_one(
+    open_study: Callable[..., Optimizer], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    optimizer = open_study(budget={"trials": 3})
+    first, second = optimizer.ask(), optimizer.ask()
+    assert first.pending.done.wait(30)
+    assert second.pending.done.wait(30)
+    optimizer.guard(gate.wait)
+    third = optimizer.ask()  # its write is held up, and the rest gathers behind it
+    for epoch in range(1, 5):
+        for proposal in (first, second):
+            optimizer.report(proposal.number, epoch, epoch / 10 + proposal.number)
+    optimizer.tell(first.number, "COMPLETE", 0.4)
+    optimizer.report(second.number, 5, 1.5)
+    gate.opened.set()
+    optimizer.close()
+    assert gate.sizes == [8, 1]
+    stored = StudyStore(url).read("small").trials
+    assert [trial.state for trial in stored] == ["COMPLETE", "RUNNING", "RUNNING"]
+    assert stored[first.number].epochs == {epoch: epoch / 10 for epoch in range(1, 5)}
+    assert stored[second.number].epochs == {epoch: epoch / 10 + 1 for epoch in range(1, 6)}
+    assert stored[third.number].epochs == {}
+
+
+def test_a_trial_is_stored_as_it_was_when_it_was_asked_for(
+    open_study: Callable[..., Optimizer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, create = Gate(monkeypatch), Database.create_new_trial
+    created: list[dict[int, float]] = []
+
+    def logged(database: Database, study_id: int, template_trial: FrozenTrial) -> int:
+        created.append(dict(template_trial.intermediate_values))
+        return create(database, study_id, template_trial)
+
+    monkeypatch.setattr(Database, "create_new_trial", logged)
+    optimizer = open_study(budget={"trials": 1})
+    optimizer.guard(gate.wait)
+    number = optimizer.ask().number
+    optimizer.report(number, 1, 0.5)
+    gate.opened.set()
+    optimizer.close()
+    assert created == [{}]
+
+
+def test_reports_whose_answer_was_lost_are_stored_once(
+    open_study: Callable[..., Optimizer], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, lost = Database.set_intermediate_values, [True, True]
+
+    def losing(database: Database, reports: Iterable[tuple[int, int, float]]) -> None:
+        store(database, list(reports))
+        if lost and lost.pop():
+            raise OperationalError("COMMIT", None, Exception("the connection was lost"))
+
+    monkeypatch.setattr(Database, "set_intermediate_values", losing)
+    optimizer = open_study(budget={"trials": 1})
+    number = optimizer.ask().number
+    for epoch in range(1, 4):
+        optimizer.report(number, epoch, epoch / 10)
+    optimizer.close()
+    assert not lost
+    assert StudyStore(url).read("small").trials[number].epochs == {1: 0.1, 2: 0.2, 3: 0.3}
+
+
+def test_more_reports_than_one_write_takes(
+    open_study: Callable[..., Optimizer], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.search.mirror.MAX_REPORTS", 3)
+    gate = Gate(monkeypatch)
+    optimizer = open_study(budget={"trials": 1})
+    optimizer.guard(gate.wait)
+    number = optimizer.ask().number
+    for epoch in range(1, 9):
+        optimizer.report(number, epoch, epoch / 10)
+    gate.opened.set()
+    optimizer.close()
+    assert gate.sizes == [3, 3, 2]
+    assert len(StudyStore(url).read("small").trials[number].epochs) == 8
+
+
+def test_an_epoch_that_has_a_value_keeps_it(open_study: Callable[..., Optimizer], url: str) -> None:
+    optimizer = open_study(budget={"trials": 1})
+    number = optimizer.ask().number
+    optimizer.report(number, 1, 0.5)
+    optimizer.close()
+    database = StudyStore(url).storage
+    [trial] = database.get_all_trials(database.get_study_id_from_name("small"))
+    database.set_intermediate_values([(trial._trial_id, 1, 0.9), (trial._trial_id, 2, 0.7)])
+    assert StudyStore(url).read("small").trials[number].epochs == {1: 0.5, 2: 0.7}
