@@ -254,8 +254,11 @@ class _Run:
 
     def _write_model(self) -> None:
         if self.best_model is not None:
-            save_whole(self.files.model, dict(self.best_model), durable=False)
-            self.undurable.append(self.files.model)
+            # A checkpoint counts on the model beside it, which must not be lost while another takes its place.
+            replaces = self.files.model.exists()
+            save_whole(self.files.model, dict(self.best_model), durable=replaces)
+            if not replaces:
+                self.undurable.append(self.files.model)
             self.best_model = None
 
     def _write_artifact(self, name: str, data: Any) -> None:

@@ -12,8 +12,9 @@ from benchmarks.commands import Timing
 from benchmarks.peers.task import LEARNING_RATE, TASKS, Task
 from benchmarks.peers.training import augment, build_model, evaluate, read_pictures, train_epoch
 from benchmarks.sweeps import Sweep, Work, check_work, timed_rows
+from sweeper.data.store import open_dataset
 from sweeper.models.networks import build_model as build_sweepers_model
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import DataConfig, TrialConfig
 from sweeper.study.study import Study
 
 MODELS = {
@@ -52,6 +53,13 @@ def test_peers_train_the_network_that_sweeper_trains(task: Task) -> None:
         ours = build_sweepers_model(config.model, input_shape=task.shape, n_outputs=task.n_classes)
         theirs = build_model(task, width)
         assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
+
+
+def test_all_see_as_many_digits(tmp_path: Path) -> None:
+    task = TASKS["digits"]
+    dataset = open_dataset(DataConfig(name="digits", validation=task.n_validation), cache_dir=tmp_path)
+    assert (len(dataset.train), len(dataset.validation)) == (task.n_train, task.n_validation)
+    assert dataset.input_shape == task.shape
 
 
 def test_a_network_by_hand_learns() -> None:
