@@ -339,6 +339,11 @@ class Effect:
         self.path = path
         self.label = data.labels.get(path) or candidates(data).get(path, path)
 
+    @property
+    def value_words(self) -> str:
+        """What one of its values is called: `value of lr`, or `configuration`."""
+        return CONFIGURATION if self.path == CONFIGURATION else f"value of {self.label}"
+
     @cached_property
     def is_only(self) -> bool:
         """Whether nothing else varied, but for settings that come with its values."""

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from sweeper.errors import InputError
-from sweeper.report.axes import spread_axis
+from sweeper.report.axes import rate_axis, spread_axis
 from sweeper.report.blocks import Note, Row, Table
 from sweeper.report.document import build_document
 from sweeper.report.effect import (
@@ -221,6 +221,23 @@ def test_ticks_at_the_values_only_where_their_texts_have_room() -> None:
     assert ticks([4, 16, 64, 256]) == (4, 16, 64, 256)
     assert 1e-2 in ticks([4e-5, 9.7e-3, 1.2e-2, 1.5e-2, 0.08])
     assert 1.2e-2 not in ticks([4e-5, 9.7e-3, 1.2e-2, 1.5e-2, 0.08])
+    assert 1e-3 in ticks([1.57e-4, 2.99e-4, 3.86e-4, 4.67e-4, 7.81e-4, 1.41e-3])  # seven letters each
+
+
+def test_rates_that_fall_to_0_are_not_drawn_in_the_logarithm() -> None:
+    def axis(*lines: list[float]) -> go.layout.YAxis:
+        figure = go.Figure()
+        rate_axis(figure, lines)
+        return figure.layout.yaxis
+
+    cosine = axis([3e-4, 2e-4, 1e-5, 1e-10])
+    assert cosine.type == "linear"
+    assert cosine.ticktext == ("0", "1e-4", "2e-4", "3e-4")
+    assert axis([1e-3, 1e-4, 1e-5]).type == "log"
+    assert axis([1e-3, 9e-4]).type is None
+    far = axis([1e-1, 1e-9], [1e-4, 1e-4])
+    assert far.type == "log"
+    assert far.range[0] == pytest.approx(-7.0)
 
 
 def test_configurations_with_many_parameters_are_called_by_their_trials() -> None:
