@@ -71,7 +71,7 @@ def opened(loaded: tuple[Any, list[str]]) -> Iterator[Any]:
 
 def drawn(page: Any) -> None:
     """Wait until every figure is drawn."""
-    page.wait_for_selector("html[data-drawn=all]", state="attached", timeout=60_000)
+    page.wait_for_selector("html[data-drawn=all]", state="attached", timeout=180_000)
 
 
 def numbers(page: Any, column: int) -> list[str]:

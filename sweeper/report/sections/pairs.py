@@ -113,6 +113,7 @@ def draw_contour(data: StudyData, surrogate: Surrogate, first: DrawnParameter, s
             y=[_place(second, ys, y) for _, _, y in points],
             customdata=[f"trial {run.number}: {data.value_text(run.value)}" for run, _, _ in points],
             mode="markers",
+            cliponaxis=False,
             marker={"size": 6, "color": "#7F7F7F", "line": {"width": 1, "color": "#ffffff"}},
             showlegend=False,
             hovertemplate="%{customdata}<extra></extra>",
