@@ -81,7 +81,7 @@ def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = Fals
     figure = go.Figure()
     figure.update_layout(
         template="none",
-        margin={"l": 8, "r": 12, "t": 8, "b": 8},
+        margin={"l": 8, "r": 18, "t": 8, "b": 8},
         showlegend=legend,
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         xaxis={"title": {"text": plain(x)}},

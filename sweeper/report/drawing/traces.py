@@ -218,7 +218,9 @@ def _draw_scale(axes: Axes, mappable: ScalarMappable, shared: Any) -> None:
     """What the colours stand for, beside the axes, where the page shows it too."""
     if shared is None or shared.showscale is False:
         return
-    bar = axes.get_figure(root=True).colorbar(mappable, ax=axes, fraction=0.05, pad=0.02, aspect=30)
+    canvas = axes.get_figure(root=True)
+    assert canvas is not None
+    bar = canvas.colorbar(mappable, ax=axes, fraction=0.05, pad=0.02, aspect=30)
     bar.outline.set_visible(False)
     if (shared.colorbar.tickformat or "").endswith("%"):
         bar.ax.yaxis.set_major_formatter(FuncFormatter(percent_tick))
