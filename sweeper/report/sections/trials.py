@@ -135,7 +135,8 @@ def draw_trials(data: StudyData, frame: pd.DataFrame) -> Table:
     ]
     if (frame["reason"] != "").any():
         columns.append(Column(key="reason", label="reason of failure", show=lambda reason: str(reason)))
-    return Table(key="trials", title="All trials", frame=frame, columns=columns, interactive=True, sorted_by="rank")
+    title = "Trials, the best first"
+    return Table(key="trials", title=title, frame=frame, columns=columns, interactive=True, sorted_by="rank")
 
 
 def draw_best_trials(data: StudyData, frame: pd.DataFrame) -> Table:
