@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from sweeper.report.class_accuracies import gather_class_accuracies
-from sweeper.report.effect import blew_up, has_diverged, loss_of_constant
+from sweeper.report.divergence import blew_up, has_diverged, loss_of_constant
 from sweeper.report.format import as_float
 from sweeper.report.parameters import identity
 from sweeper.report.study_data import StudyData

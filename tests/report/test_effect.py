@@ -11,17 +11,10 @@ import pytest
 from sweeper.errors import InputError
 from sweeper.report.axes import rate_axis, spread_axis
 from sweeper.report.blocks import Note, Row, Table
+from sweeper.report.divergence import blew_up, last_losses
 from sweeper.report.document import build_document
-from sweeper.report.effect import (
-    CONFIGURATION,
-    Effect,
-    blew_up,
-    choose_parameter,
-    gather_explained,
-    last_losses,
-    levels_of,
-    resolve_parameter,
-)
+from sweeper.report.effect import Effect, choose_parameter, gather_explained, resolve_parameter
+from sweeper.report.levels import CONFIGURATION, levels_of
 from sweeper.report.sections.effect import build_effect, describe_failures, draw_levels, gather_levels
 from sweeper.report.sections.effect_curves import build_level_curves, gather_level_curves
 from sweeper.report.sections.effect_values import build_value_figures, gather_gap

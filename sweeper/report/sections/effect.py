@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Row, Table
-from sweeper.report.effect import CONFIGURATION, Effect, Level, choose_parameter, has_diverged, loss_of_constant
+from sweeper.report.divergence import has_diverged, loss_of_constant
+from sweeper.report.effect import Effect, choose_parameter
 from sweeper.report.format import aligned, as_float, count, number, plural
+from sweeper.report.levels import CONFIGURATION, Level
 from sweeper.report.sections.effect_curves import build_level_curves
 from sweeper.report.sections.effect_values import build_value_figures
 from sweeper.report.study_data import StudyData

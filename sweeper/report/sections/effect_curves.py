@@ -9,8 +9,10 @@ import plotly.graph_objects as go
 
 from sweeper.report.axes import log_value_axis, rate_axis
 from sweeper.report.blocks import Figure
-from sweeper.report.effect import Effect, Level, has_diverged
+from sweeper.report.divergence import has_diverged
+from sweeper.report.effect import Effect
 from sweeper.report.format import plural
+from sweeper.report.levels import Level
 from sweeper.report.theme import MUTED, PART_LABELS, blank_figure, ordered_colour, plain, plotted, series_style
 
 __all__ = ["build_level_curves", "draw_level_curves", "gather_level_curves"]

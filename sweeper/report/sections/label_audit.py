@@ -262,7 +262,8 @@ def _draw_suspects(result: Any) -> Table:
         columns=columns,
         interactive=True,
         sorted_by="rank",
-        note="Confidence: predicted probability of the suggested class. Probability: of the label being wrong.",
+        note="Confidence: predicted probability of the suggested class. Probability: of the label being wrong"
+        + ("; of equal ones the less likely given class first." if result.get("ranking") == "probability" else "."),
     )
 
 
