@@ -60,9 +60,9 @@ def status(
         typer.echo("no studies yet; start one with: sweeper start FILE")
         return
     print_table(
-        ["study", "state", "done", "pruned", "failed", "left", "metric", "best", "trial"],
+        ["study", "state", "done", "pruned", "failed", "left", "best", "trial", "metric"],
         [
-            [s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, s.metric, s.best, s.best_trial]
+            [s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, s.best, s.best_trial, s.metric]
             for s in statuses
         ],
     )

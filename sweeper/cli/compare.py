@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+MAX_BESIDE = 6
+"""More measures than this, and than values, stand below each other."""
 MAX_CLASSES = 12
 """Of more classes the tables show none; --json and --csv have them."""
 
@@ -114,7 +116,8 @@ def _print_differences(factor: Factor, frame: pd.DataFrame) -> None:
 
 
 def _print_measures(factor: Factor, frame: pd.DataFrame, part: str, *, true: bool) -> None:
-    """A row for each value: overall, mean of the classes, each class. Nothing where that was not measured."""
+    """A row for each value: overall, mean of the classes, each class; of many classes one for each of these. Nothing
+    where that was not measured."""
     from sweeper.report.factor import is_share
 
     measures = factor.measures(part, true=true)
@@ -132,7 +135,10 @@ def _print_measures(factor: Factor, frame: pd.DataFrame, part: str, *, true: boo
         ]
         for _, row in frame.iterrows()
     ]
-    print_table([factor.label, "trainings", *(key.partition(":")[2] or key for key in measures)], rows, n_kept=2)
+    columns = [factor.label, "trainings", *(key.partition(":")[2] or key for key in measures)]
+    if len(measures) > max(MAX_BESIDE, len(rows)):
+        columns, *rows = map(list, zip(columns, *rows, strict=True))
+    print_table(columns, rows, n_kept=2)
     typer.echo()
 
 

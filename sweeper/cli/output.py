@@ -28,6 +28,8 @@ def number(value: Any) -> str:
     """A value in few digits: 0.9534, 1.3e-05, 12,288."""
     if value is None:
         return "–"
+    if isinstance(value, list) and any(isinstance(item, float) for item in value):
+        return f"[{', '.join(map(number, value))}]"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return json.dumps(value) if isinstance(value, list | dict | bool) else str(value)
     if isinstance(value, int):

@@ -60,7 +60,7 @@ def draw_classes(dataset: Dataset, *, part: str = "train", per_class: int = 4, s
         rows.append(
             _Row(title=f"{name} ({len(members):,})", pixels_BCHW=split.images_NCHW[drawn].numpy(), framed=framed)
         )
-    legend = "red frame: the true class is another" if split.true_labels_N is not None else ""
+    legend = "red frame: the true class is another" if any(any(row.framed) for row in rows) else ""
     return _draw(rows, per_row=per_class, legend=legend)
 
 

@@ -10,11 +10,13 @@ import plotly.graph_objects as go
 
 from sweeper.report.format import param_text
 
-__all__ = ["category_axis", "log_ticks", "log_value_axis", "mark_diverged", "spread_axis"]
+__all__ = ["category_axis", "log_ticks", "log_value_axis", "mark_diverged", "rate_axis", "spread_axis"]
 
 _N_OWN_TICKS = 9
-_TICK_GAP = 0.07
-"""Ticks that are nearer to each other than this share of the axis have texts that overlap."""
+_LETTER = 0.022
+"""Width of a letter of a tick as a share of the axis, in a figure on a phone."""
+_NEAR_ZERO = 1e-3
+"""Of a learning rate that falls to this share of its peak, the rest on a logarithmic axis would be a flat line."""
 _N_LETTERS = 22
 _DIVERGED_COLOUR = "#D55E00"
 
@@ -34,7 +36,11 @@ def spread_axis(figure: go.Figure, xs: Sequence[float], *, log: bool) -> None:
     own = sorted(set(xs))
     places = [math.log(x) for x in own] if log else own
     gaps = [b - a for a, b in itertools.pairwise(places)]
-    is_sparse = len(own) <= _N_OWN_TICKS and all(gap > _TICK_GAP * (places[-1] - places[0]) for gap in gaps)
+    texts = [param_text(x) for x in own]
+    # Half of either text, and a letter between them.
+    needed = [_LETTER * ((len(a) + len(b)) / 2 + 1) for a, b in itertools.pairwise(texts)]
+    width = places[-1] - places[0]
+    is_sparse = len(own) <= _N_OWN_TICKS and all(g > n * width for g, n in zip(gaps, needed, strict=True))
     if log:
         ticks = own if is_sparse else log_ticks(own[0], own[-1])
         figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(t) for t in ticks])
@@ -75,6 +81,29 @@ def log_value_axis(figure: go.Figure, low: float, high: float) -> bool:
         yaxis={"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": [param_text(t) for t in ticks]}
     )
     return True
+
+
+def rate_axis(figure: go.Figure, lines: Sequence[Sequence[float]]) -> None:
+    """The vertical axis of learning rates: in the logarithm where they span a factor of 30, but for what falls to 0.
+
+    Args:
+        figure: Its curves are there.
+        lines: Positive learning rates of each line.
+    """
+    peaks = [max(line) for line in lines]
+    lows = [min(line) for line in lines]
+    if all(low > _NEAR_ZERO * peak for low, peak in zip(lows, peaks, strict=True)):
+        log_value_axis(figure, min(lows), max(peaks))
+    elif max(peaks) > 30.0 * min(peaks):
+        low = max(min(lows), min(peaks) * _NEAR_ZERO)
+        log_value_axis(figure, low, max(peaks))
+        figure.update_yaxes(range=[math.log10(low), math.log10(max(peaks)) + 0.1])
+    else:
+        step = next(f * 10.0**e for e in range(-12, 12) for f in (1, 2, 5) if f * 10.0**e >= max(peaks) / 5)
+        ticks = [step * k for k in range(math.floor(max(peaks) / step + 1e-9) + 1)]
+        figure.update_yaxes(
+            type="linear", rangemode="tozero", tickmode="array", tickvals=ticks, ticktext=[param_text(t) for t in ticks]
+        )
 
 
 def mark_diverged(figure: go.Figure, xs: Sequence[float | str], texts: Sequence[str]) -> None:

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from sweeper.report.configurations import SEED
-from sweeper.report.effect import is_log
 from sweeper.report.format import as_float, param_text, short_names
+from sweeper.report.levels import is_log
 from sweeper.report.parameters import expand_lists, tree_order, varied_params
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord

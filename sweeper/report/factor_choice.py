@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sweeper.errors import InputError
-from sweeper.report.effect import CONFIGURATION, choose_parameter, resolve_parameter
+from sweeper.report.effect import choose_parameter, resolve_parameter
 from sweeper.report.factor import N_VALUES, Factor
+from sweeper.report.levels import CONFIGURATION
 from sweeper.report.study_data import StudyData
 
 __all__ = ["open_factor"]

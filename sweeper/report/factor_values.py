@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sweeper.report.configurations import SEED
-from sweeper.report.effect import CONFIGURATION, has_diverged, levels_of, value_of
+from sweeper.report.divergence import has_diverged
+from sweeper.report.levels import CONFIGURATION, levels_of, value_of
 from sweeper.report.parameters import identity
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.final import FINAL_OF_TAG, source_of

@@ -14,6 +14,7 @@ __all__ = [
     "count",
     "duration",
     "hide_paths",
+    "interval_text",
     "metric_label",
     "number",
     "param_text",
@@ -99,6 +100,11 @@ def percent(value: Any, decimals: int = 1) -> str:
 def percent_decimals(n: int | None) -> int:
     """Decimals of an accuracy in percent over `n` pictures, such that one picture more shows: 1 for 101 to 1,000."""
     return 1 if not n else min(max(math.ceil(math.log10(n / 100.0)), 0), 3)
+
+
+def interval_text(low: Any, high: Any, show: Callable[[Any], str]) -> str:
+    """The ends of an interval: `79.3–80.5`; an en dash alone where there is none."""
+    return "–" if as_float(low) is None else f"{show(low)}–{show(high)}"
 
 
 def count(value: Any) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from sweeper.report.class_accuracies import gather_class_accuracies
-from sweeper.report.effect import blew_up, has_diverged, loss_of_constant
+from sweeper.report.divergence import blew_up, has_diverged, loss_of_constant
 from sweeper.report.format import as_float
 from sweeper.report.parameters import identity
 from sweeper.report.study_data import StudyData
@@ -22,7 +22,7 @@ VERDICTS = {
     "blew up": "its last training loss is finite, but far above that of a useful model",
     "learnt nothing": "its last training loss is hardly below that of predicting the shares of the classes",
     "too slow": "worse than the best trial, with a training loss that was still falling to what another had early on",
-    "fine": "none of these",
+    "fine": "none of the faults that are looked for",
 }
 _SCALE = ("training.loss.", "training.balance")
 _HARDLY = 0.98

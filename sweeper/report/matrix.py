@@ -51,7 +51,7 @@ def draw_matrix(cells: pd.DataFrame, *, key: str, title: str, words: str = "") -
     counts = [cells["count"].tolist()[i * n : (i + 1) * n] for i in range(n)]
     rates = [plotted(cells["rate"].tolist()[i * n : (i + 1) * n]) for i in range(n)]
     texts = [
-        [f"{c}<br>{percent(r, 0)} %" if n <= 6 else (str(c) if c else "") for c, r in zip(cs, rs, strict=True)]
+        [f"{c:,}<br>{percent(r, 0)} %" if n <= 6 else (f"{c:,}" if c else "") for c, r in zip(cs, rs, strict=True)]
         for cs, rs in zip(counts, rates, strict=True)
     ]
     figure = blank_figure(x="predicted", y="truth")

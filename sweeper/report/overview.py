@@ -103,13 +103,16 @@ def _describe(studies: Sequence[StudyData], frame: pd.DataFrame, *, quantity: st
             "Nothing was finalized: ranked by validation, which also chose, so that the best of many trials is a "
             "little too good. `sweeper finalize` measures on test."
         )
+    # Of other classes, or other data, an accuracy is another task's: a lead there says nothing of models.
+    tasks = {(data.data.name, data.data.class_names) for data in studies if data.data is not None}
     if n_ranked:
-        notes.append(
-            Note(text=words + _lead(frame, quantity=quantity), level="text" if n_tested in (0, n_ranked) else "warning")
-        )
+        lead = _lead(frame, quantity=quantity) if len(tasks) < 2 else ""
+        notes.append(Note(text=words + lead, level="text" if n_tested in (0, n_ranked) else "warning"))
     fingerprints = {data.data.fingerprint for data in studies if data.data is not None}
     if len(fingerprints) > 1:
         words = "The studies did not use the same data and split: differences between them are not due to models alone."
+        if len(tasks) > 1:
+            words = "The studies did not use the same data: their ranks say nothing of which model is better."
         notes.append(Note(text=words, level="warning"))
     return notes
 

@@ -16,6 +16,7 @@ __all__ = [
     "PART_LABELS",
     "THEMES",
     "blank_figure",
+    "in_lines",
     "ordered_colour",
     "plain",
     "plotted",
@@ -80,11 +81,11 @@ def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = Fals
     figure = go.Figure()
     figure.update_layout(
         template="none",
-        margin={"l": 8, "r": 12, "t": 8, "b": 8},
+        margin={"l": 8, "r": 18, "t": 8, "b": 8},
         showlegend=legend,
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         xaxis={"title": {"text": plain(x)}},
-        yaxis={"title": {"text": _in_lines(plain(y))}},
+        yaxis={"title": {"text": in_lines(plain(y))}},
         hovermode="closest",
     )
     if x == "epoch":
@@ -94,7 +95,7 @@ def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = Fals
     return figure
 
 
-def _in_lines(title: str) -> str:
+def in_lines(title: str) -> str:
     """A title of at most two lines: a long one would be cut off beside a low figure."""
     if len(title) <= _N_TITLE or " " not in title:
         return title

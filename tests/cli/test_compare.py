@@ -45,6 +45,7 @@ def test_a_clear_difference_is_said_in_words(run: Run, rates: Path) -> None:
     assert done.code == 0, done.stderr
     assert "\nvalidation\n" in done.stdout
     assert "\nvalidation, true labels\n" in done.stdout
+    assert "\ntrainings  3" in done.stdout  # ten classes stand below each other
     assert "By validation mean class accuracy, 0.01 is first of 2 values of lr, with " in done.stdout
     assert "Worse than 0.01: 1e-5 (−" in done.stdout
     assert "Differences are paired by seed; their intervals are Student's, at 95 % or more." in done.stdout

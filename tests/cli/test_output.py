@@ -25,6 +25,7 @@ from sweeper.cli.output import duration, number, print_json, print_table, short_
         (123456.0, "1.235e+05"),
         (float("nan"), "nan"),
         ([200, 100], "[200, 100]"),
+        ([0.16506931606108277, 0], "[0.1651, 0]"),
         ("adam", "adam"),
     ],
 )

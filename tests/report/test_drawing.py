@@ -117,3 +117,21 @@ def test_what_only_the_page_can_show_has_no_file(caplog: pytest.LogCaptureFixtur
     ):
         assert draw_figure(block(figure), ["svg", "pdf"]) == {}
         assert words in caplog.records[-1].getMessage()
+
+
+def test_colours_are_explained_beside_a_map_where_the_page_does_so() -> None:
+    figure = blank_figure(x="lr", y="weight_decay")
+    figure.add_trace(go.Contour(x=[0, 1, 2], y=[0, 1], z=[[0.5, 0.6, 0.7], [0.6, 0.7, 0.8]], coloraxis="coloraxis"))
+    figure.update_layout(coloraxis={"cmin": 0.5, "cmax": 0.8, "colorbar": {"tickformat": ".2~%"}})
+    assert {"60%", "70%"} <= set(texts(svg(figure)))
+    figure.update_layout(coloraxis={"showscale": False})
+    assert not any(text.endswith("%") for text in texts(svg(figure)))
+
+
+def test_the_legend_has_the_page_s_order_and_epochs_begin_with_the_first() -> None:
+    figure = blank_figure(x="epoch", y="loss", legend=True)
+    figure.add_trace(go.Scatter(x=[1, 15, 30], y=[3, 2, 1], mode="lines", name="worst", legendrank=2))
+    figure.add_trace(go.Scatter(x=[1, 15, 30], y=[2, 1, 0.5], mode="lines", name="best", legendrank=1))
+    found = texts(svg(figure))
+    assert found.index("best") < found.index("worst")
+    assert found[0] != "0"

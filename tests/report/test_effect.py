@@ -9,19 +9,12 @@ import plotly.graph_objects as go
 import pytest
 
 from sweeper.errors import InputError
-from sweeper.report.axes import spread_axis
+from sweeper.report.axes import rate_axis, spread_axis
 from sweeper.report.blocks import Note, Row, Table
+from sweeper.report.divergence import blew_up, last_losses
 from sweeper.report.document import build_document
-from sweeper.report.effect import (
-    CONFIGURATION,
-    Effect,
-    blew_up,
-    choose_parameter,
-    gather_explained,
-    last_losses,
-    levels_of,
-    resolve_parameter,
-)
+from sweeper.report.effect import Effect, choose_parameter, gather_explained, resolve_parameter
+from sweeper.report.levels import CONFIGURATION, levels_of
 from sweeper.report.sections.effect import build_effect, describe_failures, draw_levels, gather_levels
 from sweeper.report.sections.effect_curves import build_level_curves, gather_level_curves
 from sweeper.report.sections.effect_values import build_value_figures, gather_gap
@@ -221,6 +214,23 @@ def test_ticks_at_the_values_only_where_their_texts_have_room() -> None:
     assert ticks([4, 16, 64, 256]) == (4, 16, 64, 256)
     assert 1e-2 in ticks([4e-5, 9.7e-3, 1.2e-2, 1.5e-2, 0.08])
     assert 1.2e-2 not in ticks([4e-5, 9.7e-3, 1.2e-2, 1.5e-2, 0.08])
+    assert 1e-3 in ticks([1.57e-4, 2.99e-4, 3.86e-4, 4.67e-4, 7.81e-4, 1.41e-3])  # seven letters each
+
+
+def test_rates_that_fall_to_0_are_not_drawn_in_the_logarithm() -> None:
+    def axis(*lines: list[float]) -> go.layout.YAxis:
+        figure = go.Figure()
+        rate_axis(figure, lines)
+        return figure.layout.yaxis
+
+    cosine = axis([3e-4, 2e-4, 1e-5, 1e-10])
+    assert cosine.type == "linear"
+    assert cosine.ticktext == ("0", "1e-4", "2e-4", "3e-4")
+    assert axis([1e-3, 1e-4, 1e-5]).type == "log"
+    assert axis([1e-3, 9e-4]).type is None
+    far = axis([1e-1, 1e-9], [1e-4, 1e-4])
+    assert far.type == "log"
+    assert far.range[0] == pytest.approx(-7.0)
 
 
 def test_configurations_with_many_parameters_are_called_by_their_trials() -> None:

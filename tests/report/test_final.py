@@ -13,7 +13,9 @@ import pytest
 
 from sweeper.report.blocks import Facts, Note, Table
 from sweeper.report.final import FinalData, open_final
-from sweeper.report.sections.test import build_test, gather_test, gather_test_confusion, gather_test_curves
+from sweeper.report.sections.final_curves import gather_test_curves
+from sweeper.report.sections.final_tables import draw_test_classes, draw_test_table, gather_test, gather_test_classes
+from sweeper.report.sections.test import build_test, gather_test_confusion
 from sweeper.report.statistics import wilson_interval
 from sweeper.report.study_data import StudyData
 from sweeper.report.write import write_report
@@ -146,6 +148,24 @@ def test_confusions_are_summed_over_the_seeds_and_curves_have_their_range() -> N
     curves = gather_test_curves(final, "accuracy")
     test = curves[curves["part"] == "test"].set_index("epoch")
     assert test.loc[2, ["mean", "low", "high", "n_seeds"]].tolist() == pytest.approx([0.75, 0.7, 0.8, 2])
+
+
+def test_classes_stand_beside_overall_and_their_mean() -> None:
+    final = opened()
+    frame = gather_test_classes(final, "accuracy").set_index("trial")
+    assert frame.loc[7, ["overall", "avg", "class:cat", "class:dog"]].tolist() == pytest.approx([0.75, 0.75, 0.8, 0.7])
+    table = draw_test_classes(final, "accuracy", frame.reset_index())
+    assert [column.label for column in table.columns] == [
+        *("trial", "overall", "95 % interval", "avg", "95 % interval", "cat", "dog"),
+    ]
+    (row, _) = table.frame[[column.key for column in table.columns]].to_numpy().tolist()
+    assert row == [7, "75", "11–100", "75", "11–100", "80", "70"]
+    # What stands there is not repeated beside the objective; what does not stand there is not lost.
+    keys = [column.key for column in draw_test_table(final, gather_test(final)).columns]
+    assert "test/accuracy" in keys
+    assert "test/balanced_accuracy" not in keys
+    assert "test/true_accuracy" in keys  # not measured of classes here
+    assert gather_test_classes(final, "true_accuracy").empty
 
 
 def test_how_often_test_was_touched() -> None:

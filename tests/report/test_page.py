@@ -71,7 +71,7 @@ def opened(loaded: tuple[Any, list[str]]) -> Iterator[Any]:
 
 def drawn(page: Any) -> None:
     """Wait until every figure is drawn."""
-    page.wait_for_selector("html[data-drawn=all]", state="attached", timeout=60_000)
+    page.wait_for_selector("html[data-drawn=all]", state="attached", timeout=180_000)
 
 
 def numbers(page: Any, column: int) -> list[str]:
@@ -208,6 +208,9 @@ def test_printing_draws_light_figures(opened: Any) -> None:
     dark = ink(opened)
     opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert ink(opened) != dark
+    opened.emulate_media(media="print")
+    assert background(opened) == "rgb(255, 255, 255)"
+    opened.emulate_media(media="screen")
     opened.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert ink(opened) == dark
     assert len(opened.pdf()) > 50_000

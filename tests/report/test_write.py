@@ -215,6 +215,20 @@ def test_overview_ranks_studies() -> None:
     assert len({part.folder for part in document.parts}) == 5
 
 
+@pytest.mark.parametrize("classes", [("a", "b"), ("c", "d")])
+def test_a_lead_is_claimed_on_the_same_classes_only(classes: tuple[str, str]) -> None:
+    studies, reader = [], MemoryReader()
+    for name, accuracy, names in (("cnn", 0.9, ("a", "b")), ("mlp", 0.4, classes)):
+        run = make_run(0, study=name, value=accuracy)
+        reader.histories[run.run_id] = {"val/accuracy": [accuracy]}
+        reader.artifacts[run.run_id, "data.json"] = data_json(names, {"val": [375, 375]}, fingerprint=name)
+        studies.append(make_record([run], name=name))
+    blocks = build_document(studies, reader, top=5).parts[0].sections[0].blocks
+    words = " ".join(block.text for block in blocks if isinstance(block, Note))
+    assert ("more than chance explains" in words) == (classes == ("a", "b"))
+    assert ("say nothing of which model is better" in words) == (classes != ("a", "b"))
+
+
 def test_losses_rank_low_first() -> None:
     studies = [
         make_record([make_run(0, study=name, value=value)], name=name, objective={"metric": "val/loss"})

@@ -16,7 +16,7 @@ from sweeper.report.axes import log_ticks
 from sweeper.report.drawing.style import words
 from sweeper.report.format import param_text
 
-__all__ = ["Scale", "finish_axis"]
+__all__ = ["Scale", "finish_axis", "percent_tick"]
 
 
 _N_FLAT = 66
@@ -49,13 +49,14 @@ class Scale:
         return [math.nan if value is None else float(value) for value in values]
 
 
-def _percent(value: float, _: int) -> str:
+def percent_tick(value: float, _: int) -> str:
+    """A fraction in percent, with no more decimals than it needs; as matplotlib's formatters are called."""
     return f"{100 * value:.2f}".rstrip("0").rstrip(".").replace("-0", "0" if abs(value) < 5e-5 else "-0") + "%"
 
 
 def _format(axis: Axis, layout: Any) -> None:
     if layout.tickformat is not None and layout.tickformat.endswith("%"):
-        axis.set_major_formatter(FuncFormatter(_percent))
+        axis.set_major_formatter(FuncFormatter(percent_tick))
     elif layout.tickformat is not None and layout.tickformat.endswith("d"):
         axis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -80,6 +81,9 @@ def _limits(axes: Axes, scale: Scale) -> tuple[float, float]:
         low, high = (10.0**v if scale.is_log else float(v) for v in given)
     elif scale.categories is not None:
         low, high = -0.5, len(scale.categories) - 0.5
+    elif (scale.layout.tickformat or "").endswith("d"):
+        # Epochs begin with the first: a margin that reaches to 0 would show one that never was.
+        low, high = (v + 0.03 * sign * (high - low) for v, sign in zip(axes.dataLim.intervalx, (-1, 1), strict=True))
     if scale.layout.autorange == "reversed" and low < high:
         low, high = high, low
     put(low, high)

@@ -76,16 +76,19 @@ def _draw(figure: Figure, width: float) -> Canvas:
     axes.set_xscale("log" if x.is_log else "linear")
     axes.set_yscale("log" if y.is_log else "linear")
     n_bars = sum(trace.type == "bar" for trace in plotly.data)
-    entries: list[tuple[Artist, str]] = []
+    entries: list[tuple[float, Artist, str]] = []
     for index, trace in enumerate(plotly.data):
         key = draw_trace(axes, trace, index, x, y, n_bars)
         if key is not None and trace.showlegend is not False and trace.name:
-            entries.append((key, words(trace.name)))
+            entries.append((trace.legendrank or 1000, key, words(trace.name)))
     _draw_lines(axes, plotly.layout.shapes)
     for scale in (x, y):
         finish_axis(axes, scale)
     if plotly.layout.showlegend and entries:
-        _draw_legend(canvas, entries, words(plotly.layout.legend.title.text).strip(), width)
+        entries.sort(key=lambda entry: entry[0])
+        _draw_legend(
+            canvas, [(key, text) for _, key, text in entries], words(plotly.layout.legend.title.text).strip(), width
+        )
     return canvas
 
 

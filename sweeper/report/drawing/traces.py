@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
 
-from sweeper.report.drawing.axes import Scale
+from sweeper.report.drawing.axes import Scale, percent_tick
 from sweeper.report.drawing.style import (
     COLOUR_CYCLE,
     INK,
@@ -192,7 +194,7 @@ def _draw_heatmap(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
     shared = trace.figure.layout.coloraxis if trace.coloraxis else None
     low, high = (shared.cmin, shared.cmax) if shared is not None else (trace.zmin, trace.zmax)
     stops = None if shared is not None and shared.colorscale is None else (shared or trace).colorscale
-    axes.pcolormesh(
+    cells = axes.pcolormesh(
         _edges(xs),
         _edges(ys),
         np.ma.masked_invalid(z),
@@ -203,12 +205,25 @@ def _draw_heatmap(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
         linewidth=0.6 if z.size <= _N_VECTORS else 0,
         rasterized=z.size > _N_VECTORS,
     )
+    _draw_scale(axes, cells, shared)
     if trace.texttemplate and trace.text is not None:
         size = min(8.5, max(4.0, 110 / max(z.shape)))
         for i, line in enumerate(trace.text):
             for j, text in enumerate(line):
                 axes.text(xs[j], ys[i], words(text), ha="center", va="center", fontsize=size, color=INK)
     return None
+
+
+def _draw_scale(axes: Axes, mappable: ScalarMappable, shared: Any) -> None:
+    """What the colours stand for, beside the axes, where the page shows it too."""
+    if shared is None or shared.showscale is False:
+        return
+    canvas = axes.get_figure(root=True)
+    assert canvas is not None
+    bar = canvas.colorbar(mappable, ax=axes, fraction=0.05, pad=0.02, aspect=30)
+    bar.outline.set_visible(False)
+    if (shared.colorbar.tickformat or "").endswith("%"):
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(percent_tick))
 
 
 def _draw_contour(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars: int) -> Artist | None:
@@ -219,8 +234,8 @@ def _draw_contour(axes: Axes, trace: Any, index: int, x: Scale, y: Scale, n_bars
     stops = None if shared is not None and shared.colorscale is None else (shared or trace).colorscale
     levels = trace.ncontours or 12
     filled = axes.contourf(xs, ys, z, levels, cmap=colour_scale(stops), vmin=low, vmax=high)
-    lines = axes.contour(xs, ys, z, filled.levels, colors=INK, linewidths=POINTS * (trace.line.width or 0.5))
-    axes.clabel(lines, fontsize=6)
+    axes.contour(xs, ys, z, filled.levels, colors=INK, linewidths=POINTS * (trace.line.width or 0.5))
+    _draw_scale(axes, filled, shared)
     return None
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Row, Table
 from sweeper.report.class_accuracies import gather_class_accuracies, gather_comparison, gather_parts, is_compared
-from sweeper.report.format import as_float, count, param_text
+from sweeper.report.format import as_float, count, interval_text, param_text
 from sweeper.report.sections.class_curves import build_class_curves
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS
@@ -20,6 +20,7 @@ _N_COLUMNS = 14
 """With more classes than this, classes become the rows of the table."""
 _N_FACTORS = 4
 """With more parameters that varied than this, they are told apart by number; the table of the best trials has them."""
+_N_BEFORE_VERDICT = 5
 _VERDICTS = {
     "first": "",
     "worse": "worse",
@@ -41,10 +42,6 @@ def _with_spread(data: StudyData, frame: pd.DataFrame, key: str) -> list[str]:
     ]
 
 
-def _interval_texts(show: Callable[[Any], str], lows: Iterable[Any], highs: Iterable[Any]) -> list[str]:
-    return ["–" if low is None else f"{show(low)}–{show(high)}" for low, high in zip(lows, highs, strict=True)]
-
-
 def _measure_columns(data: StudyData, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Column]]:
     """The measures of a frame of accuracies as texts, and their columns."""
     texts: dict[str, list[str]] = {}
@@ -61,7 +58,9 @@ def _measure_columns(data: StudyData, frame: pd.DataFrame) -> tuple[pd.DataFrame
         columns.append(Column(key=f"{key}:text", label=label, title=title, numeric=True))
         low, high = {"overall": ("low", "high"), "avg": ("avg_low", "avg_high")}.get(key, ("", ""))
         if low and frame[low].notna().any():
-            texts[f"{key}:interval"] = _interval_texts(data.accuracy_text, frame[low], frame[high])
+            texts[f"{key}:interval"] = [
+                interval_text(*ends, data.accuracy_text) for ends in zip(frame[low], frame[high], strict=True)
+            ]
             columns.append(
                 Column(key=f"{key}:interval", label=interval_title, title=f"{interval_title} of {label}", numeric=True)
             )
@@ -131,8 +130,10 @@ def draw_class_table(data: StudyData, part: str, frame: pd.DataFrame, *, true: b
                 _difference(data, low, high) for low, high in compared[["low", "high"]].to_numpy()
             ]
             whole["verdict"] = [_VERDICTS[verdict] for verdict in compared["verdict"]]
-            # Before the classes: in a wide table the last columns are out of sight.
-            place = next((i for i, c in enumerate(columns) if c.key.startswith("class:")), len(columns))
+            # Before many classes: in a wide table the last columns are out of sight.
+            is_wide = len(data.class_names) > _N_BEFORE_VERDICT
+            classes = [i for i, column in enumerate(columns) if column.key.startswith("class:")]
+            place = classes[0] if classes and is_wide else len(columns)
             columns[place:place] = [
                 Column(key="difference:text", label="against the first (points)", numeric=True),
                 Column(key="verdict", label="verdict"),

@@ -53,7 +53,7 @@ def describe_confusions(frame: pd.DataFrame, part: str, n: int = 3) -> str:
         return f"In {_PARTS[part]} no confusion occurs more than once."
     worst = wrong.sort_values(["count", "truth", "predicted"], ascending=[False, True, True], kind="stable").head(n)
     words = [
-        f"{row.truth} taken for {row.predicted} ({row.count_} of {row.total})"
+        f"{row.truth} taken for {row.predicted} ({row.count_:,} of {row.total:,})"
         for row in worst.assign(
             count_=worst["count"],
             total=[int(frame[(frame["part"] == part) & (frame["truth"] == t)]["count"].sum()) for t in worst["truth"]],
@@ -83,9 +83,10 @@ def build_confusion(data: StudyData) -> Sequence[Block]:
     if frame.empty:
         return [Note(text=f"No confusion matrix of trial {data.best.number} was recorded.")]
     parts = list(dict.fromkeys(frame["part"]))
-    words = [describe_confusions(frame, part) for part in parts]
+    # What is confused in training is seen in its matrix; what counts is what is confused of other pictures.
+    words = [describe_confusions(frame, part) for part in parts if part.endswith("val") or "val" not in parts]
     figures = [draw_confusion(data, part, frame, epoch) for part in parts]
-    notes = [Note(text=" ".join(filter(None, words)))] if any(words) else []
+    notes = [Note(text=text) for text in words if text]
     first = frame[frame["part"] == parts[0]]
     title = f"Counts and rates of each class in {_PARTS[parts[0]]}, trial {data.best.number}"
     table = draw_class_rates(gather_class_rates(first), key="class-rates", title=title)

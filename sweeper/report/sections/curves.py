@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import log_value_axis
+from sweeper.report.axes import log_value_axis, rate_axis
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.format import as_float, plural
 from sweeper.report.study_data import StudyData
@@ -48,8 +48,8 @@ def draw_curves(data: StudyData, quantity: str, curves: pd.DataFrame) -> Figure:
     if epoch is not None and len(curves) > 1:
         figure.add_vline(x=epoch, line={"color": MUTED, "width": 1, "dash": "dot"})
     values = [v for part in curves.columns if part != "epoch" for v in plotted(curves[part]) if v is not None]
-    if not is_accuracy and values and min(values) > 0.0 and max(values) > 100.0 * min(values):
-        figure.update_yaxes(type="log")
+    if not is_accuracy and values:
+        log_value_axis(figure, min(values), max(values))
     last = curves.iloc[-1]
     ends = [
         f"{PART_LABELS[part]} {data.accuracy_text(v) + ' %' if is_accuracy else f'{v:.4g}'}"
@@ -88,7 +88,7 @@ def draw_rates(data: StudyData, rates: pd.DataFrame) -> Figure:
             hovertemplate="epoch %{x}: %{y:.3g}<extra></extra>",
         )
     )
-    log_value_axis(figure, rates["lr"].min(), rates["lr"].max())
+    rate_axis(figure, [[rate for rate in rates["lr"] if rate > 0.0]])
     return Figure(
         key="lr",
         title=f"Learning rate against epoch, trial {data.best.number}",

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Row, Table
-from sweeper.report.effect import Effect, Level, choose_parameter, has_diverged, loss_of_constant
+from sweeper.report.divergence import has_diverged, loss_of_constant
+from sweeper.report.effect import Effect, choose_parameter
 from sweeper.report.format import aligned, as_float, count, number, plural
+from sweeper.report.levels import CONFIGURATION, Level
 from sweeper.report.sections.effect_curves import build_level_curves
 from sweeper.report.sections.effect_values import build_value_figures
 from sweeper.report.study_data import StudyData
@@ -132,7 +134,13 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
         notes.append("Accuracies of classes, overall and avg, their mean, are of validation.")
     if (frame["n_trials"] > 1).any():
         notes.append("Medians over the complete trials of a value.")
-    return Table(key="values", title=f"Values of {effect.label}", frame=frame, columns=columns, note=" ".join(notes))
+    return Table(
+        key="values",
+        title="Configurations" if effect.path == CONFIGURATION else f"Values of {effect.label}",
+        frame=frame,
+        columns=columns,
+        note=" ".join(notes),
+    )
 
 
 def build_effect(data: StudyData) -> Sequence[Block]:

@@ -7,10 +7,12 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import log_value_axis
+from sweeper.report.axes import log_value_axis, rate_axis
 from sweeper.report.blocks import Figure
-from sweeper.report.effect import Effect, Level, has_diverged
+from sweeper.report.divergence import has_diverged
+from sweeper.report.effect import Effect
 from sweeper.report.format import plural
+from sweeper.report.levels import Level
 from sweeper.report.theme import MUTED, PART_LABELS, blank_figure, ordered_colour, plain, plotted, series_style
 
 __all__ = ["build_level_curves", "draw_level_curves", "gather_level_curves"]
@@ -93,7 +95,6 @@ def draw_level_curves(
 ) -> Figure:
     """One line a value and series: the first series solid, the second dashed. A cross ends a line that diverged."""
     figure = blank_figure(x="epoch", y=y, percent_y=percent, legend=True)
-    figure.update_layout(legend={"title": {"text": plain(effect.label) + "  "}})
     names = list(dict.fromkeys(curves["series"]))
     # Where other parameters varied too, a band would show these.
     has_bands = effect.is_only and len(effect.lines) <= _N_BANDS and len(names) == 1
@@ -139,7 +140,7 @@ def draw_level_curves(
         key=key,
         title=title,
         description=f"{plural(curves['level'].nunique(), 'line')} over {plural(curves['epoch'].nunique(), 'epoch')}, "
-        f"one a value of {effect.path}.",
+        f"one a {effect.value_words}.",
         figure=figure,
         data=curves,
         note=" ".join(notes),
@@ -187,7 +188,7 @@ def _accuracy_curves(effect: Effect) -> list[Figure]:
     curves = gather_level_curves(effect, effect.data.epochs, metrics)
     if curves.empty:
         return []
-    end = f"accuracy against epoch, one line a value of {effect.label}"
+    end = f"accuracy against epoch, one line a {effect.value_words}"
     if len(effect.lines) <= _N_BOTH_PARTS and len(metrics) > 1:
         note = "Solid: validation; dashed: training, measured with dropout and augmentation on."
         title = f"Training and validation {end}"
@@ -215,7 +216,7 @@ def _gap_curves(effect: Effect) -> list[Figure]:
     curves = gather_level_curves(effect, gap, {"training minus validation": "gap"})
     if curves.empty:
         return []
-    title = f"Training minus validation accuracy against epoch, one line a value of {effect.label}"
+    title = f"Training minus validation accuracy against epoch, one line a {effect.value_words}"
     figure = draw_level_curves(effect, curves, key="gap-curves", title=title, y="difference", percent=True)
     figure.figure.add_hline(y=0, line={"color": MUTED, "width": 1, "dash": "dot"})
     return [figure]
@@ -231,9 +232,12 @@ def _lr_curves(effect: Effect) -> list[Figure]:
     curves = gather_level_curves(effect, histories, {"learning rate": "lr"})
     if curves.empty:
         return []
-    title = f"Learning rate against epoch, one line a value of {effect.label}"
+    title = f"Learning rate against epoch, one line a {effect.value_words}"
     note = "At the last step of each epoch."
-    return [draw_level_curves(effect, curves, key="lr", title=title, y="learning rate", note=note)]
+    figure = draw_level_curves(effect, curves, key="lr", title=title, y="learning rate", note=note)
+    rates = [[rate for rate in own if rate > 0.0] for _, own in curves.groupby("level")["median"]]
+    rate_axis(figure.figure, [own for own in rates if own])
+    return [figure]
 
 
 def build_level_curves(effect: Effect) -> list[Figure]:
@@ -242,6 +246,6 @@ def build_level_curves(effect: Effect) -> list[Figure]:
     for part in ("train", "val"):
         curves = gather_level_curves(effect, effect.data.epochs, {PART_LABELS[part]: f"{part}/loss"})
         if not curves.empty and (part == "train" or effect.data.task != "classification"):
-            title = f"{PART_LABELS[part].capitalize()} loss against epoch, one line a value of {effect.label}"
+            title = f"{PART_LABELS[part].capitalize()} loss against epoch, one line a {effect.value_words}"
             figures.append(draw_level_curves(effect, curves, key=f"loss-{part}", title=title, y="loss"))
     return figures + _accuracy_curves(effect) + _lr_curves(effect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -18,6 +19,10 @@ from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, blank_figure,
 __all__ = ["build_value_figures", "draw_against", "gather_against", "gather_gap"]
 
 
+_FAR_ABOVE = 1.5
+"""A bar that reaches so many times as high as all others, of a trial that blew up, leaves the axis."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Style:
     name: str
@@ -30,7 +35,7 @@ def gather_against(effect: Effect, series: Mapping[str, pd.Series]) -> pd.DataFr
     """Measures of complete trials by the values of the parameter: a row a series and value.
 
     Columns: series, level (its text), x (its number), median, low, high (over the trials of that value), n_trials,
-    blew_up (whether one of these trials did).
+    blew_up (whether most of these trials did).
 
     Args:
         effect: The parameter.
@@ -42,7 +47,7 @@ def gather_against(effect: Effect, series: Mapping[str, pd.Series]) -> pd.DataFr
             ids = [run.run_id for run in level.runs if run.state == "COMPLETE" and run.run_id in values.index]
             known = [x for run_id in ids if (x := as_float(float(values[run_id]))) is not None]
             if known:
-                blown = any(run_id in effect.blown for run_id in ids)
+                blown = 2 * sum(run_id in effect.blown for run_id in ids) > len(ids)
                 rows.append((name, level.label, level.x, median(known), min(known), max(known), len(known), blown))
     columns = ["series", "level", "x", "median", "low", "high", "n_trials", "blew_up"]
     return pd.DataFrame(rows, columns=columns, dtype=object)
@@ -107,12 +112,14 @@ def draw_against(
         [x if isinstance(x, float) else plain(x) for _, x in effect.diverged],
         [f"trial {run.number} diverged" for run, _ in effect.diverged],
     )
-    _axes(effect, figure, frame, percent=percent)
+    is_cut = _axes(effect, figure, frame, percent=percent)
     notes = [note] if note else []
     if frame["n_trials"].gt(1).any():
         notes.append("Points: medians over the trials of a value; bars: from the lowest to the highest of them.")
     if frame["blew_up"].any():
         notes.append("Open triangles: the training loss blew up.")
+    if is_cut:
+        notes.append("Of trials that blew up, a bar leaves the axis; a double click shows all.")
     lowest, highest = frame["median"].astype(float).agg(["min", "max"])
     return Figure(
         key=key,
@@ -126,15 +133,29 @@ def draw_against(
     )
 
 
-def _axes(effect: Effect, figure: go.Figure, frame: pd.DataFrame, *, percent: bool) -> None:
+def _axes(effect: Effect, figure: go.Figure, frame: pd.DataFrame, *, percent: bool) -> bool:
+    """Both axes, and whether a bar leaves the vertical one: that of a trial that blew up would flatten all else."""
     if effect.is_numeric:
         spread_axis(figure, [level.x for level in effect.levels if level.x is not None], log=effect.is_log)
     else:
         # All of them: one at which every trial diverged has no point, and would not be there.
         category_axis(figure, [plain(level.label) for level in effect.levels])
+    if percent:
+        return False
     low, high = float(frame["low"].min()), float(frame["high"].max())
-    if not percent:
-        log_value_axis(figure, low, high)
+    log_value_axis(figure, low, high)
+    spoiled = {level.label for level in effect.levels if any(run.run_id in effect.blown for run in level.runs)}
+    rest = frame[~frame["level"].isin(spoiled)]["high"].max()
+    top = max(float(frame["median"].max()), low if rest != rest else float(rest))
+    if not spoiled or high <= _FAR_ABOVE * top:
+        return False
+    log_value_axis(figure, low, top)
+    if top > 30.0 * low:
+        figure.update_yaxes(range=[math.log10(low) - 0.05, math.log10(top) + 0.05])
+    else:
+        pad = 0.06 * (top - low)
+        figure.update_yaxes(type="linear", tickmode="auto", range=[low - pad, top + pad])
+    return True
 
 
 def _class_figures(effect: Effect) -> list[Figure]:

@@ -115,14 +115,19 @@ def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
             for flag, high in zip(frame["overfit"], frame["high"], strict=True)
         ],
     )
+    judged = [
+        Column(key="interval", label="95 % interval", numeric=True),
+        Column(key="verdict", label="over-fitting"),
+    ]
+    if frame["low"].isna().all():
+        judged = []
     columns = [
         Column(key="trial", label="trial", numeric=True, header=True),
         Column(key="epoch", label="epoch", show=count, numeric=True),
         Column(key="train_accuracy", label="training accuracy (%)", show=data.accuracy_text, numeric=True),
         Column(key="val_accuracy", label="validation accuracy (%)", show=data.accuracy_text, numeric=True),
         Column(key="gap", label="gap (points)", title="training minus validation", show=points, numeric=True),
-        Column(key="interval", label="95 % interval", numeric=True),
-        Column(key="verdict", label="over-fitting"),
+        *judged,
         Column(key="val_loss_lowest_epoch", label="lowest validation loss at epoch", show=count, numeric=True),
         Column(
             key="val_loss_rise",

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sweeper.report.blocks import Block, Column, Figure, Note, Picture, Row, Table
-from sweeper.report.format import number, percent, plural
+from sweeper.report.format import aligned, count, number, percent, plural
 from sweeper.report.statistics import accuracy_interval
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import MUTED, PART_COLOURS, blank_figure
@@ -79,8 +79,8 @@ def gather_methods(result: Any) -> pd.DataFrame:
 def _draw_methods(result: Any) -> Table:
     labels = {
         "prune": Column(key="prune", label="suspects by", header=True),
-        "suspects": Column(key="suspects", label="suspects", numeric=True),
-        "found": Column(key="found", label="wrong", title="suspects whose label is wrong", numeric=True),
+        "suspects": Column(key="suspects", label="suspects", show=count, numeric=True),
+        "found": Column(key="found", label="wrong", title="suspects whose label is wrong", show=count, numeric=True),
         "precision": Column(key="precision", label="precision (%)", show=percent, numeric=True),
         "recall": Column(key="recall", label="recall (%)", show=percent, numeric=True),
         "f1": Column(key="f1", label="F1 (%)", show=percent, numeric=True),
@@ -130,12 +130,12 @@ def _draw_noise(frame: pd.DataFrame) -> Table:
     columns = [
         Column(key="given", label="given", header=True),
         Column(key="true", label="truly"),
-        Column(key="pictures", label="given as this", numeric=True),
+        Column(key="pictures", label="given as this", show=count, numeric=True),
         Column(key="estimated", label="estimated wrong", numeric=True),
         Column(key="confident", label="by the confident joint", numeric=True),
     ]
     if "known" in frame.columns:
-        columns.append(Column(key="known", label="known to be wrong", numeric=True))
+        columns.append(Column(key="known", label="known to be wrong", show=count, numeric=True))
     return Table(key="noise", title="Wrong labels by class", frame=frame, columns=columns)
 
 
@@ -191,13 +191,13 @@ def _draw_pairs(frame: pd.DataFrame) -> Table:
     columns = [
         Column(key="given", label="given", header=True),
         Column(key="predicted", label="predicted"),
-        Column(key="n", label="pictures", numeric=True),
+        Column(key="n", label="pictures", show=count, numeric=True),
         Column(key="confidence", label="confidence", show=number, numeric=True),
-        Column(key="n_agreed", label="given as predicted", numeric=True),
+        Column(key="n_agreed", label="given as predicted", show=count, numeric=True),
         Column(key="agreed_confidence", label="their confidence", show=number, numeric=True),
     ]
     if "truly_predicted" in frame.columns:
-        columns.append(Column(key="truly_predicted", label="prediction true", numeric=True))
+        columns.append(Column(key="truly_predicted", label="prediction true", show=count, numeric=True))
     return Table(
         key="pairs",
         title="Confidence where prediction and given label differ",
@@ -219,12 +219,12 @@ def _draw_thresholds(frame: pd.DataFrame) -> Table:
         Column(key="given", label="given", header=True),
         Column(key="predicted", label="predicted"),
         Column(key="threshold", label="confidence at least", numeric=True),
-        Column(key="relabelled", label="relabelled", numeric=True),
+        Column(key="relabelled", label="relabelled", show=count, numeric=True),
     ]
     if "rightly" in frame.columns:
         columns += [
-            Column(key="rightly", label="rightly", numeric=True),
-            Column(key="wrongly", label="wrongly", numeric=True),
+            Column(key="rightly", label="rightly", show=count, numeric=True),
+            Column(key="wrongly", label="wrongly", show=count, numeric=True),
         ]
     return Table(
         key="thresholds",
@@ -237,26 +237,33 @@ def _draw_thresholds(frame: pd.DataFrame) -> Table:
 
 
 def _draw_suspects(result: Any) -> Table:
-    rows = result["suspects"]
+    frame = pd.DataFrame(result["suspects"], dtype=object)
     columns = [
         Column(key="rank", label="rank", numeric=True, header=True),
         Column(key="picture", label="picture"),
         Column(key="part", label="part"),
         Column(key="given", label="given"),
         Column(key="suggested", label="suggested"),
-        Column(key="confidence", label="confidence", show=number, numeric=True),
-        Column(key="probability", label="probability", title="of being mislabelled", show=number, numeric=True),
+        Column(key="confidence", label="confidence", show=aligned(frame["confidence"]), numeric=True),
+        Column(
+            key="probability",
+            label="probability",
+            title="of being mislabelled",
+            show=aligned(frame["probability"]),
+            numeric=True,
+        ),
     ]
     if result["truth"] is not None:
         columns.append(Column(key="true", label="true"))
     return Table(
         key="suspects",
         title="Suspects, the most suspect first",
-        frame=pd.DataFrame(rows, dtype=object),
+        frame=frame,
         columns=columns,
         interactive=True,
         sorted_by="rank",
-        note="Confidence: predicted probability of the suggested class. Probability: of the label being wrong.",
+        note="Confidence: predicted probability of the suggested class. Probability: of the label being wrong"
+        + ("; of equal ones the less likely given class first." if result.get("ranking") == "probability" else "."),
     )
 
 

@@ -67,7 +67,7 @@ def describe_best_rate(data: StudyData, frame: pd.DataFrame) -> str:
 
 def draw_learning(frame: pd.DataFrame) -> Figure:
     """Last training loss against learning rate, one symbol a verdict."""
-    figure = blank_figure(x="learning rate", y="last training loss", legend=True)
+    figure = blank_figure(x="learning rate", y="last training loss", legend=frame["verdict"].nunique() > 1)
     for verdict, style in _SYMBOLS.items():
         some = frame[(frame["verdict"] == verdict) & frame["last_loss"].notna()]
         if some.empty:

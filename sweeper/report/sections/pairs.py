@@ -25,6 +25,10 @@ _N_CONTOURS = 2
 _N_ROWS = 6
 _N_LISTED = 8
 """Numbers with no more values than this are drawn as cells, not as a continuous axis."""
+_SEEN = 0.005
+"""Share of a joint effect that is not shown as 0 %."""
+_FAINT = 0.2
+"""Share of the colours, from the page's own on, that no value has."""
 _WORTH = 0.1
 """Share of a joint effect from which a pair is worth a look."""
 
@@ -37,7 +41,7 @@ def gather_interactions(surrogate: Surrogate, parameters: Sequence[DrawnParamete
 
 
 def _tabulate(data: StudyData, interactions: Sequence[Interaction], *, log: bool) -> Table:
-    rows = [(f"{i.first.label} × {i.second.label}", i.share, i.size) for i in interactions[:_N_ROWS]]
+    rows = [(f"{i.first.label} × {i.second.label}", i.share, i.size) for i in interactions]
     frame = pd.DataFrame(rows, columns=["pair", "share", "size"])
     unit = " (decades)" if log else " (points)" if data.value_is_percent else ""
     columns = [
@@ -109,21 +113,26 @@ def draw_contour(data: StudyData, surrogate: Surrogate, first: DrawnParameter, s
             y=[_place(second, ys, y) for _, _, y in points],
             customdata=[f"trial {run.number}: {data.value_text(run.value)}" for run, _, _ in points],
             mode="markers",
+            cliponaxis=False,
             marker={"size": 6, "color": "#7F7F7F", "line": {"width": 1, "color": "#ffffff"}},
             showlegend=False,
             hovertemplate="%{customdata}<extra></extra>",
         )
     )
+    lowest, highest = min(map(min, cells)), max(map(max, cells))
     figure.update_layout(
         xaxis=_axis(first, xs),
         yaxis=_axis(second, ys),
         coloraxis={
+            # The lowest colour is that of the page: it would look as if nothing were there.
+            "cmin": lowest - _FAINT * (highest - lowest),
+            "cmax": highest,
             "colorbar": {
                 "thickness": 12,
                 "tickformat": ".2~%" if data.value_is_percent else ".3~g",
                 "outlinewidth": 0,
                 "len": 1,
-            }
+            },
         },
     )
     best = max if data.objective.maximize else min
@@ -151,11 +160,16 @@ def build_pairs(data: StudyData, surrogate: Surrogate, parameters: Sequence[Draw
     interactions = gather_interactions(surrogate, parameters)
     if not interactions:
         return []
-    blocks: list[Block] = [_tabulate(data, interactions, log=surrogate.log)]
-    worth = [i for i in interactions[:_N_ROWS] if i.share >= _WORTH]
+    listed = [i for i in interactions[:_N_ROWS] if i.share >= _SEEN]
+    blocks: list[Block] = [_tabulate(data, listed, log=surrogate.log)] if listed else []
+    worth = [i for i in listed if i.share >= _WORTH]
     names = ", ".join(f"{i.first.label} × {i.second.label}" for i in worth)
     if worth:
         blocks.insert(0, Note(text=f"Worth a look: {names}."))
+    elif not listed:
+        blocks.insert(
+            0, Note(text=f"No pair of the {_N_PARAMETERS} most important does anything together in the model.")
+        )
     elif surrogate.explained >= 0.5:
         blocks.insert(0, Note(text="No pair does much together: each parameter can be read by itself."))
     shown = [*worth, *(i for i in interactions if i not in worth)][:_N_CONTOURS]

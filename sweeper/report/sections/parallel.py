@@ -12,13 +12,14 @@ from sweeper.report.blocks import Figure
 from sweeper.report.drawn import Drawn, DrawnParameter
 from sweeper.report.format import param_text, plural
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import blank_figure, ordered_colour, plain
+from sweeper.report.theme import blank_figure, in_lines, ordered_colour, plain
 
 __all__ = ["build_parallel", "gather_parallel"]
 
 _N_GROUPS = 5
 _N_TEXTS = 6
 """At most so many categories of one parameter are written out."""
+_N_LETTERS = 14
 _JITTER = 0.03
 """Categories are spread by so much, so that lines through one value can be told apart."""
 
@@ -59,7 +60,12 @@ def _texts(parameter: DrawnParameter) -> list[tuple[float, str]]:
     options: Sequence[float | str] = parameter.options
     if parameter.is_number or len(options) > _N_TEXTS:
         options = (options[0], options[-1])
-    return [(_place(parameter, option), param_text(option)) for option in options]
+    return [(_place(parameter, option), _cut(param_text(option))) for option in options]
+
+
+def _cut(text: str) -> str:
+    # The end of a long one tells it apart: `flip + crop` and `flip + crop + cutout`.
+    return text if len(text) <= _N_LETTERS else f"…{text[1 - _N_LETTERS :].lstrip()}"
 
 
 def build_parallel(data: StudyData, drawn: Drawn) -> Figure:
@@ -121,14 +127,12 @@ def build_parallel(data: StudyData, drawn: Drawn) -> Figure:
             showlegend=False,
         )
     )
-    unit = " (%)" if data.value_is_percent else ""
     figure.update_layout(
-        legend={"title": {"text": f"{data.value_label.removesuffix(' (%)')}{unit}  "}},
         xaxis={"visible": False, "range": [-0.05, 1.05], "fixedrange": True},
         yaxis={
             "tickmode": "array",
             "tickvals": list(range(n + 1)),
-            "ticktext": [plain(data.value_label.removesuffix(" (%)")), *(plain(p.label) for p in parameters)],
+            "ticktext": [in_lines(plain(data.value_label)), *(plain(p.label) for p in parameters)],
             "range": [n + 0.6, -0.4],
             "showline": False,
             "ticks": "",
@@ -142,7 +146,8 @@ def build_parallel(data: StudyData, drawn: Drawn) -> Figure:
         "coloured by the objective.",
         figure=figure,
         data=frame,
-        note="One line a trial, coloured by fifths of the order of the trials, the best fifth thick. A click on the "
-        "legend hides a fifth. A line breaks where a trial has no such parameter.",
+        note=f"One line a trial, coloured by its rank: {n_groups} groups of about the same size, named by their "
+        f"{data.value_label}, the best one thick. A click on the legend hides a group. A line breaks where a trial has "
+        "no such parameter.",
         height=120 + 52 * (n + 1),
     )

@@ -239,7 +239,9 @@ def draw_slice(
 
 
 def build_search(data: StudyData) -> Sequence[Block]:
-    """Optimization history, then one slice a parameter."""
+    """Optimization history, then one slice a parameter; nothing where nothing was to be searched."""
+    if data.runs and not data.searched and not data.factors:
+        return []
     frame = gather_optimization(data)
     if frame.empty:
         return [Note(text="No trial has a value yet, so that there is nothing to draw.")]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Table
-from sweeper.report.format import aligned, count, duration, number, param_text, percent, plural
+from sweeper.report.format import aligned, count, duration, interval_text, number, param_text, percent, plural
 from sweeper.report.parameters import constant_params
 from sweeper.report.sections.head import failure_reason, run_seconds, state_words
 from sweeper.report.statistics import Interval, accuracy_interval, describe_sample
@@ -84,10 +84,16 @@ def gather_constants(data: StudyData) -> pd.DataFrame:
 def _param_columns(data: StudyData, frame: pd.DataFrame, paths: Sequence[str] | None = None) -> list[Column]:
     columns = []
     for path in data.varied if paths is None else paths:
-        numeric = all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in frame[path])
+        numeric = all(v is None or _is_number(v) for v in frame[path])
         # None is a value of some parameters, and the absence of others: both show as a dash.
         columns.append(Column(key=path, label=data.labels[path], title=path, show=_param_or_dash, numeric=numeric))
     return columns
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is shown as one number: lists of one, such as the dropout of one layer, are."""
+    item = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+    return isinstance(item, int | float) and not isinstance(item, bool)
 
 
 def _param_or_dash(value: object) -> str:
@@ -129,7 +135,8 @@ def draw_trials(data: StudyData, frame: pd.DataFrame) -> Table:
     ]
     if (frame["reason"] != "").any():
         columns.append(Column(key="reason", label="reason of failure", show=lambda reason: str(reason)))
-    return Table(key="trials", title="All trials", frame=frame, columns=columns, interactive=True, sorted_by="rank")
+    title = "Trials, the best first"
+    return Table(key="trials", title=title, frame=frame, columns=columns, interactive=True, sorted_by="rank")
 
 
 def draw_best_trials(data: StudyData, frame: pd.DataFrame) -> Table:
@@ -179,14 +186,11 @@ def draw_best_configurations(data: StudyData, frame: pd.DataFrame) -> Table:
     """The table of the best configurations."""
     show = data.value_text if data.value_is_percent else aligned([*frame["value"], *frame["lowest"], *frame["highest"]])
 
-    def ends(low: object, high: object) -> str:
-        return "–" if low is None else f"{show(low)}–{show(high)}"
-
     shown = frame.assign(
         seeds=[str(k) if k == n else f"{k} of {n}" for k, n in zip(frame["n_seeds"], frame["n_trials"], strict=True)],
         spread=[_deviation(data, deviation) for deviation in frame["deviation"]],
-        interval=[ends(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)],
-        range=[ends(low, high) for low, high in zip(frame["lowest"], frame["highest"], strict=True)],
+        interval=[interval_text(low, high, show) for low, high in zip(frame["low"], frame["high"], strict=True)],
+        range=[interval_text(low, high, show) for low, high in zip(frame["lowest"], frame["highest"], strict=True)],
     )
     columns = [
         Column(key="rank", label="rank", show=count, numeric=True),
@@ -198,7 +202,8 @@ def draw_best_configurations(data: StudyData, frame: pd.DataFrame) -> Table:
         Column(key="range", label="lowest–highest", numeric=True),
         *(column for column in _param_columns(data, frame, data.factors)),
     ]
-    return Table(key="best", title=f"Best {plural(len(frame), 'configuration')}", frame=shown, columns=columns)
+    title = "Best configuration" if len(frame) == 1 else f"Best {len(frame)} configurations"
+    return Table(key="best", title=title, frame=shown, columns=columns)
 
 
 def _deviation(data: StudyData, deviation: object) -> str:
@@ -290,5 +295,5 @@ def build_all_trials(data: StudyData) -> Sequence[Block]:
         if (constants["n_trials"] < n).any():
             label = "trials that have it"
             columns.append(Column(key="n_trials", label=label, show=lambda k: f"{k} of {n}", numeric=True))
-        blocks.insert(0, Table(key="constants", title="The same in all trials", frame=constants, columns=columns))
+        blocks.append(Table(key="constants", title="The same in all trials", frame=constants, columns=columns))
     return blocks
