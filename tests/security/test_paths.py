@@ -88,10 +88,13 @@ def test_a_stored_study_that_cannot_be_read(cli: CommandLine, workspace: Workspa
     storage.set_study_user_attr(
         storage.get_study_id_from_name("tiny"), STUDY_ATTR, {**study_dict(), "sampler": "os.system"}
     )
-    for command in ("status", "resume", "delete", "doctor"):
+    for command in ("resume", "delete", "doctor"):
         output = call(cli, command, "tiny")
         assert "Traceback" not in output
         assert "cannot be read" in output
+    # Status reads the objective alone, and nothing of what else is wrong.
+    [status] = json.loads(cli.call("status", "--json"))
+    assert (status["name"], status["state"], status["n_trials"]) == ("tiny", "stopped", 3)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
