@@ -85,7 +85,7 @@ class TorchLearner:
     def train_step(self, inputs: torch.Tensor, learnt: torch.Tensor, *, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
         for group in self._optimizer.param_groups:
             group["lr"] = lr * group.get(LR_FACTOR, 1.0)
-        # What `zero_grad` does, without its checks: 40 µs instead of 176 of a step of 970 (MLP 64-64-10, batch of 96,
+        # What `zero_grad` does, without its checks: 40 µs instead of 176 of a step of 970 (MLP 64-64-10, batch 96,
         # fused Adam, one thread of a busy AMD EPYC, medians of 7 times 100 steps).
         for parameter in self._parameters:
             parameter.grad = None
