@@ -84,9 +84,10 @@ def find_glance(url: str, name: str) -> Glance:
         InputError: As for `read_glances`.
     """
     glances = {glance.name: glance for glance in read_glances(url)}
+    if not glances:
+        raise NotFoundError(f"no studies yet: {masked(url)} has none; start one with `sweeper start`")
     if name not in glances:
-        known = ", ".join(glances) or "none yet"
-        raise NotFoundError(f"no study {name!r} in {masked(url)}; studies there: {known}")
+        raise NotFoundError(f"no study {name!r} in {masked(url)}; studies there: {', '.join(glances)}")
     return glances[name]
 
 

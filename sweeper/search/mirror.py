@@ -205,9 +205,11 @@ class Mirror:
                     break
                 except OwnedError:
                     return
-                except (StorageInternalError, SQLAlchemyError, OSError) as error:
+                # Whatever it is, the thread must not die of it unheard: training goes on, and files have all results.
+                except Exception as error:  # noqa: BLE001
                     if not failing:
-                        self.on_problem(reason_of(error))
+                        known = isinstance(error, (StorageInternalError, SQLAlchemyError, OSError))
+                        self.on_problem(reason_of(error) if known else f"{type(error).__name__}: {error}")
                     failing = True
                     self._closing.wait(backoff)
                     backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)

@@ -54,11 +54,11 @@ class Faults:
 
     def _do_commit(self, connection: Any) -> None:
         draw = self._draws.random()
-        if draw < 0.2:
+        if draw < 0.35:
             self.n_before += 1
             raise self._error("the server closed the connection before the commit")
         self._commit(connection)
-        if draw > 0.8:
+        if draw > 0.65:
             self.n_after += 1
             raise self._error("the server closed the connection after the commit")
 

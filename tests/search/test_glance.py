@@ -71,7 +71,7 @@ def test_what_is_seen_is_what_optuna_reads_in_postgresql() -> None:
 
 
 def test_one_study_by_its_name(url: str) -> None:
-    with pytest.raises(NotFoundError, match=r"no study 'small' in .*; studies there: none yet"):
+    with pytest.raises(NotFoundError, match="no studies yet: "):
         find_glance(url, "small")
     StudyStore(url).create(make_study(), n_trials=3)
     assert find_glance(url, "small").n_trials == 3

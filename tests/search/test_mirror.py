@@ -123,3 +123,26 @@ def test_an_epoch_that_has_a_value_keeps_it(open_study: Callable[..., Optimizer]
     [trial] = database.get_all_trials(database.get_study_id_from_name("small"))
     database.set_intermediate_values([(trial._trial_id, 1, 0.9), (trial._trial_id, 2, 0.7)])
     assert StudyStore(url).read("small").trials[number].epochs == {1: 0.5, 2: 0.7}
+
+
+def test_an_error_that_nobody_foresaw_is_said_and_tried_again(
+    open_study: Callable[..., Optimizer], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optimizer = open_study(budget={"trials": 1})
+    said: list[str | None] = []
+    optimizer.on_problem(said.append)
+    create, n_tries = Database.create_new_trial, 0
+
+    def fail_twice(database: Database, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        nonlocal n_tries
+        n_tries += 1
+        if n_tries < 3:
+            raise TypeError("what is this?")
+        return create(database, study_id, template_trial)
+
+    monkeypatch.setattr(Database, "create_new_trial", fail_twice)
+    proposal = optimizer.ask()
+    assert proposal.pending.done.wait(30)
+    optimizer.close()
+    assert said == ["TypeError: what is this?", None]
+    assert [trial.state for trial in StudyStore(url).read("small").trials] == ["RUNNING"]
