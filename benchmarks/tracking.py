@@ -38,7 +38,7 @@ from sweeper.launch.messages import Attempt, EpochDone, Event, to_json
 from sweeper.places import Places
 from sweeper.study.study import Study
 from sweeper.study.suggesters import RandomSuggester
-from sweeper.sweep.progress import Progress, TrialEnded
+from sweeper.sweep.api import SilentView
 from sweeper.sweep.start import SweepOptions, drive, prepare
 from sweeper.tracking.memory import MemoryTracker
 from sweeper.tracking.outbox import OutboxWriter
@@ -71,14 +71,8 @@ def make_study(*, trials: int, epochs: int) -> Study:
     )
 
 
-class NoView:
-    """A view that shows problems alone."""
-
-    def update(self, progress: Progress) -> None:
-        pass
-
-    def trial_ended(self, trial: TrialEnded) -> None:
-        pass
+class ProblemView(SilentView):
+    """Shows problems alone."""
 
     def message(self, text: str) -> None:
         print(text, file=sys.stderr)
@@ -90,7 +84,8 @@ def sweep_here(*, trials: int, epochs: int, tracked: bool) -> None:
     study = make_study(trials=trials, epochs=epochs)
     name = prepare(workspace, study)
     slots = (WorkerSlot(index=0, device="cpu", n_threads=1),)
-    drive(workspace, name, options=SweepOptions(slots=slots), view=NoView(), connect=None if tracked else MemoryTracker)
+    connect = None if tracked else MemoryTracker
+    drive(workspace, name, options=SweepOptions(slots=slots), view=ProblemView(), connect=connect)
     progress = json.loads((workspace.root / ".sweeper" / name / "progress.json").read_text())
     assert progress["n_timed"] == trials
     print(progress["seconds_of_ended"])

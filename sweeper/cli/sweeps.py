@@ -79,7 +79,7 @@ def start(
 
     names = [prepare(workspace, study, more_trials=trials) for study in studies]
     if detach:
-        _detach(workspace, names, workers, devices, per_gpu, checkpoint_seconds)
+        _detach(workspace, names, launcher, workers, devices, per_gpu, checkpoint_seconds)
         return
     for name in names:
         _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
@@ -109,7 +109,7 @@ def resume(
     if trials is not None:
         prepare(workspace, stored.study, more_trials=trials)
     if detach:
-        _detach(workspace, [name], workers, devices, per_gpu, checkpoint_seconds)
+        _detach(workspace, [name], launcher, workers, devices, per_gpu, checkpoint_seconds)
         return
     _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
 
@@ -200,6 +200,7 @@ def _signals(drivers: list[Driver], view: Any) -> Iterator[None]:
 def _detach(
     workspace: Workspace,
     names: list[str],
+    launcher: str,
     workers: int | None,
     devices: str | None,
     per_gpu: int,
@@ -214,7 +215,7 @@ def _detach(
     name = names[0]
     files = workspace.study_files(name, open_store(workspace).read(name).uuid)
     files.log.parent.mkdir(parents=True, exist_ok=True)
-    options = ["--per-gpu", str(per_gpu), "--checkpoint-seconds", str(checkpoint_seconds)]
+    options = ["--launcher", launcher, "--per-gpu", str(per_gpu), "--checkpoint-seconds", str(checkpoint_seconds)]
     options += ["--workers", str(workers)] if workers else []
     options += ["--devices", devices] if devices else []
     with files.log.open("ab") as log:

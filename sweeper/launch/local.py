@@ -152,6 +152,7 @@ class LocalLauncher:
             self._selector.unregister(process.connection)
             process.connection.close()
         self._processes.clear()
+        self._selector.close()
         if self._nursery is not None:
             self._nursery.close()
             self._nursery = None

@@ -88,10 +88,12 @@ def rate_axis(figure: go.Figure, lines: Sequence[Sequence[float]]) -> None:
 
     Args:
         figure: Its curves are there.
-        lines: Positive learning rates of each line.
+        lines: Positive learning rates of each line; it may have none.
     """
-    peaks = [max(line) for line in lines]
-    lows = [min(line) for line in lines]
+    peaks = [max(line) for line in lines if line]
+    lows = [min(line) for line in lines if line]
+    if not peaks:
+        return
     if all(low > _NEAR_ZERO * peak for low, peak in zip(lows, peaks, strict=True)):
         log_value_axis(figure, min(lows), max(peaks))
     elif max(peaks) > 30.0 * min(peaks):

@@ -11,7 +11,7 @@ from sweeper.report.comparison import Verdict
 from sweeper.report.factor import Factor, is_share
 from sweeper.report.format import aligned, number, percent, percent_decimals, plural
 
-__all__ = ["VERDICTS", "describe_factor", "difference_text", "interval_text", "value_shows"]
+__all__ = ["VERDICTS", "describe_factor", "difference_text", "value_shows"]
 
 VERDICTS: dict[Verdict, str] = {
     "first": "first",
@@ -39,11 +39,6 @@ def difference_text(factor: Factor, value: Any) -> str:
             return shown
         shown = number(abs(value), 2)
     return f"{'−' if value < 0.0 else '+'}{shown}"
-
-
-def interval_text(show: Callable[[Any], str], low: Any, high: Any, *, between: str = "–") -> str:
-    """`78.1–80.2`; an en dash where it is not known."""
-    return "–" if low is None else f"{show(low)}{between}{show(high)}"
 
 
 def describe_factor(factor: Factor, frame: pd.DataFrame) -> list[str]:

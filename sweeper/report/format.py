@@ -102,9 +102,9 @@ def percent_decimals(n: int | None) -> int:
     return 1 if not n else min(max(math.ceil(math.log10(n / 100.0)), 0), 3)
 
 
-def interval_text(low: Any, high: Any, show: Callable[[Any], str]) -> str:
+def interval_text(low: Any, high: Any, show: Callable[[Any], str], *, between: str = "–") -> str:
     """The ends of an interval: `79.3–80.5`; an en dash alone where there is none."""
-    return "–" if as_float(low) is None else f"{show(low)}–{show(high)}"
+    return "–" if as_float(low) is None else f"{show(low)}{between}{show(high)}"
 
 
 def count(value: Any) -> str:

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "FINAL_ATTR",
+    "N_TRIALS_ATTR",
+    "REASON_ATTR",
+    "REPLICATE_OF_ATTR",
+    "SEED_OFFSET_ATTR",
+    "STUDY_ATTR",
+    "TAGS_ATTR",
+    "UUID_ATTR",
+]
+
 STUDY_ATTR = "sweeper.study"
 """Of a study: its file, as plain data. A study without it is not ours."""
 UUID_ATTR = "sweeper.uuid"

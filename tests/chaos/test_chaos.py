@@ -22,4 +22,5 @@ def test_killed_at_a_failpoint(cli: CommandLine, failpoint: str, nth: int) -> No
 
 
 def test_killed_at_random(cli: CommandLine) -> None:
-    kill_at_random(cli, seed=11, n_kills=4)
+    outcome = kill_at_random(cli, seed=11, n_kills=4)
+    assert outcome.n_driver_deaths + outcome.n_worker_deaths > 0, "the sweep had ended before anything was killed"

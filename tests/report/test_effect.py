@@ -231,6 +231,8 @@ def test_rates_that_fall_to_0_are_not_drawn_in_the_logarithm() -> None:
     far = axis([1e-1, 1e-9], [1e-4, 1e-4])
     assert far.type == "log"
     assert far.range[0] == pytest.approx(-7.0)
+    assert axis().type is axis([]).type is None, "no rate above 0 has a place on a logarithmic axis"
+    assert axis([], [1e-3, 1e-4, 1e-5]).type == "log"
 
 
 def test_configurations_with_many_parameters_are_called_by_their_trials() -> None:

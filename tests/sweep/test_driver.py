@@ -16,7 +16,7 @@ from sweeper.launch.messages import Attempt, AttemptEnded, Event, WorkerReady
 from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.study.study import Study
 from sweeper.sweep import start
-from sweeper.sweep.progress import Progress, TrialEnded
+from sweeper.sweep.api import SilentView
 from sweeper.tracking.memory import MemoryTracker
 from sweeper.tracking.outbox import OutboxWriter
 from sweeper.tracking.workspace import TrialFiles, Workspace, write_json
@@ -70,19 +70,6 @@ class EmptyLauncher:
         self._log.append("closed")
 
 
-class NoView:
-    """A view that shows nothing."""
-
-    def update(self, progress: Progress) -> None:
-        pass
-
-    def trial_ended(self, trial: TrialEnded) -> None:
-        pass
-
-    def message(self, text: str) -> None:
-        pass
-
-
 def test_workers_are_heard_between_any_two_trials_that_are_asked_for(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +85,7 @@ def test_workers_are_heard_between_any_two_trials_that_are_asked_for(
     monkeypatch.setattr(start, "_build_launcher", lambda *_: launcher)
     name = start.prepare(workspace, Study.model_validate(study_dict(trials=9)))
     options = start.SweepOptions(slots=tuple(launcher.slots))
-    result = start.drive(workspace, name, options=options, view=NoView(), connect=MemoryTracker)
+    result = start.drive(workspace, name, options=options, view=SilentView(), connect=MemoryTracker)
     assert result.finished
     assert log.count("asked") == 9
     assert all(one != other for one, other in itertools.pairwise(log) if one == "asked")

@@ -119,7 +119,7 @@ def test_sigterm_drains(cli: CommandLine) -> None:
 @pytest.mark.xdist_group("control")
 def test_a_driver_in_the_background(cli: CommandLine) -> None:
     write_study(cli.folder, trials=4, epochs=5000)
-    output = cli.run("start", "tiny.yaml", "--detach", *QUICK)
+    output = cli.run("start", "tiny.yaml", "--detach", "--launcher", "inline", *QUICK)
     assert "tiny runs in the background, pid " in output
     (status,) = json.loads(cli.call("status", "--json"))
     assert status["state"] == "running"
@@ -135,6 +135,7 @@ def test_a_driver_in_the_background(cli: CommandLine) -> None:
     assert json.loads(cli.call("status", "--json"))[0]["n_trials"] == 4, "a refused start changed the budget"
 
     wait_until(lambda: trial_files(cli, "checkpoint.pt"), "a checkpoint")
+    assert not psutil.Process(owner["pid"]).children(), "inline: the driver trains by itself"
     watch = cli.begin("watch", "tiny")
     assert cli.run("stop", "tiny") == "tiny has stopped; go on with: sweeper resume tiny\n"
     watched, _ = watch.communicate(timeout=GUARD_SECONDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,9 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
 
 def copy_mlflow_db(factory: pytest.TempPathFactory, folder: Path) -> None:
     """Put `mlflow.db`, with MLflow's tables and nothing in them, into a folder."""
-    template = shared_folder(factory) / "template" / "mlflow.db"
-    template.parent.mkdir(exist_ok=True)
-    with FileLock(template.with_suffix(".lock")):
-        if not template.exists():
-            from sweeper.tracking.mlflow import MlflowTracker
+    from sweeper.tracking.mlflow import create_database
 
-            unfinished = template.with_name("unfinished.db")
-            unfinished.unlink(missing_ok=True)
-            MlflowTracker(f"sqlite:///{unfinished}")
-            unfinished.replace(template)
-    shutil.copy(template, folder / "mlflow.db")
+    cache_dir = shared_folder(factory) / "template"
+    cache_dir.mkdir(exist_ok=True)
+    with FileLock(cache_dir / "mlflow.lock"):  # of processes that begin at once, one migrates
+        create_database(f"sqlite:///{folder / 'mlflow.db'}", cache_dir=cache_dir)

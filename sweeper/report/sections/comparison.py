@@ -11,8 +11,8 @@ from sweeper.report.blocks import Block, Column, Note, Table
 from sweeper.report.effect import Effect, choose_parameter
 from sweeper.report.factor import Factor, is_share
 from sweeper.report.factor_tables import PARTS, gather_factor
-from sweeper.report.factor_words import describe_factor, difference_text, interval_text, value_shows
-from sweeper.report.format import aligned, number
+from sweeper.report.factor_words import describe_factor, difference_text, value_shows
+from sweeper.report.format import aligned, interval_text, number
 from sweeper.report.levels import CONFIGURATION
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS
@@ -40,11 +40,11 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
     spreads = ["" if sd is None else f" ± {show(sd)}" for sd in frame["sd"]]
     whole = frame.assign(
         mean_text=[show(mean) + spread for mean, spread in zip(frame["mean"], spreads, strict=True)],
-        interval=[interval_text(show, *ends) for ends in frame[["low", "high"]].to_numpy()],
+        interval=[interval_text(low, high, show) for low, high in zip(frame["low"], frame["high"], strict=True)],
         difference_interval=[
             ""
             if row["verdict"] == "first"
-            else interval_text(signed, row["difference_low"], row["difference_high"], between=" to ")
+            else interval_text(row["difference_low"], row["difference_high"], signed, between=" to ")
             for _, row in frame.iterrows()
         ],
         better=[f"{k} of {n}" if n and n > 1 else "" for k, n in zip(frame["n_better"], frame["n_pairs"], strict=True)],

@@ -235,8 +235,7 @@ def _lr_curves(effect: Effect) -> list[Figure]:
     title = f"Learning rate against epoch, one line a {effect.value_words}"
     note = "At the last step of each epoch."
     figure = draw_level_curves(effect, curves, key="lr", title=title, y="learning rate", note=note)
-    rates = [[rate for rate in own if rate > 0.0] for _, own in curves.groupby("level")["median"]]
-    rate_axis(figure.figure, [own for own in rates if own])
+    rate_axis(figure.figure, [[rate for rate in own if rate > 0.0] for _, own in curves.groupby("level")["median"]])
     return [figure]
 
 
