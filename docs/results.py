@@ -3,7 +3,8 @@
     python docs/results.py run A5 C4    in the current folder as workspace; without keys all, hours on 2 cores
     python docs/results.py write        results.md, from the workspace in the current folder
 
-What was run is not run again. The studies, their commands and the published figures stand in results.yaml.
+What was run is not run again, and what this workspace does not have stays on the page as another one left it. The
+studies, their commands and the published figures stand in results.yaml.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ SEED = "seed"
 _N_NAMES = 6
 """With more parameters than this a study is a search, of which the report has the table."""
 _N_ROWS = 12
+_NOT_RUN = "Not run."
 
 
 class _Model(BaseModel):
@@ -337,14 +340,43 @@ def reached(study: Reproduction, measure: str, tried: Tried) -> tuple[float, Int
 def write() -> None:
     """Write the page from the workspace in the current folder."""
     sections = read_sections()
+    before = _read_page()
     tried = {study.name: open_tried(study.name) for section in sections for study in section.studies}
-    lines = [NOTE, "", "# Results", "", *_introduction(tried), "", "## Aims", "", *_aims(sections, tried), ""]
+    aims = _table(["study", "", "measure", "aim", "ours (95 % interval)", "reached"], _aims(sections, tried, before))
+    lines = [NOTE, "", "# Results", "", _INTRODUCTION, "", "## Aims", "", *aims, ""]
     for section in sections:
         lines += [f"## {section.title}", "", section.about, ""]
         for study in section.studies:
-            lines += [*_describe(study, section, tried[study.name]), ""]
+            heading = f"### {study.key} {study.title}"
+            measured = list(_measured(study, section, tried[study.name])) or before.measured.get(heading, [_NOT_RUN])
+            lines += [heading, "", *_describe(study), *measured, ""]
     PAGE.write_text("\n".join(map(_wrapped, lines)).rstrip() + "\n", encoding="utf-8")
     print(f"written: {PAGE}")
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the page says already."""
+
+    measured: dict[str, list[str]]
+    """Lines of what was measured, by the study's heading."""
+    aims: dict[tuple[str, str], list[str]]
+    """Rows of the table of aims, by study and measure."""
+
+
+def _read_page() -> _Page:
+    measured: dict[str, list[str]] = {}
+    aims = {}
+    for part in PAGE.read_text(encoding="utf-8").split("\n#"):
+        heading, _, text = part.partition("\n")
+        if heading == "# Aims":
+            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line]
+            aims = {(row[0], row[2]): row for row in rows[2:]}
+        elif heading.startswith("## "):
+            lines = text.partition(_MEASURED)[2].strip().splitlines()
+            if lines:
+                measured[f"#{heading}"] = [_MEASURED, "", *lines]
+    return _Page(measured, aims)
 
 
 def _wrapped(line: str) -> str:
@@ -353,41 +385,29 @@ def _wrapped(line: str) -> str:
     return textwrap.fill(line, 120, break_long_words=False, break_on_hyphens=False)
 
 
-def _introduction(tried: Mapping[str, Tried | None]) -> Iterator[str]:
-    found = [one for one in tried.values() if one is not None]
-    runs = [run for one in found for run in one.record.runs]
-    runs += [run for one in found if one.final is not None for run in one.final.final.runs]
-    yield (
-        "The work that this service replaces, run from the study files in `studies/`: ours beside what five reports "
-        "published. Accuracies are percent. `python docs/results.py run` types the commands, `python docs/results.py "
-        "write` writes this page from the tracked runs; `sweeper report NAME` has the tables, curves and pictures of "
-        "each study."
-    )
-    yield ""
-    yield (
-        f"{plural(len(runs), 'run')} of {plural(len(found), 'study', 'studies')}, "
-        f"{duration(math.fsum(map(seconds_of, found)))} of training on one core each of a machine with two."
-    )
+_INTRODUCTION = (
+    "The work that this service replaces, run from the study files in `studies/`: ours beside what five reports "
+    "published. Accuracies are percent. `python docs/results.py run` types the commands, `python docs/results.py "
+    "write` writes this page from the tracked runs; `sweeper report NAME` has the tables, curves and pictures of "
+    "each study. Training time is of one core of a machine with two."
+)
+_MEASURED = "<!-- measured -->"
 
 
-def _aims(sections: Sequence[Section], tried: Mapping[str, Tried | None]) -> Iterator[str]:
-    rows = []
+def _aims(sections: Sequence[Section], tried: Mapping[str, Tried | None], before: _Page) -> Iterator[list[str]]:
     aims = [(study, aim) for section in sections for study in section.studies for aim in study.aims]
     for study, aim in aims:
         one = tried[study.name]
         measured = None if one is None else reached(study, aim.measure, one)
-        ours, verdict = "not run", "–"
+        ours, verdict = before.aims.get((study.key, _heading(aim.measure)), ["not run", "–"])[-2:]
         if measured is not None:
             value, interval = measured
             ends = "" if interval is None else f" ({percent(interval.low, 2)}–{percent(interval.high, 2)})"
             ours, verdict = percent(value, 2) + ends, "yes" if 100.0 * value >= aim.at_least else "**no**"
-        rows.append([study.key, study.title, _heading(aim.measure), f"≥ {aim.at_least:g}", ours, verdict])
-    yield from _table(["study", "", "measure", "aim", "ours (95 % interval)", "reached"], rows)
+        yield [study.key, study.title, _heading(aim.measure), f"≥ {aim.at_least:g}", ours, verdict]
 
 
-def _describe(study: Reproduction, section: Section, tried: Tried | None) -> Iterator[str]:
-    yield f"### {study.key} {study.title}"
-    yield ""
+def _describe(study: Reproduction) -> Iterator[str]:
     yield f"Published: {study.published}."
     yield ""
     yield "```console"
@@ -398,14 +418,23 @@ def _describe(study: Reproduction, section: Section, tried: Tried | None) -> Ite
     if study.note:
         yield study.note
         yield ""
+
+
+def _measured(study: Reproduction, section: Section, tried: Tried | None) -> Iterator[str]:
+    """What the workspace has of a study; nothing where it was not run there."""
     if tried is None:
-        yield "Not run."
         return
     results = find_results(tried.record, tried.reader, _SHOWS[study.shows][0]) if study.shows else []
-    if study.shows in (None, "embedding"):
+    shows_runs = study.shows in (None, "embedding")
+    if not shows_runs and not results:
+        return
+    yield _MEASURED
+    yield ""
+    if shows_runs:
         yield from results_table(tried, study.measures or section.measures)
-    elif not results:
-        yield "Not run."
+        runs = [*tried.record.runs, *([] if tried.final is None else tried.final.final.runs)]
+        yield ""
+        yield f"{plural(len(runs), 'run')}, {duration(seconds_of(tried))} of training."
     for found in results:
         yield ""
         yield from _SHOWS[study.shows or ""][1](found.result)
