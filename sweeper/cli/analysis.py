@@ -31,7 +31,7 @@ Run: TypeAlias = Annotated[
     ),
 ]
 Device: TypeAlias = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda:0, mps.")]
-Seed: TypeAlias = Annotated[int, typer.Option(min=0, help="Seed of the choice of pictures.")]
+Seed: TypeAlias = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the choice of pictures.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -58,15 +58,18 @@ def attack(
     ] = None,
     target: Annotated[str | None, typer.Option(help="Class that pictures are to be taken for. Default: any.")] = None,
     source: Annotated[str | None, typer.Option(help="Class of the pictures that are attacked. Default: all.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of bim and pgd.")] = 10,
-    pictures: Annotated[int, typer.Option(min=1, help="At most so many pictures are attacked.")] = 1000,
-    examples: Annotated[int, typer.Option(min=0, help="Pictures that are shown before and after.")] = 6,
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of bim and pgd.")] = 10,
+    pictures: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many pictures are attacked.")] = 1000,
+    examples: Annotated[int, typer.Option(metavar="N", min=0, help="Pictures that are shown before and after.")] = 6,
     part: Annotated[str, typer.Option(help="Pictures of which part: val or train.")] = "val",
     seed: Seed = 0,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Attack the model of a run with adversarial pictures: accuracy of each class against the size of the change."""
+    """Attack the model of a run with adversarial pictures.
+
+    Accuracy of each class against the size of the change.
+    """
     from sweeper.analysis.attack import attack_run
     from sweeper.analysis.attack_pictures import DEFAULT_EPSILONS, AttackOptions
 
@@ -111,11 +114,18 @@ def _print_attack(result: dict[str, Any]) -> None:
 
 def audit_labels(
     name: Name,
-    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many of the best configurations are used.")] = 3,
-    folds: Annotated[int, typer.Option(min=2, help="Parts that the pictures are split into.")] = 5,
-    seeds: Annotated[int, typer.Option(min=1, help="How often each configuration is cross-validated.")] = 1,
+    top: Annotated[
+        int, typer.Option("--top", "-k", metavar="N", min=1, help="How many of the best configurations are used.")
+    ] = 3,
+    folds: Annotated[int, typer.Option(metavar="N", min=2, help="Parts that the pictures are split into.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How often each configuration is cross-validated.")
+    ] = 1,
     rounds: Annotated[
-        int, typer.Option(min=1, help="From the second on, models are trained without the suspects of the one before.")
+        int,
+        typer.Option(
+            metavar="N", min=1, help="From the second on, models are trained without the suspects of the one before."
+        ),
     ] = 1,
     between: Annotated[
         str, typer.Option(help="What becomes of suspects in the next round: relabel or drop.")
@@ -129,9 +139,10 @@ def audit_labels(
     ] = "mixture",
     ranking: Annotated[str, typer.Option(help=f"What they are ordered by: {', '.join(RANKINGS)}.")] = "probability",
     min_probability: Annotated[
-        float, typer.Option(min=0.01, max=1.0, help="With mixture: least probability of being mislabelled.")
+        float,
+        typer.Option(metavar="X", min=0.01, max=1.0, help="With mixture: least probability of being mislabelled."),
     ] = 0.5,
-    pictures: Annotated[int, typer.Option(min=0, help="Suspects that are shown as pictures.")] = 40,
+    pictures: Annotated[int, typer.Option(metavar="N", min=0, help="Suspects that are shown as pictures.")] = 40,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="CSV file of the suspects. Default: NAME-suspects.csv.")
     ] = None,
@@ -140,7 +151,9 @@ def audit_labels(
     per_gpu: PerGpu = 1,
     as_json: Json = False,
 ) -> None:
-    """Find pictures with wrong labels, by models of the study's best configurations that were not trained on them.
+    """Find pictures with wrong labels.
+
+    Models of the study's best configurations judge pictures that they were not trained on.
 
     The CSV file can be corrected by hand and given to a study as `trial.data.relabel`. Ctrl-C keeps the folds that are
     done; the same command goes on from there.
@@ -183,12 +196,15 @@ def audit_labels(
 def embed(
     run: Run,
     part: Annotated[str, typer.Option(help="Pictures of which part: val, train or both.")] = "val",
-    pictures: Annotated[int, typer.Option(min=3, help="At most so many pictures are shown.")] = 5000,
+    pictures: Annotated[int, typer.Option(metavar="N", min=3, help="At most so many pictures are shown.")] = 5000,
     seed: Seed = 0,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Show the features of a run's model in the plane, beside a principal component analysis of the pixels."""
+    """Show the features of a run's model in the plane.
+
+    Beside them a principal component analysis of the pixels.
+    """
     from sweeper.analysis.embed import EmbedOptions, embed_run
 
     options = EmbedOptions(part=_one_of("--part", part, EMBED_PARTS), n_pictures=pictures, seed=seed)

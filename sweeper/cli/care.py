@@ -30,7 +30,10 @@ def stop(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the epoch to end.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait until the driver has ended.")] = True,
 ) -> None:
-    """Stop the driver of a study: trials finish their epoch and make a checkpoint. Go on with `sweeper resume`."""
+    """Stop a study that runs. Go on with `sweeper resume`.
+
+    Trials finish their epoch and make a checkpoint.
+    """
     from sweeper.sweep.control import request_stop, wait_for_end
 
     workspace = open_workspace()
@@ -49,7 +52,7 @@ def status(
     name: Annotated[str | None, typer.Argument(help="Name of a study.", autocompletion=complete_name)] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the studies of this workspace: whether they run, how far they are, their best value."""
+    """Show the studies of this workspace and how far they are."""
     from sweeper.sweep.status import study_statuses
 
     statuses = study_statuses(open_workspace(), name)
@@ -72,7 +75,10 @@ def status(
 
 
 def watch(name: Name) -> None:
-    """Watch a study that runs in another process. Ctrl-C ends the watching, not the study."""
+    """Watch a study that runs in another process.
+
+    Ctrl-C ends the watching, not the study.
+    """
     from sweeper.cli.views import create_view
     from sweeper.sweep.control import follow_progress
 
@@ -92,7 +98,10 @@ def watch(name: Name) -> None:
 def sync(
     name: Annotated[str | None, typer.Argument(help="Name of a study.", autocompletion=complete_name)] = None,
 ) -> None:
-    """Send to MLflow what could not be sent while a sweep ran. Default: for all studies."""
+    """Send to MLflow what could not be sent while a sweep ran.
+
+    Without a name for all studies.
+    """
     from sweeper.errors import SweeperError
     from sweeper.sweep.record import sync_study
     from sweeper.sweep.store import open_store
@@ -118,7 +127,10 @@ def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a study with its trials, tests, tracked runs and checkpoints, after showing what."""
+    """Delete a study and all that was kept of it.
+
+    Its trials, tests, tracked runs and checkpoints, after showing what.
+    """
     from sweeper.sweep.control import delete_study, describe_study
 
     workspace = open_workspace()
@@ -135,7 +147,9 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check a workspace: trials against runs, rows, outboxes, checkpoints, databases, disks. Exit code 1 on faults.
+    """Check a workspace: what is kept in one place against others.
+
+    Trials against runs, rows, outboxes, checkpoints, databases, disks. Exit code 1 on faults.
 
     Nothing is changed without --fix, and a study that is being driven is left alone.
     """

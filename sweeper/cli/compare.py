@@ -57,7 +57,9 @@ def compare(
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Compare the values of one parameter: accuracies, and differences to the first with their intervals.
+    """Compare the values of one parameter.
+
+    Accuracies, and differences to the first with their intervals.
 
     Differences are paired by the seed and all else that varied, and corrected for the number of comparisons. What
     cannot be told apart is said to be so.

@@ -73,10 +73,12 @@ def show(
             autocompletion=lambda incomplete: [each for each in PARTS if each.startswith(incomplete)],
         ),
     ] = "train",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the pictures that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the pictures that are drawn.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Show what is trained on: pictures of each class, given and true, in each part; writes them as PNG.
+    """Show what is trained on: pictures of each class, as PNG.
+
+    By given and true labels, in each part.
 
     pictures.png has four random pictures of each class, with a red frame where the true class is another.
     augmentations.png has one picture before and after each augmentation.

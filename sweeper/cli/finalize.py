@@ -41,8 +41,10 @@ def register(app: typer.Typer) -> None:
 
 def finalize(
     name: Name,
-    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many of the best configurations.")] = 3,
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="How often each is trained.")] = 5,
+    top: Annotated[
+        int, typer.Option("--top", "-k", metavar="N", min=1, help="How many of the best configurations.")
+    ] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How often each is trained.")] = 5,
     trial: Annotated[
         list[int] | None,
         typer.Option("--trial", min=0, help="Number of a trial whose configuration is tested instead of the best."),
@@ -55,7 +57,7 @@ def finalize(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train the best configurations of a study again, with other seeds, and measure them on the test part.
+    """Train the best again, with other seeds, and measure on test.
 
     Nothing else touches test. The runs are those of a study of their own, NAME.final. What is there already is not
     trained again: after a stop the command goes on, and with a higher --top or --seeds it adds what is missing.

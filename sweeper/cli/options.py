@@ -100,10 +100,11 @@ Overrides: TypeAlias = Annotated[
     typer.Option("--set", metavar="FIELD=VALUE", help="Override a field of the file: trial.training.epochs=3"),
 ]
 Workers: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="Number of workers. Default: one a GPU, else one a CPU, at most 4.")
+    int | None,
+    typer.Option(metavar="N", min=1, help="Number of workers. Default: one a GPU, else one a CPU, at most 4."),
 ]
 Devices: TypeAlias = Annotated[str | None, typer.Option(help="GPUs to use, such as 0,2; or cpu. Default: all GPUs.")]
-PerGpu: TypeAlias = Annotated[int, typer.Option(min=1, help="Workers on each GPU.")]
+PerGpu: TypeAlias = Annotated[int, typer.Option(metavar="N", min=1, help="Workers on each GPU.")]
 Launcher: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -113,7 +114,7 @@ Launcher: TypeAlias = Annotated[
     ),
 ]
 CheckpointSeconds: TypeAlias = Annotated[
-    float, typer.Option(min=0.0, help="Seconds between checkpoints of a trial; what a crash can cost.")
+    float, typer.Option(metavar="X", min=0.0, help="Seconds between checkpoints of a trial; what a crash can cost.")
 ]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and the result.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

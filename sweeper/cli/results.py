@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def runs(name: Name, as_json: Json = False, as_csv: Csv = False) -> None:
-    """List all tracked runs of a study with the parameters that varied."""
+    """List all tracked runs of a study."""
     from sweeper.tracking.runs import read_study
 
     record, _ = read_study(name, open_workspace())
@@ -48,7 +48,7 @@ def runs(name: Name, as_json: Json = False, as_csv: Csv = False) -> None:
 
 def best(
     name: Name,
-    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many.")] = 10,
+    top: Annotated[int, typer.Option("--top", "-k", metavar="N", min=1, help="How many.")] = 10,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
@@ -176,9 +176,14 @@ def report(
             " Keys: docs/how-to/report.md.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many of the best are shown in detail.")] = 5,
+    top: Annotated[
+        int, typer.Option("--top", "-k", metavar="N", min=1, help="How many of the best are shown in detail.")
+    ] = 5,
 ) -> None:
-    """Write a report, computed from the tracked runs alone: a page, Markdown with figures, LaTeX, CSV of all data."""
+    """Write a report of studies from their tracked runs.
+
+    A page that opens without a network, Markdown with figures, LaTeX, CSV of all data.
+    """
     from sweeper.errors import SectionError
     from sweeper.report.files import choose_formats
     from sweeper.report.sections import choose_sections

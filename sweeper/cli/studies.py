@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(files: Files, overrides: Overrides = None) -> None:
-    """Check study files: every corner of the space, all faults at once. Trains nothing."""
+    """Check study files: every corner of the space. Trains nothing."""
     from sweeper.errors import StudyFileError
     from sweeper.sweep.check import check_study
 
@@ -48,14 +48,17 @@ def check(files: Files, overrides: Overrides = None) -> None:
 
 def preview(
     file: Annotated[Path, typer.Argument(help="A study file.", metavar="FILE")],
-    n: Annotated[int, typer.Option("-n", min=1, help="Configurations to draw.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Configurations to draw.")] = 5,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the draws.")] = 0,
     overrides: Overrides = None,
     workers: Workers = None,
     devices: Devices = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a study would try: configurations, model sizes, estimated time. Writes nothing."""
+    """Show what a study would try. Writes nothing.
+
+    Configurations, model sizes, estimated time.
+    """
     from sweeper.sweep.check import check_study
     from sweeper.sweep.preview import preview_study
 

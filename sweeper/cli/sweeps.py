@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["EXIT_STOPPED", "register", "run_driver"]
 
 Trials = Annotated[
-    int | None, typer.Option(min=1, help="Trials to add to those that the study has. Default: up to its budget.")
+    int | None,
+    typer.Option(metavar="N", min=1, help="Trials to add to those that the study has. Default: up to its budget."),
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Run in the background, with a log file.")]
 EXIT_STOPPED = 130
@@ -63,7 +64,9 @@ def start(
     detach: Detach = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the sweeps of study files, one after the other. A study that was started before goes on.
+    """Run the sweeps of study files, one after the other.
+
+    A study that was started before goes on.
 
     Ctrl-C lets each trial finish its epoch and make a checkpoint; twice leaves at once. Either way
     `sweeper resume` goes on from there.
@@ -97,7 +100,7 @@ def resume(
     detach: Detach = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with a stored study, from its checkpoints; its file is not needed."""
+    """Go on with a stored study, from its checkpoints."""
     from sweeper.sweep.start import prepare
     from sweeper.sweep.store import open_store
 

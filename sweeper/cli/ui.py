@@ -18,8 +18,10 @@ def register(app: typer.Typer) -> None:
 
 
 def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's UI.")] = 5000,
-    dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Optuna's dashboard.")] = 8080,
+    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="Port of MLflow's UI.")] = 5000,
+    dashboard_port: Annotated[
+        int, typer.Option(metavar="N", min=1, max=65535, help="Port of Optuna's dashboard.")
+    ] = 8080,
     host: Annotated[
         str,
         typer.Option(
@@ -32,7 +34,10 @@ def ui(
         typer.Option(help="With --host: a further name under which browsers ask for this machine. Repeatable."),
     ] = None,
 ) -> None:
-    """Serve MLflow's UI and Optuna's dashboard, on this machine alone unless asked otherwise. Ctrl-C ends both."""
+    """Serve MLflow's UI and Optuna's dashboard.
+
+    On this machine alone unless asked otherwise. Ctrl-C ends both.
+    """
     from sweeper.sweep.access import plan_access
     from sweeper.sweep.ui import serve
 
