@@ -26,6 +26,7 @@ import sweeper
 from sweeper.cli.main import app
 from sweeper.study.schema import study_schema
 from sweeper.sweep.check import check_study
+from tests.sweep.conftest import CommandLine
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
@@ -120,43 +121,52 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _environment(workspace: Path) -> dict[str, str]:
-    environment = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "COLUMNS")}
-    return {**environment, "SWEEPER_CACHE": str(workspace / "cache")}
+@pytest.fixture(scope="module")
+def command_line(workspace: Path) -> Iterator[CommandLine]:
+    command_line = CommandLine(workspace, workspace / "cache")
+    command_line.environment.pop("COLUMNS", None)
+    if "SWEEPER_DATA" in os.environ:
+        command_line.environment["SWEEPER_DATA"] = os.environ["SWEEPER_DATA"]
+    yield command_line
+    command_line.end()
 
 
-def _run(arguments: list[str], workspace: Path) -> str:
+def _run(command: str, command_line: CommandLine) -> str:
+    """What a command prints. Sweeps run in processes of their own, all else in this one, which has imports done."""
+    _, *arguments = shlex.split(command)
+    if arguments == ["ui"]:
+        return _run_ui(command_line)
+    return command_line.run(*arguments) if arguments[0] == "start" else command_line.call(*arguments)
+
+
+def _run_python(code: str, command_line: CommandLine) -> None:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=workspace, env=_environment(workspace), capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=command_line.folder,
+        env=command_line.environment,
+        capture_output=True,
+        text=True,
     )
-    assert done.returncode == 0, f"{' '.join(arguments)}:\n{done.stdout}{done.stderr}"
-    return done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _run_ui(workspace: Path) -> str:
+def _run_ui(command_line: CommandLine) -> str:
     """`sweeper ui` until it has printed its last line, then Ctrl-C. On free ports, which a README cannot know."""
     ports = []
     for _ in range(2):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             ports.append(str(probe.getsockname()[1]))
-    command = [sys.executable, "-m", "sweeper", "ui", "--port", ports[0], "--dashboard-port", ports[1]]
-    with subprocess.Popen(
-        command,
-        cwd=workspace,
-        env={**_environment(workspace), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        printed = ""
-        for line in process.stdout:
-            printed += line
-            if line.startswith("Ctrl-C"):
-                break
-        time.sleep(0.5)  # it prints its last line just before it waits
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0, printed
+    process = command_line.begin("ui", "--port", ports[0], "--dashboard-port", ports[1])
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if line.startswith("Ctrl-C"):
+            break
+    time.sleep(0.5)  # it prints its last line just before it waits
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0, printed
     return printed
 
 
@@ -176,7 +186,7 @@ def _assert_printed(said: list[str], printed: str, where: str) -> None:
 @pytest.mark.xdist_group("docs")
 @pytest.mark.timeout(600)  # a minute for all pages on an idle machine with 2 cores, more on a shared one
 @pytest.mark.parametrize("name", RUN)
-def test_commands_and_python_of_a_page_run(name: str, workspace: Path) -> None:
+def test_commands_and_python_of_a_page_run(name: str, workspace: Path, command_line: CommandLine) -> None:
     page = REPOSITORY / name
     python: list[str] = []
     left_out = False
@@ -193,14 +203,9 @@ def test_commands_and_python_of_a_page_run(name: str, workspace: Path) -> None:
         elif block.language == "console":
             for command, said in _commands(block):
                 if command.startswith("sweeper "):
-                    printed = (
-                        _run_ui(workspace)
-                        if command == "sweeper ui"
-                        else _run(["-m", *shlex.split(command)], workspace)
-                    )
-                    _assert_printed(said, printed, where)
+                    _assert_printed(said, _run(command, command_line), where)
     if python:
-        _run(["-c", "\n".join(python)], workspace)
+        _run_python("\n".join(python), command_line)
     if left_out:
         pytest.skip("SWEEPER_DATA is not set: all ran but the blocks on MNIST")
 

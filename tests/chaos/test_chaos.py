@@ -9,11 +9,10 @@ from tests.sweep.conftest import CommandLine
 
 QUICK_PART = (
     ("checkpoint.moved", 2),
-    ("attempt.outcome_written", 2),
-    ("driver.asked", 2),
     ("mirror.written", 3),
     ("recorder.created", 2),
 )
+"""A worker, what the driver decides, what it sends to MLflow."""
 
 
 @pytest.mark.parametrize(("failpoint", "nth"), QUICK_PART)
@@ -22,5 +21,5 @@ def test_killed_at_a_failpoint(cli: CommandLine, failpoint: str, nth: int) -> No
 
 
 def test_killed_at_random(cli: CommandLine) -> None:
-    outcome = kill_at_random(cli, seed=11, n_kills=4)
+    outcome = kill_at_random(cli, seed=11, n_kills=3)
     assert outcome.n_driver_deaths + outcome.n_worker_deaths > 0, "the sweep had ended before anything was killed"
