@@ -6,7 +6,7 @@ SweeperError                    anything a caller may want to catch; exit code 1
 │   ├── DataError               a data set that is missing or unreadable
 │   ├── StudyExistsError        a changed study file under the name of a stored study
 │   └── NotFoundError           no such study, trial or run
-├── OwnedError                  another driver owns the study; exit code 3
+├── OwnedError                  another driver owns the study, or has the GPUs; exit code 3
 ├── TrackingError               the tracker (MLflow) refused or is out of reach
 ├── SectionError                a section of the report that another package has; the rest of the report is written
 ├── WorkersLostError            no worker is left to train on
@@ -89,7 +89,7 @@ class NotFoundError(InputError):
 
 
 class OwnedError(SweeperError):
-    """Another driver owns the study."""
+    """Another driver owns the study, or other sweeps have the GPUs."""
 
     exit_code = 3
 

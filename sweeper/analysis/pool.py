@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from sweeper.analysis.folds import Fold
 from sweeper.errors import InputError, SweeperError, TrialError
+from sweeper.launch.gpus import hold_gpus
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.launch.process import ChildProcess, start_python
 from sweeper.places import Places
@@ -61,7 +63,7 @@ def train_folds(
 
     Args:
         folds: What to train.
-        slots: Where; not more processes are started than there are folds.
+        slots: Where; not more processes are started than there are folds, and none in reserve.
         places: Where pictures lie.
         log_dir: For what the processes print.
         on_epoch: Told of each epoch.
@@ -71,11 +73,15 @@ def train_folds(
         TrialError: A fold diverged or did not fit into memory.
         InputError: Pictures are missing, or a configuration does not fit them.
         SweeperError: A process died or raised; what is done is kept.
+        OwnedError: A sweep has one of the GPUs.
     """
     waiting = deque(folds)
     processes: dict[Connection, _Process] = {}
+    wanted = [slot for slot in slots if not slot.is_reserve][: len(folds)]
+    held = ExitStack()
     try:
-        for slot in slots[: len(folds)]:
+        held.enter_context(hold_gpus([slot.gpu for slot in wanted if slot.gpu is not None], "an audit of labels"))
+        for slot in wanted:
             process = _Process(slot, places, log_dir / f"{slot.index}.log")
             processes[process.connection] = process
             process.begin(waiting.popleft())
@@ -103,6 +109,7 @@ def train_folds(
     finally:
         for process in processes.values():
             process.end()
+        held.close()
 
 
 def _failure(fold: Fold, message: dict[str, str]) -> SweeperError:

@@ -148,7 +148,7 @@ def audit_labels(
     ] = None,
     workers: Workers = None,
     devices: Devices = None,
-    per_gpu: PerGpu = 1,
+    per_gpu: PerGpu = "1",
     as_json: Json = False,
 ) -> None:
     """Find pictures with wrong labels.

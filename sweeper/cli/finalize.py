@@ -51,7 +51,7 @@ def finalize(
     ] = None,
     workers: Workers = None,
     devices: Devices = None,
-    per_gpu: PerGpu = 1,
+    per_gpu: PerGpu = "1",
     launcher: Launcher = "local",
     checkpoint_seconds: CheckpointSeconds = 10.0,
     quiet: Quiet = False,

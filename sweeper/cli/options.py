@@ -69,22 +69,27 @@ def complete_parameter(context: typer.Context, incomplete: str) -> list[str]:
     return [path for path in known if path.startswith(incomplete)]
 
 
-def plan_workers(launcher: str, workers: int | None, devices: str | None, per_gpu: int) -> tuple[WorkerSlot, ...]:
-    """Places for workers from the options that say how many and where."""
-    from sweeper.errors import InputError
-    from sweeper.launch.devices import find_devices, plan_slots
+def plan_workers(
+    launcher: str, workers: int | None, devices: str | None, per_gpu: str, *, may_be_held: bool = False
+) -> tuple[WorkerSlot, ...]:
+    """Places for workers from the options that say how many and where; `may_be_held` as for `choose_devices`."""
+    from sweeper.launch.devices import choose_devices, plan_slots
 
-    found = find_devices()
-    if devices is None:
-        chosen = found
-    elif devices == "cpu":
-        chosen = ["cpu"]
-    else:
-        chosen = [f"cuda:{part.strip()}" for part in devices.split(",")]
-        unknown = [device for device in chosen if device not in found]
-        if unknown:
-            raise InputError(f"--devices: given {devices!r}; allowed: cpu, or numbers of the GPUs there are: {found}")
-    return tuple(plan_slots(chosen, n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu))
+    parts = None if devices is None else [part.strip() for part in devices.split(",")]
+    names = None if parts is None else [f"cuda:{part}" if part.isdecimal() else part for part in parts]
+    return tuple(
+        plan_slots(
+            choose_devices(names, may_be_held=may_be_held),
+            n_workers=1 if launcher == "inline" else workers,
+            per_gpu="auto" if per_gpu == "auto" else int(per_gpu),
+        )
+    )
+
+
+def _check_per_gpu(value: str) -> str:
+    if value != "auto" and not (value.isdecimal() and int(value) > 0):
+        raise typer.BadParameter(f"given {value!r}; allowed: a number from 1 up, or auto")
+    return value
 
 
 def _check_launcher(name: str) -> str:
@@ -104,7 +109,15 @@ Workers: TypeAlias = Annotated[
     typer.Option(metavar="N", min=1, help="Number of workers. Default: one a GPU, else one a CPU, at most 4."),
 ]
 Devices: TypeAlias = Annotated[str | None, typer.Option(help="GPUs to use, such as 0,2; or cpu. Default: all GPUs.")]
-PerGpu: TypeAlias = Annotated[int, typer.Option(metavar="N", min=1, help="Workers on each GPU.")]
+PerGpu: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="N",
+        help="Workers on each GPU; auto: as many as fit beside each other.",
+        callback=_check_per_gpu,
+        autocompletion=lambda incomplete: [name for name in ("auto",) if name.startswith(incomplete)],
+    ),
+]
 Launcher: TypeAlias = Annotated[
     str,
     typer.Option(

@@ -64,7 +64,7 @@ def preview(
 
     workspace = open_workspace()
     study = check_study(file, overrides or [], data_dir=workspace.data_dir).study
-    slots = plan_workers("local", workers, devices, 1)
+    slots = plan_workers("local", workers, devices, "1", may_be_held=True)
     trials = list(preview_study(study, workspace, n=n, seed=seed, device=slots[0].device, n_threads=slots[0].n_threads))
     mean_seconds = sum(trial.seconds for trial in trials) / n
     total_seconds = mean_seconds * study.n_trials / len(slots)

@@ -58,7 +58,7 @@ def start(
     trials: Trials = None,
     workers: Workers = None,
     devices: Devices = None,
-    per_gpu: PerGpu = 1,
+    per_gpu: PerGpu = "1",
     launcher: Launcher = "local",
     checkpoint_seconds: CheckpointSeconds = 10.0,
     detach: Detach = False,
@@ -94,7 +94,7 @@ def resume(
     trials: Trials = None,
     workers: Workers = None,
     devices: Devices = None,
-    per_gpu: PerGpu = 1,
+    per_gpu: PerGpu = "1",
     launcher: Launcher = "local",
     checkpoint_seconds: CheckpointSeconds = 10.0,
     detach: Detach = False,
@@ -206,7 +206,7 @@ def _detach(
     launcher: str,
     workers: int | None,
     devices: str | None,
-    per_gpu: int,
+    per_gpu: str,
     checkpoint_seconds: float,
 ) -> None:
     from sweeper.errors import InputError
@@ -218,7 +218,7 @@ def _detach(
     name = names[0]
     files = workspace.study_files(name, open_store(workspace).read(name).uuid)
     files.log.parent.mkdir(parents=True, exist_ok=True)
-    options = ["--launcher", launcher, "--per-gpu", str(per_gpu), "--checkpoint-seconds", str(checkpoint_seconds)]
+    options = ["--launcher", launcher, "--per-gpu", per_gpu, "--checkpoint-seconds", str(checkpoint_seconds)]
     options += ["--workers", str(workers)] if workers else []
     options += ["--devices", devices] if devices else []
     with files.log.open("ab") as log:

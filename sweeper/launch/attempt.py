@@ -29,6 +29,7 @@ from sweeper.tracking.outbox import OutboxWriter, Row
 from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.workspace import TrialFiles, make_durable, read_json, write_json
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint, save_whole
+from sweeper.training.devices import limit_memory, peak_memory
 from sweeper.training.loop import EpochMetrics, Interrupted, Training
 
 __all__ = ["run_attempt"]
@@ -64,8 +65,11 @@ def run_attempt(
                 try:
                     run = _Run(attempt, files, worker, device, open_data, control, places)
                 except InfeasibleError as error:
-                    _write_infeasible(attempt, files, device, error)
-                    yield AttemptEnded(worker=worker, number=attempt.number, how="outcome")
+                    if attempt.memory_share is not None:
+                        yield _outgrown(attempt, worker, error)
+                    else:
+                        _write_infeasible(attempt, files, device, error)
+                        yield AttemptEnded(worker=worker, number=attempt.number, how="outcome")
                 else:
                     yield from run.events()
     except Exception as error:  # noqa: BLE001  # whatever a trial raises is that trial's failure
@@ -95,6 +99,10 @@ def _disk_is_full(error: BaseException | None) -> OSError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def _outgrown(attempt: Attempt, worker: int, error: InfeasibleError) -> AttemptEnded:
+    return AttemptEnded(worker=worker, number=attempt.number, how="outgrown", reason=str(error))
 
 
 def _write_infeasible(attempt: Attempt, files: TrialFiles, device: torch.device, error: InfeasibleError) -> None:
@@ -127,6 +135,7 @@ class _Run:
         self.files.artifacts.mkdir(exist_ok=True)
         failpoint("attempt.begun")
         self.config = TrialConfig.model_validate(attempt.config)
+        limit_memory(device, attempt.memory_share)
         self.dataset = open_data(self.config.data)
         failpoint("attempt.data_opened")
         self.training = Training(
@@ -136,6 +145,7 @@ class _Run:
             places=places,
             should_stop=lambda: control.prune,
             measure_test=attempt.measure_test,
+            may_split_batches=attempt.memory_share is None,
         )
         self.best_value: float | None = None
         self.best_epoch = 0
@@ -182,6 +192,9 @@ class _Run:
             except Interrupted:
                 state = "PRUNED"
             except (DivergedError, InfeasibleError) as error:
+                if isinstance(error, InfeasibleError) and self.attempt.memory_share is not None:
+                    yield _outgrown(self.attempt, self.worker, error)
+                    return
                 state, reason = "FAIL", "diverged" if isinstance(error, DivergedError) else "infeasible"
                 (self.files.artifacts / "reason.txt").write_text(f"{error}\n", encoding="utf-8")
             self._finish(state, reason)
@@ -226,6 +239,7 @@ class _Run:
             value=value,
             objective=self.best_value,
             pictures_per_second=metrics.values["pictures_per_second"],
+            peak_bytes=peak_memory(self.training.device),
         )
 
     def _improves(self, value: float) -> bool:

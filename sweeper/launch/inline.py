@@ -12,6 +12,7 @@ import sweeper
 from sweeper.data.store import open_dataset
 from sweeper.launch.attempt import run_attempt
 from sweeper.launch.control import Control
+from sweeper.launch.gpus import number_gpus_by_bus
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, Preparing, WorkerReady
 from sweeper.places import Places
@@ -25,6 +26,7 @@ class InlineLauncher:
     def __init__(self, *, device: str, places: Places) -> None:
         self.slots: Sequence[WorkerSlot] = (WorkerSlot(index=0, device=device, n_threads=torch.get_num_threads()),)
         self._device = torch.device(device)
+        os.environ.update(number_gpus_by_bus(os.environ))
         self._places = places
         self._events: list[Event] = []
         self._control = Control()

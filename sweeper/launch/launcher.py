@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sweeper.launch.gpus import Gpu
 from sweeper.launch.messages import Attempt, Event
 
 __all__ = ["Launcher", "WorkerSlot"]
@@ -20,6 +21,10 @@ class WorkerSlot:
     """`cpu`, `cuda:0`, `mps`."""
     n_threads: int
     """Threads that computation on the CPU may use."""
+    gpu: Gpu | None = None
+    """Of an NVIDIA GPU."""
+    is_reserve: bool = False
+    """Whether its worker is started by `restart` alone, once it is known to fit."""
 
 
 class Launcher(Protocol):
@@ -28,7 +33,7 @@ class Launcher(Protocol):
     slots: Sequence[WorkerSlot]
 
     def start(self) -> None:
-        """Start a worker in each slot. Each sends `WorkerReady` when it can be given a trial."""
+        """Start a worker in each slot but those in reserve. Each sends `WorkerReady` when it can be given a trial."""
 
     def submit(self, worker: int, attempt: Attempt) -> None:
         """Give a trial to a worker that has none."""
@@ -43,7 +48,7 @@ class Launcher(Protocol):
         """Tell a worker to finish its epoch, make a checkpoint and leave its trial."""
 
     def restart(self, worker: int) -> None:
-        """Start a new worker in a slot whose worker has died."""
+        """Start a worker in a slot that has none: it has died, or was in reserve."""
 
     def poll(self, timeout_seconds: float) -> list[Event]:
         """The events since the last call; waits up to the timeout for the first one."""

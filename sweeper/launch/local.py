@@ -74,7 +74,8 @@ class LocalLauncher:
 
     def start(self) -> None:
         for slot in self.slots:
-            self._start_worker(slot)
+            if not slot.is_reserve:
+                self._start_worker(slot)
 
     def _start_worker(self, slot: WorkerSlot) -> None:
         arguments = [str(slot.index), slot.device, str(slot.n_threads), *self._places.to_arguments()]

@@ -54,6 +54,8 @@ class Attempt:
     """Seconds between checkpoints; one is made at the end of the epoch in which they have passed."""
     measure_test: bool = False
     """Whether the test part is measured too, after each epoch."""
+    memory_share: float | None = None
+    """Part of the GPU's memory that it may use, above 0 and below 1, where others train beside it. None: all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,8 @@ class EpochDone:
     objective: float
     """The trial's value if it ended here: at its best epoch or at the last."""
     pictures_per_second: float
+    peak_bytes: int | None = None
+    """Most memory of the GPU that the attempt has taken so far; None on a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +129,10 @@ class AttemptEnded:
 
     worker: int
     number: int
-    how: Literal["outcome", "stopped", "preempted", "no_space", "error", "bad_input"]
+    how: Literal["outcome", "stopped", "preempted", "no_space", "outgrown", "error", "bad_input"]
     """`outcome`: the trial's outcome is in its files. `stopped`: it has a checkpoint and waits. `preempted`: so too,
-    and the worker leaves. `no_space`: the disk is full. `error` and `bad_input`: it raised."""
+    and the worker leaves. `no_space`: the disk is full. `outgrown`: its share of the GPU's memory is too small. `error`
+    and `bad_input`: it raised."""
     reason: str = ""
     traceback: str = ""
 

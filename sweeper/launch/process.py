@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from sweeper.launch.gpus import number_gpus_by_bus
 from sweeper.masking import SECRET_VARIABLES
 
 __all__ = ["ChildProcess", "Handle", "Log", "UnnamedLog", "start_python"]
@@ -47,7 +48,7 @@ def start_python(
     threads = str(n_threads)
     # It needs no database, and so no password.
     environment = {key: value for key, value in os.environ.items() if key not in SECRET_VARIABLES}
-    environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, **number_gpus_by_bus(os.environ)}
     return subprocess.Popen(  # noqa: S603  # our own module
         [sys.executable, "-m", module, str(fd), *arguments],
         stdin=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweeper.errors import InputError
-from sweeper.launch.devices import find_devices, plan_slots
+from sweeper.launch.devices import PerGpu, choose_devices, plan_slots
 from sweeper.study.study import Study
 from sweeper.sweep.check import check_study
 from sweeper.sweep.driver import SweepResult
@@ -36,6 +36,7 @@ def start(
     *,
     workers: int | None = None,
     devices: Sequence[str] | None = None,
+    per_gpu: PerGpu = 1,
     launcher: str = "local",
     trials: int | None = None,
     overrides: Sequence[str] = (),
@@ -47,7 +48,8 @@ def start(
     Args:
         study: A `Study`, or the path of a study file.
         workers: Number of workers. Default: one a GPU, else one a CPU, at most 4.
-        devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: those that there are.
+        devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: all that no other sweep has.
+        per_gpu: Workers on each GPU; `"auto"`: as many as fit beside each other.
         launcher: `local` (worker processes) or `inline` (this process, for debugging).
         trials: Trials to add to those that the study has. Default: up to its budget.
         overrides: As of `--set`: `["trial.training.epochs=3"]`. For study files only.
@@ -62,7 +64,7 @@ def start(
     workspace = workspace or Workspace.from_environment()
     if not isinstance(study, Study):
         study = check_study(Path(study), overrides, data_dir=workspace.data_dir).study
-    slots = plan_slots(devices or find_devices(), n_workers=1 if launcher == "inline" else workers)
+    slots = plan_slots(choose_devices(devices), n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu)
     name = prepare(workspace, study, more_trials=trials)
     options = SweepOptions(launcher=launcher, slots=tuple(slots))
     return drive(workspace, name, options=options, view=view or SilentView())
@@ -76,6 +78,7 @@ def finalize(
     trials: Sequence[int] = (),
     workers: int | None = None,
     devices: Sequence[str] | None = None,
+    per_gpu: PerGpu = 1,
     launcher: str = "local",
     workspace: Workspace | None = None,
     view: View | None = None,
@@ -89,7 +92,8 @@ def finalize(
         seeds: How often each is trained.
         trials: Numbers of complete trials whose configurations are tested instead of the best.
         workers: Number of workers. Default: one a GPU, else one a CPU, at most 4.
-        devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: those that there are.
+        devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: all that no other sweep has.
+        per_gpu: Workers on each GPU; `"auto"`: as many as fit beside each other.
         launcher: `local` (worker processes) or `inline` (this process, for debugging).
         workspace: Default: the current folder's.
         view: Is told of progress and of what should be known. Default: silence.
@@ -108,5 +112,5 @@ def finalize(
         view.message(note)
     if is_done(workspace, tests.name):
         return SweepResult(finished=True, reason="")
-    slots = plan_slots(devices or find_devices(), n_workers=1 if launcher == "inline" else workers)
+    slots = plan_slots(choose_devices(devices), n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu)
     return drive(workspace, tests.name, options=SweepOptions(launcher=launcher, slots=tuple(slots)), view=view)

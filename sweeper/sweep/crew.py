@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,11 +41,18 @@ class Crew:
         self._idle: list[int] = []
         self._assigned: dict[int, Assignment] = {}
         self._deaths: dict[int, int] = {}
+        self._cleared: str | None = None
+        """The device that one trial is to have alone, or has."""
+        self._alone: int | None = None
+        """The worker with that trial, once it has begun."""
+        for slot in launcher.slots:
+            if slot.is_reserve:
+                self._workers[slot.index].state = "reserve"
 
     @property
     def n_idle(self) -> int:
-        """Workers that wait for a trial."""
-        return len(self._idle)
+        """Workers that wait for a trial and may have one."""
+        return sum(self._workers[worker].device != self._cleared for worker in self._idle)
 
     @property
     def is_busy(self) -> bool:
@@ -53,8 +61,8 @@ class Crew:
 
     @property
     def is_lost(self) -> bool:
-        """Whether every worker is retired."""
-        return all(worker.state == "lost" for worker in self._workers)
+        """Whether every worker is retired that was ever wanted."""
+        return all(worker.state in ("lost", "reserve") for worker in self._workers)
 
     def assignments(self) -> Iterator[tuple[int, Assignment]]:
         """Workers and the trials that they have."""
@@ -65,9 +73,29 @@ class Crew:
         self._idle.append(event.worker)
         self._workers[event.worker].state = "idle"
 
-    def assign(self, proposal: Proposal) -> int:
-        """Choose an idle worker for a trial."""
-        worker = self._idle.pop(0)
+    def open(self, worker: int) -> None:
+        """Start a worker that was in reserve."""
+        self._workers[worker].state = "starting"
+        self._launcher.restart(worker)
+
+    def clear_device(self) -> bool:
+        """Keep a device for a trial that is to have it alone: nothing else begins there. Returns whether all is over
+        there, so that it can begin. False as long as another trial has a device alone."""
+        if self._alone is not None:
+            return False
+        if self._cleared is None:
+            n_busy = Counter(self._workers[worker].device for worker in self._assigned)
+            devices = dict.fromkeys(w.device for w in self._workers if w.state not in ("lost", "reserve"))
+            self._cleared = min(devices, key=lambda device: n_busy[device], default=None)
+        is_busy = any(self._workers[worker].device == self._cleared for worker in self._assigned)
+        return not is_busy and any(self._workers[worker].device == self._cleared for worker in self._idle)
+
+    def assign(self, proposal: Proposal, *, alone: bool = False) -> int:
+        """Choose an idle worker for a trial: one that may begin, or with `alone` one on the device that was cleared."""
+        worker = next(w for w in self._idle if (self._workers[w].device == self._cleared) == alone)
+        if alone:
+            self._alone = worker
+        self._idle.remove(worker)
         self._assigned[worker] = Assignment(proposal=proposal, started=time.monotonic())
         shown = self._workers[worker]
         shown.state, shown.number, shown.epoch = "training", proposal.number, 0
@@ -91,11 +119,17 @@ class Crew:
     def release(self, worker: int, *, leaving: bool = False) -> Assignment:
         """Take back a worker's trial; the worker is idle, unless it is leaving."""
         assignment = self._assigned.pop(worker)
+        self._share_again(worker)
         shown = self._workers[worker]
         shown.state, shown.number, shown.pictures_per_second = "starting" if leaving else "idle", None, None
         if not leaving:
             self._idle.append(worker)
         return assignment
+
+    def _share_again(self, worker: int) -> None:
+        """A worker has no trial any more: if it had a device alone, others may begin there."""
+        if worker == self._alone:
+            self._alone = self._cleared = None
 
     def died(self, event: WorkerDied, *, preempted: bool, restart: bool = True) -> Assignment | None:
         """A worker's process has ended. Another is started in its place, or the worker is retired.
@@ -110,6 +144,7 @@ class Crew:
         """
         worker = event.worker
         assignment = self._assigned.pop(worker, None)
+        self._share_again(worker)
         if worker in self._idle:
             self._idle.remove(worker)
         if not preempted:
@@ -117,6 +152,8 @@ class Crew:
         shown = self._workers[worker]
         shown.number, shown.pictures_per_second = None, None
         shown.state = "lost" if self._deaths.get(worker, 0) >= MAX_DEATHS_IN_A_ROW else "starting"
+        if all(w.state in ("lost", "reserve") for w in self._workers if w.device == self._cleared):
+            self._cleared = None  # nobody is left there: another device is chosen
         if shown.state == "starting" and restart:
             self._launcher.restart(worker)
         return assignment

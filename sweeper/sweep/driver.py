@@ -30,6 +30,7 @@ from sweeper.sweep.crew import Crew
 from sweeper.sweep.disk import Disk, is_full, or_full
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.progress import Progress, TrialEnded, View, WorkerProgress, write_progress
+from sweeper.sweep.sharing import Sharing
 from sweeper.tracking.outbox import read_released
 from sweeper.tracking.recorder import Recorder
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json
@@ -90,6 +91,8 @@ class Driver:
         self._options = options
         self._objective = optimizer.study.objective
         self._ready: deque[Proposal] = deque()
+        self._outgrown: deque[Proposal] = deque()
+        """Trials that need a GPU for themselves."""
         self._stop_request = ""
         self._last_failure = ""
         self._disk = Disk(files.folder, view.message)
@@ -109,6 +112,7 @@ class Driver:
             workers=[WorkerProgress(index=slot.index, device=slot.device) for slot in launcher.slots],
         )
         self._crew = Crew(launcher, self.progress)
+        self._sharing = Sharing(launcher.slots)
         self._clock = Clock(files.elapsed, budget_seconds=optimizer.study.budget.timeout_seconds)
 
     def request_stop(self, how: str, *, within_seconds: float = math.inf) -> None:
@@ -184,7 +188,7 @@ class Driver:
                 self._disk.give_up()
                 for _, assignment in self._crew.assignments():
                     self._put_back(assignment.proposal)
-                for proposal in self._ready:
+                for proposal in (*self._outgrown, *self._ready):
                     self._put_back(proposal)
                 self._disk.give_up()
             self._show(at_once=True)
@@ -217,7 +221,7 @@ class Driver:
             return ""
 
     def _has_work(self) -> bool:
-        return bool(self._ready) or (self._clock.has_time and not self._optimizer.exhausted)
+        return bool(self._ready or self._outgrown) or (self._clock.has_time and not self._optimizer.exhausted)
 
     def _ask(self) -> bool:
         """Ask for a trial, where one is missing: there is to be one for each idle worker, and one more where trials are
@@ -240,27 +244,38 @@ class Driver:
         return not (self._draining or self._stop_request or self._fatal) and self._disk.has_room
 
     def _dispatch(self) -> None:
+        if self._outgrown and self._crew.clear_device():
+            self._begin(self._outgrown, alone=True)
         while self._crew.n_idle and self._ready and self._ready[0].stored:
-            proposal = self._ready[0]
-            files = self._files.trial(proposal.number)
-            attempts = Attempts.read(files).started()
-            try:
-                self._ledger.begin(proposal, attempts)
-            except OSError as error:
-                if not is_full(error):
-                    raise
-                self._disk.found_full(str(error))
+            if not self._begin(self._ready):
                 return
-            self._ready.popleft()
-            failpoint("driver.begun")
-            for row in read_released(files.outbox)[0]:  # reports that a crash kept from Optuna's database
-                self._optimizer.report(proposal.number, row.epoch, row.values[self._objective.metric])
-            self._recorder.note(proposal.number)
-            worker = self._crew.assign(proposal)
-            self._launcher.submit(worker, self._attempt(proposal, attempts, files))
-            failpoint("driver.submitted")
 
-    def _attempt(self, proposal: Proposal, attempts: Attempts, files: TrialFiles) -> Attempt:
+    def _begin(self, queue: deque[Proposal], *, alone: bool = False) -> bool:
+        """Give the first trial of a queue to a worker. Returns False where the disk is full."""
+        proposal = queue[0]
+        files = self._files.trial(proposal.number)
+        attempts = Attempts.read(files).started()
+        try:
+            self._ledger.begin(proposal, attempts)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._disk.found_full(str(error))
+            return False
+        queue.popleft()
+        failpoint("driver.begun")
+        for row in read_released(files.outbox)[0]:  # reports that a crash kept from Optuna's database
+            self._optimizer.report(proposal.number, row.epoch, row.values[self._objective.metric])
+        self._recorder.note(proposal.number)
+        worker = self._crew.assign(proposal, alone=alone)
+        share = None if alone else self._sharing.share_of(worker)
+        self._launcher.submit(worker, self._attempt(proposal, attempts, files, memory_share=share))
+        failpoint("driver.submitted")
+        return True
+
+    def _attempt(
+        self, proposal: Proposal, attempts: Attempts, files: TrialFiles, *, memory_share: float | None
+    ) -> Attempt:
         return Attempt(
             number=proposal.number,
             attempt=attempts.n_started,
@@ -273,6 +288,7 @@ class Driver:
             prunable=self._optimizer.study.pruner.name != "none",
             checkpoint_seconds=self._options.checkpoint_seconds,
             measure_test=self._optimizer.is_final,
+            memory_share=memory_share,
         )
 
     def _handle(self, event: Event) -> None:
@@ -303,6 +319,8 @@ class Driver:
 
     def _epoch_done(self, event: EpochDone) -> None:
         self._crew.epoch_done(event)
+        for worker in self._sharing.measured(event):
+            self._crew.open(worker)
         self._recorder.note(event.number)
         is_last = event.epoch == self.progress.workers[event.worker].n_epochs
         if self._optimizer.report(event.number, event.epoch, event.value) and not is_last:
@@ -321,6 +339,12 @@ class Driver:
             self._disk.write(lambda: self._finish(proposal, read_json(files.outcome), seconds))
         elif event.how in ("stopped", "preempted"):
             self._put_back(proposal)
+        elif event.how == "outgrown":
+            self._view.message(
+                f"trial {event.number} has outgrown its share of {self.progress.workers[event.worker].device} and will "
+                "have a GPU alone"
+            )
+            self._outgrown.append(proposal)
         elif event.how == "no_space":
             self._disk.found_full(event.reason)
             self._put_back(proposal)

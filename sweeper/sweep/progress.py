@@ -19,7 +19,7 @@ class WorkerProgress:
     index: int
     device: str
     state: str = "starting"
-    """starting, idle, training or lost."""
+    """reserve, starting, idle, training or lost."""
     number: int | None = None
     epoch: int = 0
     n_epochs: int = 0
@@ -70,7 +70,7 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """Estimate from the mean length of the trials so far; None before the first has ended."""
-        n_workers = sum(worker.state != "lost" for worker in self.workers)
+        n_workers = sum(worker.state not in ("lost", "reserve") for worker in self.workers)
         if not self.n_timed or not n_workers:
             return None
         return self.seconds_of_ended / self.n_timed * (self.n_trials - self.n_ended) / n_workers

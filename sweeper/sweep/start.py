@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sweeper.errors import InputError, NotFoundError, StudyExistsError
+from sweeper.launch.gpus import hold_gpus
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.launch.nursery import Nursery
 from sweeper.search.optimizer import Optimizer
@@ -122,12 +123,13 @@ def drive(
         connect: Makes the tracker; default: MLflow's at the workspace's tracking URI.
 
     Raises:
-        OwnedError: Another driver owns the study.
+        OwnedError: Another driver owns the study, or a sweep has one of the GPUs.
     """
     store = open_store(workspace)
     stored = store.read(name)
     files = workspace.study_files(name, stored.uuid)
-    with own(files, name) as ownership:
+    gpus = [slot.gpu for slot in options.slots if slot.gpu is not None]
+    with own(files, name) as ownership, hold_gpus(gpus, name):
         stored = store.read(name)
         refuse_links_in(files.folder)
         bind_tracker(workspace, files, stored)

@@ -37,8 +37,8 @@ def build_feed(config: TrialConfig, dataset: Dataset, device: torch.device, plac
     return FeatureFeed(config, dataset, device, places)
 
 
-def build_learner(config: TrialConfig, model: nn.Module, loss: Loss) -> Learner:
-    """What trains `model`, which lies on its device already."""
+def build_learner(config: TrialConfig, model: nn.Module, loss: Loss, *, may_split_batches: bool = True) -> Learner:
+    """What trains `model`, which lies on its device already; `may_split_batches` as for `TorchLearner`."""
     if config.training.backend == "numpy":
         assert isinstance(loss, ClassLoss)
         return NumpyLearner(model, loss, config.training.optimizer)
@@ -46,7 +46,8 @@ def build_learner(config: TrialConfig, model: nn.Module, loss: Loss) -> Learner:
     unfreezing = None
     if isinstance(config.model, TorchvisionConfig) and config.model.unfreezing is not None:
         unfreezing = Unfreezing(model.get_submodule("backbone"), config.model.unfreezing)
-    return TorchLearner(model, loss, build_optimizer(config.training.optimizer, groups), unfreezing=unfreezing)
+    optimizer = build_optimizer(config.training.optimizer, groups)
+    return TorchLearner(model, loss, optimizer, unfreezing=unfreezing, may_split_batches=may_split_batches)
 
 
 def n_outputs(dataset: Dataset) -> int:

@@ -9,7 +9,15 @@ from torch import nn
 
 from sweeper.errors import InputError
 
-__all__ = ["available_devices", "place_model", "resolve_device", "set_threads", "synchronize"]
+__all__ = [
+    "available_devices",
+    "limit_memory",
+    "peak_memory",
+    "place_model",
+    "resolve_device",
+    "set_threads",
+    "synchronize",
+]
 
 
 def available_devices() -> tuple[str, ...]:
@@ -59,3 +67,21 @@ def synchronize(device: torch.device) -> None:
     """Wait until all work queued on `device` is done, so that a clock read afterwards is right."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
+
+
+def limit_memory(device: torch.device, share: float | None) -> None:
+    """Let this process take a part of a GPU's memory, beyond which torch raises `OutOfMemoryError`; and begin to watch
+    for `peak_memory`. Does nothing on other devices.
+
+    Args:
+        device: The device.
+        share: Above 0 and below 1; None for all of it.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(1.0 if share is None else share, device)
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes that torch has had of a GPU at most since `limit_memory`; None on other devices."""
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None

@@ -58,16 +58,23 @@ class TorchLearner:
         loss: What is minimized.
         optimizer: Of the network's parameters.
         unfreezing: Of the network's backbone, if not all of it is trained from the first epoch.
+        may_split_batches: Whether the gradient of a batch that does not fit into memory is computed in pieces.
     """
 
     def __init__(
-        self, model: nn.Module, loss: Loss, optimizer: optim.Optimizer, *, unfreezing: Unfreezing | None = None
+        self,
+        model: nn.Module,
+        loss: Loss,
+        optimizer: optim.Optimizer,
+        *,
+        unfreezing: Unfreezing | None = None,
+        may_split_batches: bool = True,
     ) -> None:
         self._model = model
         self._optimizer = optimizer
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._unfreezing = unfreezing
-        self._accumulation = GradientAccumulation(model, loss)
+        self._accumulation = GradientAccumulation(model, loss, may_split=may_split_batches)
 
     @property
     def model(self) -> nn.Module:

@@ -59,6 +59,7 @@ class Training:
             `Interrupted`.
         measure_test: Measure the test part after each epoch too: for `sweeper finalize` alone, since what the test
             pictures say must choose nothing.
+        may_split_batches: Whether the gradient of a batch that does not fit into memory is computed in pieces.
 
     Raises:
         InputError: The model cannot be built for these pictures, or the class weights do not fit the classes.
@@ -75,6 +76,7 @@ class Training:
         places: Places | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         measure_test: bool = False,
+        may_split_batches: bool = True,
     ) -> None:
         training = config.training
         fault = model_fault(config.model, dataset.input_shape, batch_size=training.batch_size)
@@ -118,7 +120,7 @@ class Training:
             class_counts=dataset.train.class_counts(dataset.n_classes),
             device=device,
         )
-        self._learner = build_learner(config, model, self._loss)
+        self._learner = build_learner(config, model, self._loss, may_split_batches=may_split_batches)
         self._steps_per_epoch = n_steps(len(dataset.train), training.batch_size)
         self._schedule = build_schedule(
             training.schedule,

@@ -34,11 +34,17 @@ class GradientAccumulation:
     """Computes the gradient of a batch: at once while that fits into memory, else in pieces of half the size, and so
     on. The gradient is that of the whole batch, whatever the pieces; only batch norm sees each piece for itself. A size
     once found is kept.
+
+    Args:
+        model: What is trained.
+        loss: What is minimized.
+        may_split: Whether batches may be split; else what does not fit at once does not fit.
     """
 
-    def __init__(self, model: nn.Module, loss: Loss) -> None:
+    def __init__(self, model: nn.Module, loss: Loss, *, may_split: bool = True) -> None:
         self.max_pictures: int | None = None
         """Most pictures in a piece; None while whole batches fit."""
+        self._may_split = may_split
         self._model = model
         self._loss = loss
         has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules())
@@ -51,7 +57,7 @@ class GradientAccumulation:
             The outputs and the loss, a scalar, both of the whole batch.
 
         Raises:
-            torch.OutOfMemoryError: The smallest pieces do not fit.
+            torch.OutOfMemoryError: The smallest pieces do not fit, or the batch may not be split.
         """
         if self.max_pictures is None or self.max_pictures >= len(learnt):
             pieces = [(inputs, learnt)]
@@ -62,7 +68,7 @@ class GradientAccumulation:
             return self._backward_over(pieces, learnt)
         except torch.OutOfMemoryError:
             largest = len(pieces[0][1])
-            if largest // 2 < self._min_pictures:
+            if not self._may_split or largest // 2 < self._min_pictures:
                 raise
         # Below the handler, whose traceback would hold on to the tensors of the failed attempt.
         self.max_pictures = largest // 2

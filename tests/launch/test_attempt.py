@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 import torch
+from torch import nn
 
 from sweeper.data.dataset import Dataset, Split
 from sweeper.errors import InputError
 from sweeper.launch.attempt import run_attempt
 from sweeper.launch.control import Control
-from sweeper.launch.messages import Attempt, AttemptEnded
+from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Preparing
 from sweeper.models.trained import TrainedModel, load_trained
 from sweeper.study.config import TrialConfig
 from sweeper.tracking.workspace import TrialFiles, read_json
 from sweeper.training.loop import Training
+from tests.training.test_memory import limit_memory
 
 Run: TypeAlias = Callable[..., tuple[Attempt, Dataset]]
 CPU = torch.device("cpu")
@@ -189,3 +192,51 @@ def test_an_artifact_that_a_crash_of_the_machine_tore_is_made_again(run: Run, na
 
     attempt, _ = run("classes", tear)
     assert (Path(attempt.folder) / "artifacts" / name).read_text() == whole[0]
+
+
+def test_a_trial_that_outgrows_its_share_goes_on_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = {"pictures": 100}
+
+    def place(model: nn.Module, device: torch.device) -> nn.Module:
+        limit_memory(model, room["pictures"])
+        return model
+
+    monkeypatch.setattr("sweeper.training.loop.place_model", place)
+    config = {
+        "data": {"name": "digits"},
+        "model": {"name": "mlp", "hidden": [8]},
+        "training": {"epochs": 3, "batch_size": 32, "optimizer": {"name": "sgd", "lr": 0.01}},
+    }
+    shared = Attempt(
+        number=0,
+        attempt=1,
+        config=config,
+        folder=str(tmp_path / "trial"),
+        metric="val/accuracy",
+        maximize=True,
+        at="last",
+        keep_model=False,
+        prunable=False,
+        checkpoint_seconds=0.0,
+        memory_share=0.5,
+    )
+    files, dataset = TrialFiles(folder=Path(shared.folder)), make_dataset("classes")
+
+    def events(attempt: Attempt) -> Iterator[Preparing | EpochDone | AttemptEnded]:
+        return run_attempt(attempt, worker=0, device=CPU, open_data=lambda config: dataset, control=Control())
+
+    first = events(shared)
+    assert isinstance(next(first), EpochDone)
+    room["pictures"] = 10
+    next(first)  # the model that was placed still has room
+    first.close()  # type: ignore[attr-defined]  # it is a generator
+    (end,) = events(shared)
+    assert isinstance(end, AttemptEnded)
+    assert end.how == "outgrown"
+    assert "out of memory" in end.reason
+    assert not files.outcome.exists()
+    *epochs, end = events(replace(shared, attempt=2, memory_share=None))
+    assert isinstance(end, AttemptEnded)
+    assert end.how == "outcome"
+    assert [event.epoch for event in epochs if isinstance(event, EpochDone)] == [2, 3], "it began anew"
+    assert read_json(files.outcome)["tags"]["sweeper.micro_batch"] == "8"
