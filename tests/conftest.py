@@ -1,4 +1,4 @@
-"""For all tests: one thread a process, since pytest runs as many processes as there are cores.
+"""For all tests: one thread a process, since pytest runs several processes.
 
 Numeric libraries read this when they are imported. Threads of several processes that wait for each other made the suite
 three times as long.

@@ -152,7 +152,7 @@ def test_killed_while_the_tests_are_stored(cli: CommandLine, place: str) -> None
 
 
 def test_ctrl_c_and_resume(cli: CommandLine) -> None:
-    search(cli, trials=1, epochs=40, batch_size=8)
+    search(cli, trials=1, epochs=40, batch_size=32)
     driver = cli.begin("finalize", "tiny", "--top", "1", "--seeds", "2", "--workers", "1")
     tests = cli.folder / ".sweeper/tiny.final"
     wait_until(lambda: [*tests.glob("*/trials/*/outbox.jsonl")] or driver.poll() is not None, "an epoch")
