@@ -1,7 +1,8 @@
-"""Commands that look after studies and their workspace: stop, status, watch, sync, delete, doctor."""
+"""Commands that look after studies and their workspace: stop, status, watch, sync, delete, doctor, migrate."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: sweeper sync digits-mlp")(sync)
     app.command(epilog="Example: sweeper delete digits-mlp")(delete)
     app.command(epilog="Example: sweeper doctor --fix")(doctor)
+    app.command(epilog="Example: SWEEPER_STORAGE=... MLFLOW_TRACKING_URI=... sweeper migrate")(migrate)
 
 
 def stop(
@@ -186,3 +188,30 @@ def _print(word: str, text: str, *, style: str = "") -> None:
     out = console()
     out.print(f"{word:<6}", style=style, end=" ", markup=False)
     out.print(text, markup=False, soft_wrap=True)
+
+
+def migrate(as_json: Json = False) -> None:
+    """Move this folder's studies from its SQLite files to a server.
+
+    To the databases that SWEEPER_STORAGE and MLFLOW_TRACKING_URI name, which hold no studies and runs yet. Where the
+    latter is an MLflow server, MLFLOW_BACKEND_STORE_URI names its database. The files stay as they are.
+    """
+    import os
+
+    from sweeper.sweep.migrate import migrate as move
+    from sweeper.tracking.workspace import Workspace
+
+    target = open_workspace()
+    kept = {key: value for key, value in os.environ.items() if key not in ("SWEEPER_STORAGE", "MLFLOW_TRACKING_URI")}
+    moved = move(
+        Workspace.from_environment(target.root, kept),
+        target,
+        tracking_database=os.environ.get("MLFLOW_BACKEND_STORE_URI"),
+        on_table=lambda table, n_rows: None if as_json or not n_rows else typer.echo(f"{table}: {n_rows:,}", err=True),
+    )
+    if as_json:
+        print_json(asdict(moved))
+        return
+    names = ", ".join(moved.studies)
+    what = f"{moved.n_rows:,} rows copied" if moved.n_rows else "all rows were there"
+    typer.echo(f"moved: {names} ({moved.n_trials:,} trials, {what}); keep the variables set, and go on as before")

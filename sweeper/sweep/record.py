@@ -31,7 +31,7 @@ from sweeper.tracking.tracker import RunInfo, Tracker
 from sweeper.tracking.view import VIEW_TAG, runs_view
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json, write_json
 
-__all__ = ["bind_tracker", "check_tracker", "connect_tracker", "status_now", "study_info", "sync_study"]
+__all__ = ["bind_tracker", "check_tracker", "connect_tracker", "move_tracker", "status_now", "study_info", "sync_study"]
 
 
 def bind_tracker(workspace: Workspace, files: StudyFiles, stored: StoredStudy) -> None:
@@ -52,6 +52,11 @@ def bind_tracker(workspace: Workspace, files: StudyFiles, stored: StoredStudy) -
     check_tracker(workspace, files, stored.study.name)
 
 
+def move_tracker(workspace: Workspace, files: StudyFiles) -> None:
+    """Have a study tracked where the workspace is, to which its runs were moved with their ids. For its owner."""
+    write_json(files.tracker, {"uri": _place_of_tracking(workspace)})
+
+
 def _place_of_tracking(workspace: Workspace) -> str:
     return "mlflow.db of the workspace" if workspace.own_tracking else masked(workspace.tracking_uri)
 
@@ -67,7 +72,8 @@ def check_tracker(workspace: Workspace, files: StudyFiles, name: str) -> None:
     if bound is not None and bound["uri"] != here:
         raise InputError(
             f"the study {name!r} is tracked in {bound['uri']}, and MLFLOW_TRACKING_URI now says {here}; "
-            "set it back, or give the study another name (`--set name=...`) to begin anew there"
+            "set it back, move the study there (`sweeper migrate`), or give the study another name (`--set name=...`) "
+            "to begin anew there"
         )
 
 
