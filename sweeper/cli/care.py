@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: sweeper sync digits-mlp")(sync)
     app.command(epilog="Example: sweeper delete digits-mlp")(delete)
     app.command(epilog="Example: sweeper doctor --fix")(doctor)
-    app.command(epilog="Example: SWEEPER_STORAGE=... MLFLOW_TRACKING_URI=... sweeper migrate")(migrate)
+    app.command(epilog="Example: sweeper migrate")(migrate)
 
 
 def stop(
