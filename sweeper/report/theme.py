@@ -21,6 +21,7 @@ __all__ = [
     "plain",
     "plotted",
     "series_style",
+    "show_points",
 ]
 
 # After Okabe and Ito (2008), without their light colours: each has a contrast of at least 3:1 on the white and on the
@@ -93,6 +94,18 @@ def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = Fals
     if percent_y:
         figure.update_yaxes(tickformat=".2~%")
     return figure
+
+
+def show_points(figure: go.Figure) -> None:
+    """Have a vertical axis of differences of shares, drawn as percentages, say percentage points: 0.05 is 5."""
+    for trace in figure.data:
+        trace.y = [None if y is None else 100.0 * y for y in trace.y]
+        for bars in ("array", "arrayminus"):
+            if trace.error_y[bars] is not None:
+                trace.error_y[bars] = [100.0 * length for length in trace.error_y[bars]]
+        if trace.hovertemplate:
+            trace.hovertemplate = trace.hovertemplate.replace("%{y:.2~%}", "%{y:.3~g} points")
+    figure.update_yaxes(tickformat=None, title={"text": "difference (points)"})
 
 
 def in_lines(title: str) -> str:

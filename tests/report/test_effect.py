@@ -106,6 +106,10 @@ def test_diverged_trials_have_a_mark_and_no_value(lrs: StudyData) -> None:
     assert training.marker.symbol == ("circle", "circle", "triangle-up-open")
     assert figures["classes"].figure.layout.xaxis.type == "log"
     assert gather_gap(effect)["median"].tolist() == pytest.approx([0.9 - 0.5, 0.9 - 0.8, 0.9 - 0.5])
+    gap = figures["gap"].figure
+    assert gap.data[0].y == pytest.approx([40.0, 10.0, 40.0])
+    assert (gap.layout.yaxis.title.text, gap.layout.yaxis.tickformat) == ("difference (points)", None)
+    assert "%{y:.3~g} points" in gap.data[0].hovertemplate
 
 
 def test_a_loss_that_blew_up_does_not_flatten_the_others(lrs: StudyData) -> None:

@@ -13,7 +13,16 @@ from sweeper.report.divergence import has_diverged
 from sweeper.report.effect import Effect
 from sweeper.report.format import plural
 from sweeper.report.levels import Level
-from sweeper.report.theme import MUTED, PART_LABELS, blank_figure, ordered_colour, plain, plotted, series_style
+from sweeper.report.theme import (
+    MUTED,
+    PART_LABELS,
+    blank_figure,
+    ordered_colour,
+    plain,
+    plotted,
+    series_style,
+    show_points,
+)
 
 __all__ = ["build_level_curves", "draw_level_curves", "gather_level_curves"]
 
@@ -218,6 +227,7 @@ def _gap_curves(effect: Effect) -> list[Figure]:
         return []
     title = f"Training minus validation accuracy against epoch, one line a {effect.value_words}"
     figure = draw_level_curves(effect, curves, key="gap-curves", title=title, y="difference", percent=True)
+    show_points(figure.figure)
     figure.figure.add_hline(y=0, line={"color": MUTED, "width": 1, "dash": "dot"})
     return [figure]
 

@@ -14,7 +14,7 @@ from sweeper.report.axes import category_axis, log_value_axis, mark_diverged, sp
 from sweeper.report.blocks import Figure
 from sweeper.report.effect import Effect
 from sweeper.report.format import as_float, plural
-from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, blank_figure, plain, series_style
+from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, blank_figure, plain, series_style, show_points
 
 __all__ = ["build_value_figures", "draw_against", "gather_against", "gather_gap"]
 
@@ -222,6 +222,7 @@ def _gap_figure(effect: Effect) -> list[Figure]:
     title = f"Training minus validation accuracy against {effect.label}"
     note = "Training accuracy is measured with dropout and augmentation on, and over the pictures as they are drawn."
     figure = draw_against(effect, frame, [style], key="gap", title=title, y="difference", percent=True, note=note)
+    show_points(figure.figure)
     figure.figure.add_hline(y=0, line={"color": MUTED, "width": 1, "dash": "dot"})
     return [figure]
 
