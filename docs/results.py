@@ -17,7 +17,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from sweeper.report.augmentations import fold_augmentations
 from sweeper.report.final import FinalData, open_final
 from sweeper.report.format import duration, number, param_text, percent, percent_decimals, plural, short_names
 from sweeper.report.parameters import identity, run_params, varied_params
+from sweeper.report.shares import possible
 from sweeper.report.statistics import Interval, Sample, accuracy_interval, describe_sample
 from sweeper.study.study import Objective
 from sweeper.tracking.analyses import find_results
@@ -149,7 +150,8 @@ class Tried:
         if metric not in self._judged.columns:
             return None
         values = self._judged[metric].reindex([run.run_id for run in runs]).tolist()
-        return describe_sample([float(value) for value in values if math.isfinite(value)])
+        found = describe_sample([float(value) for value in values if math.isfinite(value)])
+        return None if found is None else replace(found, interval=possible(found.interval, metric))
 
     @property
     def decimals(self) -> int:

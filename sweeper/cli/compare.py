@@ -88,7 +88,7 @@ def compare(
 
 def _print_differences(factor: Factor, frame: pd.DataFrame) -> None:
     """The values by the metric. What matters most comes first: a narrow terminal leaves out the last columns."""
-    from sweeper.report.factor import is_share
+    from sweeper.report.shares import is_share
 
     share = is_share(factor.metric)
     n = "n_tests" if factor.metric.startswith("test/") else "n_complete"
@@ -120,7 +120,7 @@ def _print_differences(factor: Factor, frame: pd.DataFrame) -> None:
 def _print_measures(factor: Factor, frame: pd.DataFrame, part: str, *, true: bool) -> None:
     """A row for each value: overall, mean of the classes, each class; of many classes one for each of these. Nothing
     where that was not measured."""
-    from sweeper.report.factor import is_share
+    from sweeper.report.shares import is_share
 
     measures = factor.measures(part, true=true)
     if len(factor.data.class_names) > MAX_CLASSES:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from sweeper.report.comparison import compare_with_first
 from sweeper.report.configurations import Configuration
+from sweeper.report.shares import possible
 from sweeper.report.statistics import Interval, describe_sample, mean_share_interval, wilson_interval
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
@@ -101,8 +102,9 @@ def _row(data: StudyData, configuration: Configuration, part: str, *, true: bool
         if part == "val" and key in ("overall", "avg"):
             interval = sample.interval if sample.n > 1 else interval_over_pictures(data, each[0], key, part, true=true)
             low, high = ("low", "high") if key == "overall" else ("avg_low", "avg_high")
+            interval = possible(interval, "val/accuracy")
             if interval is not None:
-                row |= {low: max(interval.low, 0.0), high: min(interval.high, 1.0)}
+                row |= {low: interval.low, high: interval.high}
     return row
 
 

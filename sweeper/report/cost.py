@@ -12,7 +12,8 @@ from sweeper.report.axes import log_ticks
 from sweeper.report.blocks import Block, Column, Figure, Row, Table
 from sweeper.report.format import as_float, count, duration, number, param_text, percent, plural
 from sweeper.report.sections.head import run_seconds
-from sweeper.report.study_data import StudyData, is_percent
+from sweeper.report.shares import is_share
+from sweeper.report.study_data import StudyData
 from sweeper.report.theme import MUTED, blank_figure, plain, series_style
 
 __all__ = ["build_costs", "draw_cost", "gather_costs", "pareto_front"]
@@ -71,10 +72,10 @@ def draw_cost(frame: pd.DataFrame, cost: str, *, quantity: str) -> Figure | None
     known = frame[[c is not None and c > 0 for c in frame[cost]]]
     if known[cost].nunique() < 2:
         return None
-    is_share = is_percent(f"val/{quantity}")
+    in_percent = is_share(f"val/{quantity}")
     words = quantity.replace("_", " ")
-    figure = blank_figure(x=_COSTS[cost], y=f"validation {words}", percent_y=is_share, legend=True)
-    shown = "%{y:.2~%}" if is_share else "%{y:.4g}"
+    figure = blank_figure(x=_COSTS[cost], y=f"validation {words}", percent_y=in_percent, legend=True)
+    shown = "%{y:.2~%}" if in_percent else "%{y:.4g}"
     front = known[known[f"front_{cost}"]].sort_values(cost, kind="stable")
     figure.add_trace(
         go.Scatter(
@@ -130,7 +131,7 @@ def _tabulate(frame: pd.DataFrame, *, quantity: str, maximize: bool) -> Table | 
     front = frame[frame["front_n_parameters"] | frame["front_seconds"]]
     if len(front) < 2:
         return None
-    is_share = is_percent(f"val/{quantity}")
+    in_percent = is_share(f"val/{quantity}")
     sizes, times = front["front_n_parameters"].tolist(), front["front_seconds"].tolist()
     shown = front.assign(
         front=["size and time" if s and t else "size" if s else "time" for s, t in zip(sizes, times, strict=True)]
@@ -140,8 +141,8 @@ def _tabulate(frame: pd.DataFrame, *, quantity: str, maximize: bool) -> Table | 
         Column(key="trial", label="trial", numeric=True),
         Column(
             key="value",
-            label=f"validation {quantity.replace('_', ' ')}" + (" (%)" if is_share else ""),
-            show=percent if is_share else number,
+            label=f"validation {quantity.replace('_', ' ')}" + (" (%)" if in_percent else ""),
+            show=percent if in_percent else number,
             numeric=True,
         ),
         Column(key="n_parameters", label="parameters", show=count, numeric=True),

@@ -13,12 +13,13 @@ from sweeper.report.class_accuracies import interval_over_pictures
 from sweeper.report.comparison import Difference, Measured, compare_all
 from sweeper.report.factor_values import FactorValue, Pair, factor_values, have_partners, other_parameters
 from sweeper.report.format import metric_label
+from sweeper.report.shares import is_share, possible
 from sweeper.report.statistics import NO_DEVIATION, Interval, Sample, describe_sample
-from sweeper.report.study_data import StudyData, is_percent
+from sweeper.report.study_data import StudyData
 from sweeper.study.direction import default_direction
 from sweeper.tracking.final import FINAL_OF_TAG
 
-__all__ = ["N_VALUES", "Factor", "is_share"]
+__all__ = ["N_VALUES", "Factor"]
 
 N_VALUES = 12
 """More values than this are no comparison but a search."""
@@ -141,9 +142,7 @@ class Factor:
         interval = self._over_pictures(value, metric, 0.95) if sample.n == 1 else sample.interval
         if sample.deviation is not None and (self.others or sample.deviation < NO_DEVIATION):
             interval = None
-        if interval is not None and is_share(metric):
-            interval = Interval(low=max(interval.low, 0.0), high=min(interval.high, 1.0))
-        return replace(sample, interval=interval)
+        return replace(sample, interval=possible(interval, metric))
 
     def _over_pictures(self, value: FactorValue, metric: str, confidence: float) -> Interval | None:
         part, _, quantity = metric.partition("/")
@@ -209,8 +208,3 @@ class Factor:
         part, _, quantity = (metric or self.metric).partition("/")
         words = metric_label(f"{part}/{quantity.removeprefix('true_')}")
         return words + (", true labels" if quantity.startswith("true_") else "")
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is an accuracy, on given or true labels."""
-    return is_percent(metric.replace("/true_", "/"))

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from sweeper.report.comparison import Verdict
-from sweeper.report.factor import Factor, is_share
+from sweeper.report.factor import Factor
 from sweeper.report.format import aligned, number, percent, percent_decimals, plural
+from sweeper.report.shares import is_share
 
 __all__ = ["VERDICTS", "describe_factor", "difference_text", "value_shows"]
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from sweeper.report.statistics import Interval, Sample, accuracy_interval, describe_sample
+from sweeper.report.shares import possible
+from sweeper.report.statistics import Sample, accuracy_interval, describe_sample
 from sweeper.study.study import Objective
 from sweeper.tracking.final import judged_epoch, judged_metrics, read_final, round_of, round_time, source_of
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
@@ -134,7 +135,7 @@ class FinalData:
         if sample is None:
             return None
         if sample.n > 1:
-            return replace(sample, interval=_possible(sample.interval, share=_is_share(metric)))
+            return replace(sample, interval=possible(sample.interval, metric))
         part, _, quantity = metric.partition("/")
         is_over_pictures = quantity in _OVER_PICTURES
         interval = accuracy_interval(sample.mean, self.n_pictures(part)) if is_over_pictures else None
@@ -253,16 +254,6 @@ def open_final(study: StudyRecord, reader: RunReader) -> FinalData | None:
 def _mean(values: Any) -> float | None:
     known = [value for value in values if value is not None and math.isfinite(value)]
     return math.fsum(known) / len(known) if known else None
-
-
-def _is_share(metric: str) -> bool:
-    return "accuracy" in metric or metric.endswith("/auc")
-
-
-def _possible(interval: Interval | None, *, share: bool) -> Interval | None:
-    """The part of an interval that the mean of losses, or of shares, can lie in."""
-    high = 1.0 if share else math.inf
-    return None if interval is None else Interval(low=max(interval.low, 0.0), high=min(interval.high, high))
 
 
 def _as_dict(sample: Sample | None) -> dict[str, Any] | None:

@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 from sweeper.report.blocks import Block, Column, Figure, Note, Row, Table
 from sweeper.report.cost import build_costs
 from sweeper.report.format import as_float, count, duration, number, percent, plural
+from sweeper.report.shares import is_share
 from sweeper.report.standings import choose_criterion, gather_overview
 from sweeper.report.statistics import Interval, difference_interval
-from sweeper.report.study_data import StudyData, is_percent
+from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS, blank_figure, plain, series_style
 
 __all__ = ["build_overview", "draw_overview"]
@@ -24,7 +25,7 @@ def draw_overview(frame: pd.DataFrame, *, quantity: str) -> Figure | None:
     known = frame[frame["value"].notna()]
     if known.empty:
         return None
-    is_share = is_percent(f"val/{quantity}")
+    in_percent = is_share(f"val/{quantity}")
     figure = blank_figure(x=quantity.replace("_", " "), y="", legend=known["part"].nunique() > 1)
     places = {name: i for i, name in enumerate(known["study"])}
     for index, part in enumerate(part for part in ("test", "val") if (known["part"] == part).any()):
@@ -54,10 +55,10 @@ def draw_overview(frame: pd.DataFrame, *, quantity: str) -> Figure | None:
                 }
                 if has_interval.any()
                 else None,
-                hovertemplate="%{customdata}: " + ("%{x:.2~%}" if is_share else "%{x:.4g}") + "<extra></extra>",
+                hovertemplate="%{customdata}: " + ("%{x:.2~%}" if in_percent else "%{x:.4g}") + "<extra></extra>",
             )
         )
-    if is_share:
+    if in_percent:
         figure.update_xaxes(tickformat=".2~%")
     figure.update_yaxes(
         tickmode="array",
@@ -66,7 +67,7 @@ def draw_overview(frame: pd.DataFrame, *, quantity: str) -> Figure | None:
         range=[len(places) - 0.5, -0.5],
         showgrid=False,
     )
-    show, unit = (percent, " %") if is_share else (number, "")
+    show, unit = (percent, " %") if in_percent else (number, "")
     words = "; ".join(
         f"{s} {show(v)}{unit} in {PART_LABELS[p]}"
         for s, v, p in zip(known["study"], known["value"], known["part"], strict=True)
@@ -119,7 +120,7 @@ def _describe(studies: Sequence[StudyData], frame: pd.DataFrame, *, quantity: st
 
 def _lead(frame: pd.DataFrame, *, quantity: str) -> str:
     """How far the first lies before the second, where both are accuracies of one part."""
-    if len(frame) < 2 or not is_percent(f"val/{quantity}"):
+    if len(frame) < 2 or not is_share(f"val/{quantity}"):
         return ""
     first, second = frame.iloc[0], frame.iloc[1]
     if first["part"] != second["part"] or first["low"] is None or second["low"] is None:
@@ -134,8 +135,8 @@ def _lead(frame: pd.DataFrame, *, quantity: str) -> str:
 
 
 def _tabulate(studies: Sequence[StudyData], frame: pd.DataFrame, *, quantity: str) -> Table:
-    show = percent if is_percent(f"val/{quantity}") else number
-    label = quantity.replace("_", " ") + (" (%)" if is_percent(f"val/{quantity}") else "")
+    show = percent if is_share(f"val/{quantity}") else number
+    label = quantity.replace("_", " ") + (" (%)" if is_share(f"val/{quantity}") else "")
     words = {"test": "test, {}", "val": "validation"}
     shown = frame.assign(
         rank=pd.Series([i if part else None for i, part in enumerate(frame["part"], start=1)], dtype=object),

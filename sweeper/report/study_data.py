@@ -19,19 +19,22 @@ from sweeper.report.data_info import DataInfo, data_info
 from sweeper.report.final import FinalData, open_final
 from sweeper.report.format import as_float, metric_label, number, percent, percent_decimals, short_names
 from sweeper.report.parameters import Parameter, identity, parameters_of_space, run_params, varied_params
+from sweeper.report.shares import is_share
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Objective, Study
 from sweeper.tracking.final import FINAL_OF_TAG
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
-__all__ = ["N_COMPARED", "StudyData", "is_percent"]
+__all__ = [
+    "N_COMPARED",
+    "StudyData",
+]
 
 _STATE_ORDER = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 2, "WAITING": 3, "FAIL": 4}
 _SUMMARY_METRICS = ("train/accuracy", "train/loss", "val/accuracy", "val/loss")
 N_COMPARED = 12
 """With more configurations than this, only the best are compared in detail."""
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PERCENT_QUANTITIES = ("accuracy", "balanced_accuracy")
 
 
 class StudyData:
@@ -82,7 +85,7 @@ class StudyData:
     @property
     def value_is_percent(self) -> bool:
         """Whether the objective is an accuracy, a fraction that is shown in percent."""
-        return is_percent(self.objective.metric)
+        return is_share(self.objective.metric)
 
     @property
     def value_label(self) -> str:
@@ -336,11 +339,6 @@ class StudyData:
             return self.data.class_names
         prefix = "val/accuracy/"
         return tuple(sorted({m.removeprefix(prefix) for run in self.runs for m in run.metrics if m.startswith(prefix)}))
-
-
-def is_percent(metric: str) -> bool:
-    """Whether a metric is an accuracy, a fraction that is shown in percent."""
-    return metric.partition("/")[2].partition("/")[0] in _PERCENT_QUANTITIES
 
 
 def _rows_of(histories: pd.DataFrame, epochs: Mapping[str, int | None]) -> dict[str, dict[str, float]]:

@@ -9,11 +9,12 @@ import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Table
 from sweeper.report.effect import Effect, choose_parameter
-from sweeper.report.factor import Factor, is_share
+from sweeper.report.factor import Factor
 from sweeper.report.factor_tables import PARTS, gather_factor
 from sweeper.report.factor_words import describe_factor, difference_text, value_shows
 from sweeper.report.format import aligned, interval_text, number
 from sweeper.report.levels import CONFIGURATION
+from sweeper.report.shares import is_share
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS
 

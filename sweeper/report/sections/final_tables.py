@@ -20,7 +20,7 @@ from sweeper.report.format import (
     short_names,
 )
 from sweeper.report.parameters import run_params, varied_params
-from sweeper.report.study_data import is_percent
+from sweeper.report.shares import is_share
 
 __all__ = [
     "KINDS",
@@ -28,7 +28,6 @@ __all__ = [
     "draw_test_table",
     "gather_test",
     "gather_test_classes",
-    "is_share",
     "label_of",
     "shows",
 ]
@@ -37,11 +36,6 @@ _N_COLUMNS = 14
 """With more classes than this, classes become the rows of the table."""
 KINDS = {"accuracy": "given labels", "true_accuracy": "true labels", "loss": ""}
 """What is measured of each class, or of each output, and against which labels."""
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is shown in percent."""
-    return is_percent(metric) or is_percent(metric.replace("/true_", "/"))
 
 
 def label_of(metric: str) -> str:

@@ -17,10 +17,10 @@ from sweeper.report.sections.final_tables import (
     draw_test_table,
     gather_test,
     gather_test_classes,
-    is_share,
     label_of,
     shows,
 )
+from sweeper.report.shares import is_share
 from sweeper.report.statistics import Sample
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.final import FINAL_OF_TAG

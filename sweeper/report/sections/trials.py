@@ -11,6 +11,7 @@ from sweeper.report.blocks import Block, Column, Note, Table
 from sweeper.report.format import aligned, count, duration, interval_text, number, param_text, percent, plural
 from sweeper.report.parameters import constant_params
 from sweeper.report.sections.head import failure_reason, run_seconds, state_words
+from sweeper.report.shares import possible
 from sweeper.report.statistics import Interval, accuracy_interval, describe_sample
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS
@@ -164,6 +165,7 @@ def gather_best_configurations(data: StudyData) -> pd.DataFrame:
         values = [run.value for run in configuration.runs if run.value is not None]
         sample = describe_sample(values)
         assert sample is not None
+        interval = possible(sample.interval, data.objective.metric)
         row = {
             "rank": rank,
             "trials": ", ".join(str(run.number) for run in configuration.runs),
@@ -171,8 +173,8 @@ def gather_best_configurations(data: StudyData) -> pd.DataFrame:
             "n_trials": configuration.n_trials,
             "value": sample.mean,
             "deviation": sample.deviation,
-            "low": None if sample.interval is None else sample.interval.low,
-            "high": None if sample.interval is None else sample.interval.high,
+            "low": None if interval is None else interval.low,
+            "high": None if interval is None else interval.high,
             "lowest": min(values),
             "highest": max(values),
         }
@@ -218,10 +220,11 @@ def describe_best_configuration(data: StudyData) -> str:
     assert data.best is not None
     unit = " %" if data.value_is_percent else ""
     words = f"Best is the configuration of {best.name}, with {data.value_text(sample.mean)}{unit}"
-    if sample.interval is not None:
+    interval = possible(sample.interval, data.objective.metric)
+    if interval is not None:
         words += (
-            f" in the mean over {sample.n} seeds (95 % interval {data.value_text(sample.interval.low)} to "
-            f"{data.value_text(sample.interval.high)}{unit})"
+            f" in the mean over {sample.n} seeds (95 % interval {data.value_text(interval.low)} to "
+            f"{data.value_text(interval.high)}{unit})"
         )
     words += f". Where one trial stands for it below, that is trial {data.best.number}, with the median value."
     if best.n_trials > len(best.runs):
