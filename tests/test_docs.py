@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import re
 import shlex
@@ -254,6 +255,26 @@ def test_study_files_in_pages_have_no_faults(text: str, tmp_path: Path, monkeypa
     with path.open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(whole, file)
     assert check_study(path).complete
+
+
+def _results() -> Iterator[Any]:
+    """Study files and overrides of all commands by which docs/results.md is made."""
+    sections = YAML(typ="safe", pure=True).load((DOCS / "results.yaml").read_text(encoding="utf-8"))
+    for study in (study for section in sections for study in section["studies"]):
+        for command in study["commands"]:
+            words = shlex.split(command)
+            if words[0] == "start":
+                overrides = [word for before, word in itertools.pairwise(words) if before == "--set"]
+                yield pytest.param(words[1], overrides, id=study["key"])
+
+
+@pytest.mark.parametrize(("file", "overrides"), [*_results()])
+def test_studies_of_the_results_have_no_faults(
+    file: str, overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suspects.csv").write_text("picture,label\n")  # as an audit leaves it in a workspace
+    assert check_study(REPOSITORY / "studies" / file, overrides).complete
 
 
 # --- what there is -------------------------------------------------------------------------------------------------
