@@ -6,7 +6,7 @@ WORKERS ?= 2
 TEST_PROCESSES ?= 3
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 
-.PHONY: install demo test axe chaos check bench lock clean
+.PHONY: install demo test axe chaos check docs bench lock clean
 
 install: $(VENV)/installed
 
@@ -39,6 +39,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation as a site, in build/site.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Measures everything that docs/performance.md claims, and writes its tables; takes hours on an idle machine.
 bench: install

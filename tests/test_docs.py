@@ -304,6 +304,21 @@ def test_links_between_pages_resolve(page: Path) -> None:
             assert anchor in _anchors(linked), f"{_name(page)} links to {target}, which has no such heading"
 
 
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=REPOSITORY,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    built = {path.relative_to(tmp_path / "site").with_suffix(".md") for path in (tmp_path / "site").rglob("*.html")}
+    assert built - {Path("404.md")} == {page.relative_to(DOCS) for page in DOCS.rglob("*.md")}
+    text = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html"))
+    assert not re.findall(r"<(?:script|img|link)[^>]*(?:src|href)=\"https?://[^\"]*\"", text), "asks other servers"
+
+
 def test_tests_that_pages_name_are_there() -> None:
     named = {
         match.groups()
