@@ -23,6 +23,7 @@ __all__ = [
     "PerGpu",
     "Quiet",
     "Workers",
+    "complete_assignment",
     "complete_name",
     "complete_parameter",
     "open_workspace",
@@ -67,6 +68,25 @@ def complete_parameter(context: typer.Context, incomplete: str) -> list[str]:
         return []
     known = [*(path.removesuffix(".name") for path in parameters_of_space(space)), CONFIGURATION]
     return [path for path in known if path.startswith(incomplete)]
+
+
+def complete_assignment(context: typer.Context, incomplete: str) -> list[str]:
+    """`path=` for parameters of the study on the line, and the options of a choice, for shell completion."""
+    from sweeper.errors import SweeperError
+    from sweeper.study.assignments import plain_path
+    from sweeper.study.distributions import ChoiceDistribution
+    from sweeper.sweep.store import open_store
+
+    try:
+        distributions = open_store(open_workspace()).read(context.params.get("name") or "").study.trial.distributions
+    except SweeperError:
+        return []
+    path = incomplete.partition("=")[0]
+    known = [f"{plain_path(name)}=" for name in distributions]
+    for name, distribution in distributions.items():
+        if "=" in incomplete and plain_path(name) == path and isinstance(distribution, ChoiceDistribution):
+            known += [f"{path}={label}" for label in distribution.labels]
+    return [each for each in dict.fromkeys(known) if each.startswith(incomplete)]
 
 
 def plan_workers(launcher: str, workers: int | None, devices: str | None, per_gpu: int) -> tuple[WorkerSlot, ...]:
