@@ -46,7 +46,6 @@ def enqueue(
     It is one of the trials of the budget, with each of its seeds. A driver that runs takes it up after the trials that
     it has begun.
     """
-    from sweeper.study.assignments import plain_path
     from sweeper.study.words import show
     from sweeper.sweep.enqueue import enqueue
 
@@ -55,6 +54,7 @@ def enqueue(
         print_json(
             {
                 "study": name,
+                "values": queued.values,
                 "params": queued.params,
                 "n_ahead": queued.n_ahead,
                 "is_running": queued.owner is not None,
@@ -64,15 +64,13 @@ def enqueue(
         )
         return
     values = ", ".join(
-        f"{plain_path(key)}={value if isinstance(value, str) else show(value)}" for key, value in queued.params.items()
+        f"{path}={value if isinstance(value, str) else show(value)}" for path, value in queued.values.items()
     )
     after = f" after {queued.n_ahead} that wait" if queued.n_ahead else " next"
     typer.echo(f"{name} tries{after}: {values}")
     if queued.n_missing:
-        add = f"--trials {queued.n_missing}"
-        typer.echo(
-            f"its budget of {plural(queued.n_trials, 'trial')} is spent; add to it: sweeper start FILE {add}, or: "
-            f"sweeper resume {name} {add}"
-        )
+        add, when = f"--trials {queued.n_missing}", "when it has ended, " if queued.owner else ""
+        spent = f"its budget of {plural(queued.n_trials, 'trial')} is spent"
+        typer.echo(f"{spent}; {when}add to it: sweeper start FILE {add}, or: sweeper resume {name} {add}")
     elif queued.owner is None:
         typer.echo(f"it does not run; go on with: sweeper resume {name}")

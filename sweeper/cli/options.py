@@ -73,19 +73,20 @@ def complete_parameter(context: typer.Context, incomplete: str) -> list[str]:
 def complete_assignment(context: typer.Context, incomplete: str) -> list[str]:
     """`path=` for parameters of the study on the line, and the options of a choice, for shell completion."""
     from sweeper.errors import SweeperError
-    from sweeper.study.assignments import plain_path
+    from sweeper.study.assignments import paths_of
     from sweeper.study.distributions import ChoiceDistribution
     from sweeper.sweep.store import open_store
 
     try:
-        distributions = open_store(open_workspace()).read(context.params.get("name") or "").study.trial.distributions
+        space = open_store(open_workspace()).read(context.params.get("name") or "").study.trial
     except SweeperError:
         return []
-    path = incomplete.partition("=")[0]
-    known = [f"{plain_path(name)}=" for name in distributions]
-    for name, distribution in distributions.items():
-        if "=" in incomplete and plain_path(name) == path and isinstance(distribution, ChoiceDistribution):
-            known += [f"{path}={label}" for label in distribution.labels]
+    paths = paths_of(space)
+    known = [f"{path}=" for path in paths.values()]
+    for name, path in paths.items():
+        choice = space.distributions[name]
+        if incomplete.startswith(f"{path}=") and isinstance(choice, ChoiceDistribution):
+            known += [f"{path}={label}" for label in choice.labels]
     return [each for each in dict.fromkeys(known) if each.startswith(incomplete)]
 
 

@@ -27,7 +27,7 @@ from sweeper.study.space import Space
 from sweeper.study.words import nearest, show
 from sweeper.study.yaml import parse_scalar
 
-__all__ = ["describe_range", "fix_params", "plain_path"]
+__all__ = ["describe_range", "fix_params", "paths_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,26 @@ class _Site:
     """What the number of items of each repeat on the way must be at least, where it may be less."""
 
 
-def plain_path(name: str) -> str:
-    """The path of a parameter, without branches: `training.optimizer.lr` for `training.optimizer[adam].lr`."""
-    return re.sub(r"\[[^\]]*\]", "", name)
+def paths_of(space: Space) -> dict[str, str]:
+    """The path of each parameter of a space by its name: `training.optimizer.lr` for `training.optimizer[adam].lr`."""
+    return dict(_walk(space.root, "", ""))
+
+
+def _walk(node: Node, name: str, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict | list):
+        for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _walk(child, f"{name}.{key}".lstrip("."), f"{path}.{key}".lstrip("."))
+    elif isinstance(node, ChoiceDistribution):
+        yield name, path
+        for label, option in zip(node.labels, node.options, strict=True):
+            yield from _walk(option, f"{name}[{label}]", path)
+    elif isinstance(node, RepeatDistribution):
+        if node.low < node.high:
+            yield f"{name}.repeat", f"{path}.repeat"
+        for i in range(node.high):
+            yield from _walk(node.of, f"{name}.{i}", f"{path}.{i}")
+    elif isinstance(node, FloatDistribution | IntDistribution):
+        yield name, path
 
 
 def fix_params(
@@ -72,11 +89,17 @@ def fix_params(
     if twice is not None:
         raise InputError(f"{twice}: given twice; allowed: once")
     fixed: dict[str, Scalar] = {}
+    plain = paths_of(space)
     # Choices, and lengths of lists, before what hangs on them.
-    for path, _, text in sorted(whole, key=lambda each: (len(_keys(each[0])), not each[0].endswith(".repeat"))):
+    whole.sort(key=lambda each: (len(_keys(each[0])), not each[0].endswith((".name", ".repeat"))))
+    for path, _, text in whole:
         context = {**(given or {}), **fixed}
         for site in _sites_of(space, path, context):
-            fixed |= _fix(site.node, parse_scalar(text), text, site.name, path)
+            try:
+                fixed |= _fix(site.node, parse_scalar(text), text, site.name, path)
+            except InputError as error:
+                chosen = [f"{plain[choice]} = {label}" for choice, (_, label) in site.branches.items()]
+                raise InputError(f"{error} (with {', '.join(chosen)})" if chosen else str(error)) from None
     return {**(given or {}), **fixed}
 
 
@@ -96,7 +119,7 @@ def _find_path(space: Space, path: str) -> str:
     """The whole path, from the root."""
     if any(_sites(space.root, "", _keys(path), {}, {})):
         return path
-    known = list(dict.fromkeys(plain_path(name) for name in space.distributions))
+    known = list(dict.fromkeys(paths_of(space).values()))
     tail = path.removesuffix(".name")
     found = [each for each in known if each.endswith(f".{tail}")]
     # The items of a list go by the name of the list.
@@ -147,25 +170,26 @@ def _sites_of(space: Space, path: str, fixed: Mapping[str, Scalar]) -> list[_Sit
         InputError: There is none, or it hangs on a choice that is not made.
     """
     sites = list(_sites(space.root, "", _keys(path), {}, {}))
+    plain = paths_of(space)
     for choice in dict.fromkeys(name for site in sites for name in site.branches):
         if choice in fixed:
             kept = [site for site in sites if choice not in site.branches or site.branches[choice][1] == fixed[choice]]
             if not kept:
                 labels = dict.fromkeys(str(site.branches[choice][1]) for site in sites)
-                made = f"{plain_path(choice)} = {show(fixed[choice])}"
+                made = f"{plain[choice]} = {show(fixed[choice])}"
                 raise InputError(f"{path}: is not there with {made}; allowed: with {' or '.join(labels)}")
             sites = kept
             continue
         labels_there = [site.branches[choice][1] for site in sites if choice in site.branches]
         lacking = [s for s in sites if choice in s.branches and set(s.branches[choice][0].labels) - set(labels_there)]
         if lacking:
-            options = " or ".join(f"{plain_path(choice)}={label}" for label in dict.fromkeys(labels_there))
-            raise InputError(f"{path}: is not there with each {plain_path(choice)}; give {options} too")
+            options = " or ".join(f"{plain[choice]}={label}" for label in dict.fromkeys(labels_there))
+            raise InputError(f"{path}: is not there with each {plain[choice]}; give {options} too")
     for name, length in {name: n for site in sites for name, n in site.lengths.items()}.items():
         count = fixed.get(name)
         if not isinstance(count, int) or count < length:
             have = "" if count is None else f", not {count}"
-            raise InputError(f"{path}: is there with {length} or more only; give {plain_path(name)}={length} too{have}")
+            raise InputError(f"{path}: is there with {length} or more only; give {plain[name]}={length} too{have}")
     return sites
 
 
@@ -175,13 +199,13 @@ def _fix(node: Node, value: Any, text: str | None, name: str, path: str) -> dict
         return _fix_choice(node, value, text, name, path)
     if isinstance(node, RepeatDistribution):
         if not isinstance(value, list) or not node.low <= len(value) <= node.high:
-            raise _refusal(name, path, value, describe_range(node))
+            raise _refusal(path, value, describe_range(node))
         fixed: dict[str, Scalar] = {f"{name}.repeat": len(value)} if node.low < node.high else {}
         for i, item in enumerate(value):
             fixed |= _fix(node.of, item, None, f"{name}.{i}", f"{path}.{i}")
         return fixed
     if isinstance(node, FloatDistribution | IntDistribution):
-        return {name: _in_range(node, value, name, path)}
+        return {name: _in_range(node, value, path)}
     if (
         isinstance(node, dict | list)
         and isinstance(value, dict | list)
@@ -190,13 +214,13 @@ def _fix(node: Node, value: Any, text: str | None, name: str, path: str) -> dict
         children: dict[Any, Node] = dict(node) if isinstance(node, dict) else dict(enumerate(node))
         items: dict[Any, Any] = dict(value) if isinstance(value, dict) else dict(enumerate(value))
         if not items.keys() <= children.keys() or (isinstance(node, list) and len(node) != len(items)):
-            raise _refusal(name, path, value, show(to_raw(node)))
+            raise _refusal(path, value, show(to_raw(node)))
         fixed = {}
         for key, item in items.items():
             fixed |= _fix(children[key], item, None, f"{name}.{key}".lstrip("."), f"{path}.{key}")
         return fixed
     if not _is_same(node, value):
-        raise _refusal(name, path, value, f"{show(to_raw(node))}, which does not vary in this study")
+        raise _refusal(path, value, f"{show(to_raw(node))}, which does not vary in this study")
     return {}
 
 
@@ -208,7 +232,7 @@ def _fix_choice(node: ChoiceDistribution, value: Any, text: str | None, name: st
         option = node.options[node.labels.index(value["name"])]
         branch: Node = option if isinstance(option, dict) else {"name": option}
         return {name: value["name"], **_fix(branch, value, None, f"{name}[{value['name']}]", path)}
-    raise _refusal(name, path, value if text is None or not isinstance(value, str) else text, describe_range(node))
+    raise _refusal(path, value if text is None or not isinstance(value, str) else text, describe_range(node))
 
 
 def _is_same(known: Any, value: Any) -> bool:
@@ -216,19 +240,19 @@ def _is_same(known: Any, value: Any) -> bool:
     return bool(known == value) and isinstance(known, bool) == isinstance(value, bool)
 
 
-def _in_range(node: FloatDistribution | IntDistribution, value: Any, name: str, path: str) -> int | float:
+def _in_range(node: FloatDistribution | IntDistribution, value: Any, path: str) -> int | float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not node.low <= value <= node.high or (isinstance(node, IntDistribution) and value % 1):
-        raise _refusal(name, path, value, describe_range(node))
+        raise _refusal(path, value, describe_range(node))
     if isinstance(node, IntDistribution):
         if (value - node.low) % node.step:
-            raise _refusal(name, path, value, describe_range(node))
+            raise _refusal(path, value, describe_range(node))
         return int(value)
     if node.step is None:
         return float(value)
     steps = (Decimal(str(value)) - Decimal(str(node.low))) / Decimal(str(node.step))
     if abs(steps - round(steps)) > Decimal("1e-8"):
-        raise _refusal(name, path, value, describe_range(node))
+        raise _refusal(path, value, describe_range(node))
     return float_step(node.low, node.step, round(steps))
 
 
@@ -245,7 +269,5 @@ def describe_range(node: Node) -> str:
     return f"{whole}{node.low} to {node.high}{steps}"
 
 
-def _refusal(name: str, path: str, value: Any, allowed: str) -> InputError:
-    branches = [f"{plain_path(name[: m.start()])} = {m[1]}" for m in re.finditer(r"\[([^\]]*)\]", name)]
-    where = f" (with {', '.join(branches)})" if branches else ""
-    return InputError(f"{path}: given {show(value)}; allowed: {allowed}{where}")
+def _refusal(path: str, value: Any, allowed: str) -> InputError:
+    return InputError(f"{path}: given {show(value)}; allowed: {allowed}")

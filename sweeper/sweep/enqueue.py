@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sweeper.errors import InputError
 from sweeper.search.attributes import REPLICATE_OF_ATTR
 from sweeper.search.storage import StoredStudy
-from sweeper.study.assignments import fix_params
+from sweeper.study.assignments import fix_params, paths_of
 from sweeper.study.config import TrialConfig
 from sweeper.study.distributions import Scalar
 from sweeper.study.faults import describe_errors
@@ -32,6 +32,8 @@ class Enqueued:
 
     params: Mapping[str, Scalar]
     """What is fixed of it, by the parameter's name; the rest is drawn."""
+    values: Mapping[str, Scalar]
+    """The same by the parameter's path."""
     n_ahead: int
     """Configurations that were asked for before, and are not tried yet."""
     owner: Owner | None
@@ -76,7 +78,15 @@ def enqueue(workspace: Workspace, name: str, assignments: Sequence[str], *, like
     files.folder.mkdir(parents=True, exist_ok=True)
     files.queue.touch()
     n_missing = max((stored.n_queued + 1) * stored.study.budget.seeds - _n_free(stored), 0)
-    return Enqueued(params=params, n_ahead=stored.n_queued, owner=owner, n_trials=stored.n_trials, n_missing=n_missing)
+    paths = paths_of(stored.study.trial)
+    return Enqueued(
+        params=params,
+        values={paths[key]: value for key, value in params.items() if key in paths},
+        n_ahead=stored.n_queued,
+        owner=owner,
+        n_trials=stored.n_trials,
+        n_missing=n_missing,
+    )
 
 
 def _params_of(stored: StoredStudy, number: int | None) -> Mapping[str, Any]:

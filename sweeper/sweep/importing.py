@@ -14,7 +14,6 @@ from sweeper.study.wandb.build import Built, build_study, searched_by_base
 from sweeper.study.wandb.settings import Note, Setting, find_settings
 from sweeper.study.wandb.sweep_file import SweepFile, parse_sweep_file
 from sweeper.study.wandb.write import write_study
-from sweeper.study.words import show
 from sweeper.study.yaml import Document, parse_yaml
 from sweeper.sweep.check import create_checks
 
@@ -63,13 +62,14 @@ def import_wandb(
     left = [note for note in notes if not note.carried]
     while True:
         built = build_study(sweep, document.data, settings, name=path.stem)
-        dropped = _not_placed(built) or _misfits(built, _faults(built, data_dir))
+        faults = () if built.left else _faults(built, data_dir)
+        dropped = _unless_said(built.left or _misfits(built, faults))
         if not dropped:
             break
         for setting, message in dropped:
             left += setting.notes(message, carried=False)
         settings = [setting for setting in settings if all(setting is not each for each, _ in dropped)]
-    missing = _missing(_faults(built, data_dir), base, document)
+    missing = _missing(faults, base, document)
     left.sort(key=lambda note: note.line)
     changed = sorted(built.notes, key=lambda note: note.line)
     of_base = searched_by_base(built)
@@ -97,17 +97,18 @@ def _read(path: FilePath) -> str:
 
 
 def _read_base(path: FilePath) -> Document:
-    document = parse_yaml(_read(path), str(path))
-    faults = [
-        Fault(source=str(path), line=line, field=".".join(map(str, place)), message=message)
-        for place, line, message in document.faults
-    ]
-    if not isinstance(document.data, dict):
-        message = f"given {show(document.data)}; allowed: a mapping with name and trial"
-        faults.append(Fault(source=str(path), line=1, field="", message=message))
-    if faults:
-        raise StudyFileError(faults)
-    return document
+    text = _read(path)
+    try:
+        parse_study(text, source=str(path))
+    except StudyFileError as error:
+        faults = [fault for fault in error.faults if not _is_missing(fault)]
+        if faults:
+            raise StudyFileError(faults) from error
+    return parse_yaml(text, str(path))
+
+
+def _is_missing(fault: Fault) -> bool:
+    return "is missing" in fault.message
 
 
 def _faults(built: Built, data_dir: FilePath | None) -> Sequence[Fault]:
@@ -129,30 +130,22 @@ def _setting_at(built: Built, place: Path) -> Setting | None:
     return next((built.places[place[:n]] for n in range(len(place), 0, -1) if place[:n] in built.places), None)
 
 
-def _not_placed(built: Built) -> list[tuple[Setting, str]]:
-    """Settings for which there is no place.
-
-    Raises:
-        StudyFileError: The user has said where.
-    """
-    return _unless_said(list(built.left))
-
-
 def _misfits(built: Built, faults: Sequence[Fault]) -> list[tuple[Setting, str]]:
-    """Settings that the study does not take.
-
-    Raises:
-        StudyFileError: The user has said where.
-    """
+    """Settings that the study does not take, and why."""
     found: dict[int, tuple[Setting, str]] = {}
     for fault in faults:
         setting = _setting_at(built, _place(fault))
         if setting is not None:
             found.setdefault(id(setting), (setting, f"{fault.field}: {fault.message}"))
-    return _unless_said(list(found.values()))
+    return list(found.values())
 
 
-def _unless_said(dropped: list[tuple[Setting, str]]) -> list[tuple[Setting, str]]:
+def _unless_said(dropped: Sequence[tuple[Setting, str]]) -> Sequence[tuple[Setting, str]]:
+    """Settings that have no place.
+
+    Raises:
+        StudyFileError: The user has said where it is.
+    """
     faults = [
         Fault(source=setting.option, line=None, field="", message=message)
         for setting, message in dropped
@@ -167,9 +160,9 @@ def _missing(faults: Sequence[Fault], base: FilePath | None, document: Document)
     """Fields that the study lacks.
 
     Raises:
-        StudyFileError: It has other faults, which the base brought.
+        StudyFileError: It has other faults, which the base brings.
     """
-    others = [fault for fault in faults if "is missing" not in fault.message]
+    others = [fault for fault in faults if not _is_missing(fault)]
     if others:
         raise StudyFileError([_in_base(fault, base, document) for fault in others])
     return [f"{fault.field}.name" if "`name`" in fault.message else fault.field for fault in faults]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sweeper.errors import InputError
-from sweeper.study.assignments import fix_params
+from sweeper.study.assignments import fix_params, paths_of
 from sweeper.study.space import Space
 
 SPACE = Space.parse(
@@ -51,6 +51,7 @@ ADAM, SGD = "training.optimizer[adam].lr", "training.optimizer[sgd].lr"
         (["optimizer=sgd"], {"training.optimizer": "sgd"}),
         (["loss=cross_entropy"], {"training.loss": "cross_entropy"}),
         (["lr=0.1", "optimizer=sgd"], {"training.optimizer": "sgd", SGD: 0.1}),
+        (["training.optimizer.lr=0.1", "training.optimizer.name=sgd"], {"training.optimizer": "sgd", SGD: 0.1}),
         (["optimizer={name: sgd, lr: 1}"], {"training.optimizer": "sgd", SGD: 1.0}),
         (["training.optimizer[sgd].lr=1", "optimizer=sgd"], {"training.optimizer": "sgd", SGD: 1.0}),
         # Whichever of both is drawn.
@@ -69,6 +70,17 @@ def test_a_path_and_a_value_are_parameters(assignments: list[str], params: dict[
     fixed = fix_params(SPACE, assignments)
     assert fixed == params
     assert {name: type(value) for name, value in fixed.items()} == {name: type(v) for name, v in params.items()}
+
+
+def test_options_without_a_name_are_on_no_path() -> None:
+    blocks = [[{"channels": {"int": [8, 16]}}], [{"channels": {"int": [8, 16]}}, {"channels": 4}]]
+    space = Space.parse({"model": {"name": "cnn", "blocks": {"choice": blocks}, "hidden": {"choice": [[8], [8, 8]]}}})
+    assert set(paths_of(space).values()) == {"model.blocks", "model.blocks.0.channels", "model.hidden"}
+    assert set(paths_of(space)) == set(space.distributions)
+    fixed = fix_params(space, ["channels=9", "model.hidden=[8, 8]"])
+    assert list(fixed.values()) == ["[8, 8]", 9, 9]
+    with pytest.raises(InputError, match=r"model.blocks.0.channels: given 99; allowed: an integer from 8 to 16 \(with"):
+        fix_params(space, ["model.blocks.0.channels=99"])
 
 
 def test_what_is_given_already_gives_way() -> None:

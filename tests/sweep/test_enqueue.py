@@ -182,6 +182,7 @@ def test_the_command(cli: CommandLine) -> None:
         "its budget of 1 trial is spent; add to it: sweeper start FILE --trials 1, or: sweeper resume tiny --trials 1",
     ]
     queued = json.loads(cli.call("enqueue", "tiny", "--from", "0", "--json"))
+    assert set(queued["values"]) >= {"training.optimizer", "training.optimizer.lr"}
     assert (queued["n_ahead"], queued["is_running"], queued["n_trials_missing"]) == (1, False, 2)
     refused = cli.call("enqueue", "tiny", "lr=5", exit_code=2)
     assert refused == (

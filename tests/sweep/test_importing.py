@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from sweeper.errors import InputError, StudyFileError
@@ -139,7 +142,7 @@ def test_the_demo_of_wandb_is_carried_over_but_for_its_script(do_import: Import)
     assert imported.raw["name"] == "sweepdemo"
     # The seed of the base's sampler stays.
     assert imported.raw["sampler"] == {"name": "tpe", "seed": 3}
-    assert any("at random: training.optimizer[adam].lr" in note.message for note in imported.changed)
+    assert any("at random: training.optimizer.lr" in note.message for note in imported.changed)
 
 
 def test_the_random_search_of_wandb_keeps_what_a_study_can_say(do_import: Import) -> None:
@@ -269,6 +272,7 @@ def test_a_name_of_the_users_goes_where_they_say(do_import: Import) -> None:
         ("=a", "--map: given '=a'; allowed: NAME=PATH"),
         ("widht=model.hidden.0", "--map widht=model.hidden.0: .* has no 'widht'; did you mean 'width'?"),
         ("width=model.hiden.0", "--map width=model.hiden.0: model mlp has no hiden$"),
+        ("width=budget.trials", "--map width=budget.trials: trial has no budget$"),
         ("width=training.hidden", "--map width=training.hidden: training has no hidden"),
         ("width=model.dropout", "--map width=model.dropout: trial.model.dropout: given 8; allowed: below 1"),
     ],
@@ -336,6 +340,59 @@ def test_faults_of_the_base_are_told_with_its_lines(do_import: Import, tmp_path:
         do_import(sweep("  epochs: {value: 3}"), base=base)
     (fault,) = raised.value.faults
     assert str(fault).startswith(f"{tmp_path / 'base.yaml'}:15: trial.model: given 'mpl'; did you mean 'mlp'?")
+    base["trial"]["training"]["optimizer"] = {"choice": 5}
+    with pytest.raises(StudyFileError, match=r"trial\.training\.optimizer\.choice: given 5; allowed: a list"):
+        do_import(sweep("  optimizer: {value: sgd}"), base=base)
+
+
+NAMES = ["lr", "optimizer", "momentum", "batch_size", "dropout", "hidden_size", "num_layers", "loss", "scheduler"]
+NAMES += ["weight_decay", "label_smoothing", "epochs", "dataset", "image_size", "seed", "val_split", "model.batch_norm"]
+VALUES = st.sampled_from(
+    [0, 1, 2, 3.0, 0.5, 1e-3, 64, -1, True, None, "adam", "SGD", "cosine", "nll", "digits", [8, 4]]
+)
+RANGES = ["int_uniform", "uniform", "q_uniform", "log_uniform", "log_uniform_values", "q_log_uniform_values", "normal"]
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> dict[str, Any]:
+    """Distributions as W&B allows them, whether or not they fit."""
+    kind = draw(st.sampled_from(["constant", "categorical", *RANGES]))
+    if kind == "constant":
+        return {"value": draw(VALUES)}
+    if kind == "categorical":
+        return {"values": draw(st.lists(VALUES, min_size=1, max_size=4))}
+    if kind == "normal":
+        return {"distribution": kind, "mu": 0.1}
+    low, high = sorted(draw(st.lists(st.sampled_from([1, 2, 4, 16, 128]), min_size=2, max_size=2, unique=True)))
+    scale = 1 if kind == "int_uniform" else draw(st.sampled_from([1, 0.01, 0.001]))
+    quantum = {"q": draw(st.sampled_from([1, 2, 0.01]))} if kind.startswith("q_") else {}
+    return {"distribution": kind, "min": low * scale, "max": high * scale, **quantum}
+
+
+@settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    method=st.sampled_from(["grid", "random", "bayes"]),
+    parameters=st.dictionaries(st.sampled_from(NAMES), specs(), min_size=1, max_size=6),
+    optimizer=st.sampled_from(
+        ["sgd", {"choice": ["adam", {"name": "sgd", "lr": {"float": [0.01, 1.0], "log": True}}]}]
+    ),
+    model=st.sampled_from(["logistic", {"name": "mlp", "hidden": {"repeat": 2, "of": {"int": [8, 16]}}}]),
+)
+def test_whatever_a_sweep_holds_the_study_passes_check_and_all_the_rest_is_told(
+    method: str, parameters: dict[str, Any], optimizer: Any, model: Any
+) -> None:
+    with TemporaryDirectory() as folder:
+        path, base, study = (Path(folder, f"{name}.yaml") for name in ("sweep", "base", "study"))
+        path.write_text(json.dumps({"method": method, "parameters": parameters}))
+        whole = study_dict(training={"optimizer": optimizer})
+        whole["trial"]["model"] = model
+        base.write_text(json.dumps(whole))
+        imported = import_wandb(path, base=base)
+        assert imported.missing == []
+        study.write_text(imported.text)
+        check_study(study)
+    n_left = len({note.field for note in imported.left})
+    assert imported.n_carried + n_left == len(parameters) + 1, "the parameters, and the method"
 
 
 def test_the_demo_of_wandb_is_imported_and_started(cli: CommandLine) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.study.assignments import paths_of
 from sweeper.study.parse import Path
 from sweeper.study.space import Space, SpaceError
 from sweeper.study.wandb.distributions import NotCarriedError
@@ -71,6 +72,8 @@ def build_study(sweep: SweepFile, base: Mapping[str, Any], settings: Sequence[Se
             raw["sampler"], change = _sampler(setting.value, trial, base.get("sampler"))
             changes = (*changes, change) if change else changes
             places["sampler",] = setting
+            if setting.value == "grid" and "run_cap" not in sweep.raw and raw.get("budget"):
+                raw["budget"].pop("trials", None)
         else:
             raw[setting.field] = setting.value
             places[setting.field,] = setting
@@ -95,7 +98,7 @@ def _options(trial: Mapping[str, Any], field: str, value: Any) -> Any:
     group, _, key = field.partition(".")
     node = (trial.get(group) or {}).get(key)
     before = node["choice"] if isinstance(node, dict) and "choice" in node else [node]
-    known = {_name(each): each for each in before}
+    known = {name: each for each in before if isinstance(name := _name(each), str)}
     names = value["choice"] if isinstance(value, dict) else [value]
     options = [known.get(name, name) for name in names]
     return {"choice": options} if len(options) > 1 else options[0]
@@ -111,7 +114,8 @@ def _sampler(method: str, trial: Mapping[str, Any], before: Any) -> tuple[dict[s
     if method != "bayes":
         return {"name": method, **seed}, ""
     try:
-        branched = [name for name in Space.parse(trial).distributions if "[" in name or name.endswith(".repeat")]
+        paths = paths_of(Space.parse(trial))
+        branched = list(dict.fromkeys(path for name, path in paths.items() if name != path or path.endswith(".repeat")))
     except SpaceError:
         branched = []
     if branched:

@@ -144,6 +144,8 @@ def _put_into_options(options: list[Any], keys: list[str], value: Any, at: Path,
 
 def _options_at(trial: dict[str, Any], field: str) -> str:
     """Words for what stands at a field: `model logistic`, `training.optimizer adam or adamw`."""
+    if not field:
+        return "trial"
     node: Any = trial
     for key in field.split("."):
         node = node.get(key) if isinstance(node, dict) else None

@@ -131,18 +131,18 @@ class _Finder:
             self._read_metric(raw["metric"])
         if "early_terminate" in raw:
             self._read_early_terminate(raw["early_terminate"])
-        budget = dict(self._base.get("budget") or {})
+        budget = self._base.get("budget") or {}
         if "run_cap" in raw:
             self._add("run_cap", "budget", {**budget, "trials": raw["run_cap"]})
-        elif raw["method"] == "grid" and "trials" in budget:
-            del budget["trials"]
-            self._add("method", "budget", budget, "without run_cap, W&B tries every point; so does the study")
         if raw["method"] == "custom":
             self._leave("method", "custom: a search of one's own; a study names its sampler")
-        else:
-            endless = raw["method"] != "grid" and "run_cap" not in raw
-            change = "without run_cap, W&B goes on until it is stopped; a study ends after budget.trials"
-            self._add("method", "sampler", raw["method"], *([change] if endless else []))
+            return
+        changes = []
+        if "run_cap" not in raw and raw["method"] != "grid":
+            changes.append("without run_cap, W&B goes on until it is stopped; a study ends after budget.trials")
+        elif "run_cap" not in raw and "trials" in budget:
+            changes.append("without run_cap, W&B tries every point; budget.trials of the base study is left out")
+        self._add("method", "sampler", raw["method"], *changes)
 
     def _read_metric(self, raw: Mapping[str, Any]) -> None:
         for key, message in (
