@@ -11,7 +11,8 @@ from sweeper.errors import Fault, StudyFileError
 from sweeper.study.load import parse_study
 from sweeper.study.parse import Path
 from sweeper.study.wandb.build import Built, build_study, searched_by_base
-from sweeper.study.wandb.settings import Note, Setting, find_settings
+from sweeper.study.wandb.find import find_settings
+from sweeper.study.wandb.settings import Note, Setting
 from sweeper.study.wandb.sweep_file import SweepFile, parse_sweep_file
 from sweeper.study.wandb.write import write_study
 from sweeper.study.yaml import Document, parse_yaml
@@ -58,8 +59,8 @@ def import_wandb(
     """
     sweep = parse_sweep_file(_read(path), source=str(path))
     document = Document(data={}, lines={}, faults=[]) if base is None else _read_base(base)
-    settings, notes = find_settings(sweep, document.data, maps)
-    left = [note for note in notes if not note.carried]
+    found = find_settings(sweep, document.data, maps)
+    settings, left = found.settings, found.notes
     while True:
         built = build_study(sweep, document.data, settings, name=path.stem)
         faults = () if built.left else _faults(built, data_dir)

@@ -270,6 +270,7 @@ def test_a_name_of_the_users_goes_where_they_say(do_import: Import) -> None:
     [
         ("x", "--map: given 'x'; allowed: NAME=PATH"),
         ("=a", "--map: given '=a'; allowed: NAME=PATH"),
+        ("width=test/loss", "--map: given 'width=test/loss'; allowed: NAME=PATH"),
         ("widht=model.hidden.0", "--map widht=model.hidden.0: .* has no 'widht'; did you mean 'width'?"),
         ("width=model.hiden.0", "--map width=model.hiden.0: model mlp has no hiden$"),
         ("width=budget.trials", "--map width=budget.trials: trial has no budget$"),

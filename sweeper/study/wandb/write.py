@@ -41,7 +41,9 @@ def write_study(raw: Mapping[str, Any], comments: Iterable[str] = ()) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     out = io.StringIO()
     for comment in comments:
-        lines = textwrap.wrap(comment, MAX_COMMENT, subsequent_indent="  ", break_on_hyphens=False)
+        words = " ".join(comment.split())  # breaks of lines of all kinds
+        plain = "".join(character if character.isprintable() else "?" for character in words)
+        lines = textwrap.wrap(plain, MAX_COMMENT, subsequent_indent="  ", break_on_hyphens=False)
         out.writelines(f"# {line}\n" if line else "#\n" for line in lines or [""])
     yaml.dump(_styled(raw, ()), out)
     return out.getvalue()
