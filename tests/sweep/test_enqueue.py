@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from sweeper.sweep.enqueue import enqueue
 from sweeper.sweep.progress import TrialEnded
 from sweeper.sweep.start import prepare
 from sweeper.tracking.workspace import Workspace
+from tests.sweep.accounts import check_accounts
 from tests.sweep.conftest import CommandLine
 from tests.sweep.studies import LR, study_dict, write_study
 
@@ -81,6 +83,19 @@ def test_after_a_crash_it_is_tried_once(workspace: Workspace) -> None:
     assert again.ask().tags == {}
     assert again.exhausted
     again.close()
+
+
+@pytest.mark.parametrize("place", ["mirror.written", "driver.asked", "driver.ended"])
+def test_a_driver_that_dies_tries_it_once_all_the_same(place: str, cli: CommandLine, workspace: Workspace) -> None:
+    prepare(workspace, small(trials=2))
+    enqueue(workspace, "tiny", ["batch_size=256", "optimizer=adam"])
+    cli.environment["SWEEPER_FAILPOINTS"] = f"{place}=kill"
+    cli.run("resume", "tiny", *INLINE, exit_code=-signal.SIGKILL)
+    del cli.environment["SWEEPER_FAILPOINTS"]
+    cli.call("resume", "tiny", *INLINE)
+    trials = check_accounts(cli.folder, n_trials=2).trials
+    assert [trial.params["training.batch_size"] for trial in trials].index("256") == 0
+    assert ["sweeper.enqueued" in trial.tags for trial in trials] == [True, False]
 
 
 def test_each_seed_of_it_is_tried(workspace: Workspace) -> None:

@@ -206,7 +206,7 @@ def test_brackets_are_rungs(early_terminate: str, pruner: tuple[int, int] | None
         ),
         ("  scheduler: {value: step}", "scheduler", "trial.training.schedule.every: is missing"),
         ("  arch: {values: [resnet18]}", "arch", "model mlp has no network"),
-        ("  epochs: {values: [{a: 1}]}", "epochs", "trial.training.epochs: given {a: 1}"),
+        ("  epochs: {values: [{a: 1}]}", "epochs", "for training.epochs: a mapping, which W&B hands"),
         ("  dataset: {value: imagenet}", "dataset", "trial.data.name: given 'imagenet'; allowed: "),
         ("  validation_split: {value: 1.0}", "validation_split", "trial.data.validation: given 1.0; "),
     ],

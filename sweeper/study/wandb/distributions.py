@@ -46,6 +46,8 @@ def convert_distribution(
         NotCarriedError: A study has nothing that draws the same.
     """
     kind, spec = parameter.distribution, parameter.spec
+    if any(isinstance(value, dict) for value in (spec.get("value"), *spec.get("values", ()))):
+        raise NotCarriedError("a mapping, which W&B hands to the script as it is; give its parts as nested parameters")
     if kind == "constant":
         return Converted(raw=_whole(spec["value"]) if integer else spec["value"])
     if kind.startswith("categorical"):

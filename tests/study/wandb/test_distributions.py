@@ -108,6 +108,8 @@ def test_whole_numbers_are_written_as_such_where_a_field_takes_no_others() -> No
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
+        ("{value: {choice: [16, 32]}}", "a mapping, which W&B hands to the script as it is"),
+        ("{values: [{a: 1}, 2]}", "a mapping, which W&B hands to the script as it is"),
         ("{distribution: normal, mu: 0.1}", "normal: it has no bounds; "),
         ("{distribution: q_log_normal}", "q_log_normal: it has no bounds; "),
         ("{distribution: beta, a: 2, b: 5}", "beta: a study has no such shape; "),
