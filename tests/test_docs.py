@@ -32,7 +32,7 @@ from tests.sweep.conftest import CommandLine
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
 PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.rglob("*.md")])
-RUN = ("README.md", "docs/tutorial.md", "docs/how-to/python.md")
+RUN = ("README.md", "docs/tutorial.md", "docs/how-to/python.md", "docs/how-to/enqueue.md", "docs/how-to/wandb.md")
 """Pages whose commands and Python are run, in this order, in one workspace."""
 NOT_RUN = ("git clone", "python3 -m venv", "pip install", "make ", "export ", "mlflow server", ".venv/bin/python docs/")
 """Beginnings of commands that set up, or that `make` and CI run."""
@@ -69,6 +69,8 @@ class Block:
     line: int
     needs_data: bool
     """Marked with `<!-- test: needs SWEEPER_DATA -->`."""
+    file: str | None
+    """Marked with `<!-- test: file NAME -->`: what commands on the page expect to be there."""
 
 
 def _blocks(page: Path) -> Iterator[Block]:
@@ -80,11 +82,13 @@ def _blocks(page: Path) -> Iterator[Block]:
         if start is None:
             start = i
             continue
+        marked = re.fullmatch(r"<!-- test: file (\S+) -->", lines[start - 1]) if start else None
         yield Block(
             language=lines[start].removeprefix("```"),
             text="\n".join(lines[start + 1 : i]) + "\n",
             line=start + 1,
             needs_data=start > 0 and lines[start - 1] == "<!-- test: needs SWEEPER_DATA -->",
+            file=marked and marked[1],
         )
         start = None
     assert start is None, f"{_name(page)}: a block is not closed"
@@ -196,7 +200,9 @@ def test_commands_and_python_of_a_page_run(name: str, workspace: Path, command_l
         if block.needs_data and "SWEEPER_DATA" not in os.environ:
             left_out = True
             continue
-        if block.language == "yaml":
+        if block.file is not None:
+            (workspace / block.file).write_text(block.text, encoding="utf-8")
+        elif block.language == "yaml":
             (workspace / f"{_load_yaml(block.text)['name']}.yaml").write_text(block.text, encoding="utf-8")
         elif block.language == "python":
             # Blocks of a page build on each other. Run when a command may need their result, and at the end.

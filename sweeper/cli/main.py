@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import sweeper
-from sweeper.cli import analysis, care, compare, data, finalize, results, studies, sweeps, ui
+from sweeper.cli import analysis, care, compare, data, enqueue, finalize, importing, results, studies, sweeps, ui
 from sweeper.errors import StudyFileError, SweeperError
 from sweeper.masking import without_passwords
 
@@ -41,7 +41,7 @@ def _root(
     """Options of the program itself."""
 
 
-for module in (studies, data, sweeps, finalize, care, results, compare, analysis, ui):
+for module in (studies, importing, data, sweeps, enqueue, finalize, care, results, compare, analysis, ui):
     module.register(app)
 
 

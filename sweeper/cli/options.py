@@ -23,6 +23,7 @@ __all__ = [
     "PerGpu",
     "Quiet",
     "Workers",
+    "complete_assignment",
     "complete_name",
     "complete_parameter",
     "open_workspace",
@@ -67,6 +68,26 @@ def complete_parameter(context: typer.Context, incomplete: str) -> list[str]:
         return []
     known = [*(path.removesuffix(".name") for path in parameters_of_space(space)), CONFIGURATION]
     return [path for path in known if path.startswith(incomplete)]
+
+
+def complete_assignment(context: typer.Context, incomplete: str) -> list[str]:
+    """`path=` for parameters of the study on the line, and the options of a choice, for shell completion."""
+    from sweeper.errors import SweeperError
+    from sweeper.study.assignments import paths_of
+    from sweeper.study.distributions import ChoiceDistribution
+    from sweeper.sweep.store import open_store
+
+    try:
+        space = open_store(open_workspace()).read(context.params.get("name") or "").study.trial
+    except SweeperError:
+        return []
+    paths = paths_of(space)
+    known = [f"{path}=" for path in paths.values()]
+    for name, path in paths.items():
+        choice = space.distributions[name]
+        if incomplete.startswith(f"{path}=") and isinstance(choice, ChoiceDistribution):
+            known += [f"{path}={label}" for label in choice.labels]
+    return [each for each in dict.fromkeys(known) if each.startswith(incomplete)]
 
 
 def plan_workers(

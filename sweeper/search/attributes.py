@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
+    "ENQUEUED_ATTR",
     "FINAL_ATTR",
     "N_TRIALS_ATTR",
+    "QUEUE_ATTR",
     "REASON_ATTR",
     "REPLICATE_OF_ATTR",
     "SEED_OFFSET_ATTR",
@@ -20,7 +22,11 @@ N_TRIALS_ATTR = "sweeper.n_trials"
 """Trials after which the search ends."""
 FINAL_ATTR = "sweeper.final"
 """Of a study of tests: of which study, and what was asked for."""
+QUEUE_ATTR = "sweeper.queue"
+"""Of a study: the parameters of each configuration that a user has asked for, in their order; it only grows."""
 
+ENQUEUED_ATTR = "sweeper.enqueued"
+"""Of a trial that a user has asked for: its index in the study's queue."""
 SEED_OFFSET_ATTR = "sweeper.seed_offset"
 """Of a trial: what its seed is above that of its configuration."""
 REPLICATE_OF_ATTR = "sweeper.replicate_of"

@@ -15,7 +15,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
@@ -138,6 +138,11 @@ class Mirror:
     def report(self, number: int, epoch: int, value: float) -> None:
         """Store a finite value reported for an epoch."""
         self._queue.put(_Report(number, epoch, value))
+
+    def read_study_attr(self, key: str, call: Callable[[Any], None]) -> Pending:
+        """Have `call` given an attribute of the study that others write, None where there is none; in the thread, after
+        all writes asked for so far, and again until the database answers."""
+        return self._submit(lambda: call(self._storage.get_study_user_attrs(self._study_id).get(key)))
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Wait until everything asked for so far is stored; False when that took too long."""

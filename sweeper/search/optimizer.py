@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,14 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from sweeper.search.attributes import REASON_ATTR, REPLICATE_OF_ATTR, SEED_OFFSET_ATTR, TAGS_ATTR
+from sweeper.search.attributes import (
+    ENQUEUED_ATTR,
+    QUEUE_ATTR,
+    REASON_ATTR,
+    REPLICATE_OF_ATTR,
+    SEED_OFFSET_ATTR,
+    TAGS_ATTR,
+)
 from sweeper.search.mirror import Mirror, Pending
 from sweeper.search.samplers import build_pruner, build_sampler
 from sweeper.search.storage import StudyStore, TrialRecord, record_of
@@ -97,6 +104,8 @@ class Optimizer:
                 sampler=build_sampler(self.study.sampler, number=len(trials)),
                 pruner=build_pruner(self.study.pruner, max_epochs=int(max_epochs or 1)),
             )
+        self._queue: Sequence[Mapping[str, Any]] = stored.queue
+        self._n_dequeued = len(stored.queue) - stored.n_queued
         self._running: dict[int, Trial] = {}
         self._last_epoch: dict[int, int] = {}
 
@@ -154,9 +163,28 @@ class Optimizer:
         """Whether there is nothing left to ask for."""
         return not self._waiting and self._n_created >= self.n_trials
 
+    def read_queue(self) -> Pending:
+        """Look again for configurations that a user has asked for meanwhile."""
+
+        def take(queue: Sequence[Mapping[str, Any]] | None) -> None:
+            self._queue = queue or ()
+
+        return self._mirror.read_study_attr(QUEUE_ATTR, take)
+
+    def _dequeue(self) -> None:
+        """Have the next configuration that a user has asked for wait in memory; it is stored with its trial."""
+        index, queue = self._n_dequeued, self._queue
+        if index < len(queue):
+            attrs = {ENQUEUED_ATTR: index, TAGS_ATTR: {"sweeper.enqueued": "true"}}
+            self._optuna.enqueue_trial(dict(queue[index]), user_attrs=attrs)
+            self._n_dequeued += 1
+
     def ask(self) -> Proposal:
-        """The next trial: one that waits, else a new one. It is RUNNING from here on."""
+        """The next trial: one that waits, else a new one, which a user has asked for or which is drawn. It is RUNNING
+        from here on."""
         n_before = self._n_created
+        if not self._waiting:
+            self._dequeue()
         # Seeded by the trial's number: a sweep that was resumed draws what it would have drawn without the break.
         self._optuna.sampler = build_sampler(self.study.sampler, number=n_before)
         trial = self._optuna.ask()

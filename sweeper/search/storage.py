@@ -23,8 +23,10 @@ from sweeper.errors import InputError, NotFoundError
 from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
 from sweeper.search.attributes import (
+    ENQUEUED_ATTR,
     FINAL_ATTR,
     N_TRIALS_ATTR,
+    QUEUE_ATTR,
     SEED_OFFSET_ATTR,
     STUDY_ATTR,
     TAGS_ATTR,
@@ -99,6 +101,13 @@ class StoredStudy:
     final: Mapping[str, Any] | None = None
     """For a study of tests, which draws no trials of its own: of which study, and what was asked for; see
     `sweeper.sweep.finalize`. None for a search."""
+    queue: tuple[Mapping[str, Any], ...] = ()
+    """The parameters of each configuration that a user has asked for, tried or not; others are drawn."""
+
+    @property
+    def n_queued(self) -> int:
+        """Number of configurations that a user has asked for and of which no trial has begun."""
+        return len(self.queue) - len({t.attrs[ENQUEUED_ATTR] for t in self.trials if ENQUEUED_ATTR in t.attrs})
 
     def count(self, *states: str) -> int:
         """Number of trials in any of these states."""
@@ -206,6 +215,7 @@ class StudyStore:
             created=min(starts, default=None),
             trials=tuple(record_of(trial) for trial in trials),
             final=final,
+            queue=tuple(attrs.get(QUEUE_ATTR, ())),
         )
 
     @translated
@@ -262,6 +272,15 @@ class StudyStore:
             )
             self.storage.create_new_trial(study_id, template_trial=waiting)
             failpoint("finalize.enqueued")
+
+    @translated
+    def add_to_queue(self, name: str, params: Mapping[str, Any]) -> None:
+        """Have a configuration tried next, its other parameters drawn. Also while a driver owns the study: it alone
+        creates trials, and takes them from the queue."""
+        with self.locked():  # two who add at once
+            study_id = self.storage.get_study_id_from_name(name)
+            queue = self.storage.get_study_user_attrs(study_id).get(QUEUE_ATTR, [])
+            self.storage.set_study_user_attr(study_id, QUEUE_ATTR, [*queue, dict(params)])
 
     @translated
     def delete(self, name: str) -> None:

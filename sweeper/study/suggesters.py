@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweeper.study.distributions import Scalar, float_step, n_float_steps
 
-__all__ = ["EndsSuggester", "Odometer", "PointsSuggester", "RandomSuggester"]
+__all__ = ["EndsSuggester", "FixedSuggester", "Odometer", "PointsSuggester", "RandomSuggester"]
 
 
 class RandomSuggester:
@@ -35,6 +35,32 @@ class RandomSuggester:
 
     def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
         return self._random.choice(choices)
+
+
+class FixedSuggester(RandomSuggester):
+    """Given values for some parameters, random draws for the others."""
+
+    def __init__(self, params: Mapping[str, Scalar], seed: int) -> None:
+        super().__init__(seed)
+        self._params = params
+        self.n_drawn = 0
+        """Parameters that were not given."""
+
+    def _given(self, name: str, drawn: Any) -> Any:
+        self.n_drawn += name not in self._params
+        return self._params.get(name, drawn)
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return float(self._given(name, super().suggest_float(name, low, high, step=step, log=log)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self._given(name, super().suggest_int(name, low, high, step=step, log=log)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        value: Scalar = self._given(name, super().suggest_categorical(name, choices))
+        return value
 
 
 class EndsSuggester:

@@ -20,6 +20,7 @@ from sweeper.tracking.workspace import StudyFiles, Workspace, read_json
 __all__ = [
     "delete_study",
     "describe_study",
+    "find_owner",
     "follow_progress",
     "request_stop",
     "wait_for_end",
@@ -40,11 +41,26 @@ def request_stop(workspace: Workspace, name: str, *, now: bool) -> Owner | None:
         SweeperError: Its driver is on another machine, and has a workspace of its own.
     """
     files = _files(workspace, open_store(workspace), name)
-    owner = read_owner(files)
+    owner = find_owner(files, name, what="stop it")
     if owner is not None:
-        if read_json(files.owner) != asdict(owner) and read_owner(files) == owner:
-            raise SweeperError(f"{name} is driven from another workspace, by {owner}; stop it there")
         files.stop.write_text("now" if now else "drain", encoding="utf-8")
+    return owner
+
+
+def find_owner(files: StudyFiles, name: str, *, what: str) -> Owner | None:
+    """The driver of a study, which reads requests in this workspace; None when there is none.
+
+    Args:
+        files: Of the study.
+        name: Of the study.
+        what: What is to be done, for the message.
+
+    Raises:
+        SweeperError: It is on another machine, and has a workspace of its own.
+    """
+    owner = read_owner(files)
+    if owner is not None and read_json(files.owner) != asdict(owner) and read_owner(files) == owner:
+        raise SweeperError(f"{name} is driven from another workspace, by {owner}; {what} there")
     return owner
 
 

@@ -23,6 +23,7 @@ from sweeper.launch.messages import (
     WorkerDied,
     WorkerReady,
 )
+from sweeper.search.mirror import Pending
 from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.sweep.attempts import Attempts, RetryPolicy
 from sweeper.sweep.clock import Clock
@@ -93,6 +94,7 @@ class Driver:
         self._ready: deque[Proposal] = deque()
         self._outgrown: deque[Proposal] = deque()
         """Trials that need a GPU for themselves."""
+        self._queue_reading: Pending | None = None
         self._stop_request = ""
         self._last_failure = ""
         self._disk = Disk(files.folder, view.message)
@@ -172,7 +174,7 @@ class Driver:
                         self._dispatch()
                 if not self._crew.is_busy and (self._draining or not (self._has_work() or self._disk.is_owed)):
                     break
-                waits_for_storage = bool(self._crew.n_idle and self._ready)
+                waits_for_storage = bool(self._crew.n_idle and (self._ready or not self._has_read_queue))
                 poll_seconds = 0.0 if wants_more else STORAGE_SECONDS if waits_for_storage else POLL_SECONDS
                 for event in self._launcher.poll(poll_seconds):
                     self._handle(event)
@@ -230,6 +232,9 @@ class Driver:
         Returns:
             Whether more are missing.
         """
+        self._look_for_queued()
+        if not self._has_read_queue:
+            return False
         progress = self.progress
         mean_seconds = progress.seconds_of_ended / progress.n_timed if progress.n_timed else SHORT_TRIAL_SECONDS
         ahead = int(self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS)
@@ -238,6 +243,17 @@ class Driver:
             self._ready.append(self._optimizer.ask())
             failpoint("driver.asked")
         return len(self._ready) < wanted and not self._optimizer.exhausted
+
+    def _look_for_queued(self) -> None:
+        """Have the queue read again where a user has asked for a configuration. No trial is asked for meanwhile: it
+        could not be dispatched before either, since it would be stored after that."""
+        if self._files.queue.exists():
+            self._files.queue.unlink(missing_ok=True)  # before the queue is read: what is added now, is found next time
+            self._queue_reading = self._optimizer.read_queue()
+
+    @property
+    def _has_read_queue(self) -> bool:
+        return self._queue_reading is None or self._queue_reading.done.is_set()
 
     @property
     def _may_dispatch(self) -> bool:

@@ -4,7 +4,8 @@ mlflow.db  mlruns/  optuna.db        the databases and MLflow's artifacts
 .sweeper/
   .locks/                            one lock file a study, one a database
   <study>/
-    driver.json  driver.log  stop    who owns the study, its log, a request to stop
+    driver.json  driver.log          who owns the study, its log
+    stop  queue                      requests to the driver: to stop, to try a configuration
     progress.json                    what `sweeper watch` shows
     workers/<n>.log                  what each worker printed
     <uuid>/trials/<number>/          one trial: see TrialFiles
@@ -165,6 +166,11 @@ class StudyFiles:
     def stop(self) -> Path:
         """A request to the driver to stop: `drain` or `now`."""
         return self.folder / "stop"
+
+    @property
+    def queue(self) -> Path:
+        """Says to the driver that a user has asked for a configuration, which is in Optuna's database."""
+        return self.folder / "queue"
 
     @property
     def tracker(self) -> Path:

@@ -48,17 +48,19 @@ print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
     assert not HEAVY & set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_checking_a_study_imports_no_torch_and_no_tracker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["check", "study.yaml"], ["import", "wandb", "w.yaml", "--base", "study.yaml"]])
+def test_checking_a_study_imports_no_torch_and_no_tracker(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(PLAIN)
-    code = """
+    (tmp_path / "w.yaml").write_text("{method: random, parameters: {lr: {value: 0.1}}}")
+    code = f"""
 import json, sys
-sys.argv = ["sweeper", "check", "study.yaml"]
+sys.argv = ["sweeper", *{arguments!r}]
 from sweeper.cli.main import main
 try:
     main()
 except SystemExit as exit:
     assert not exit.code, exit.code
-print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert not {"torch", "mlflow", "optuna", "pandas", "plotly"} & set(json.loads(done.stdout.splitlines()[-1]))

@@ -185,14 +185,17 @@ def test_an_owner_that_died_is_taken_over(machine: Machine, databases: Databases
     assert f"pid {driver.pid} on " in refused
     (status,) = json.loads(two.call("status", "--json"))
     assert (status["state"], status["owner"]["pid"]) == ("running", driver.pid)
-    assert "is driven from another workspace, by pid" in two.call("stop", "tiny", exit_code=1)
+    for request in (("stop", "tiny"), ("enqueue", "tiny", "lr=0.002")):
+        assert "is driven from another workspace, by pid" in two.call(*request, exit_code=1)
     driver.kill()
     driver.wait()
     wait_until(lambda: json.loads(two.call("status", "--json"))[0]["state"] == "crashed", "the lock to be free")
     message = two.call("resume", "tiny", exit_code=2)
     assert "1 trials of the study 'tiny' were begun in another workspace" in message
+    assert "go on with: sweeper resume tiny" in two.call("enqueue", "tiny", "lr=0.002")
     one.call("resume", "tiny", "--launcher", "inline")
-    check_accounts(one.folder, n_trials=2, optuna_db=databases.optuna, mlflow_db=databases.mlflow)
+    accounts = check_accounts(one.folder, n_trials=2, optuna_db=databases.optuna, mlflow_db=databases.mlflow)
+    assert [float(trial.params["training.optimizer.lr"]) == 0.002 for trial in accounts.trials] == [False, True]
     two.call(
         "start", "tiny.yaml", "--trials", "1", "--launcher", "inline"
     )  # all that was begun has ended: any machine will do
