@@ -191,10 +191,10 @@ def _print(word: str, text: str, *, style: str = "") -> None:
 
 
 def migrate(as_json: Json = False) -> None:
-    """Move this folder's studies from its SQLite files to a server.
+    """Move this folder's studies to the databases of a server.
 
-    To the databases that SWEEPER_STORAGE and MLFLOW_TRACKING_URI name, which hold no studies and runs yet. Where the
-    latter is an MLflow server, MLFLOW_BACKEND_STORE_URI names its database. The files stay as they are.
+    From its SQLite files to those that SWEEPER_STORAGE and MLFLOW_TRACKING_URI name, which hold no studies and runs
+    yet. Where the latter is an MLflow server, MLFLOW_BACKEND_STORE_URI names its database. The files stay as they are.
     """
     import os
 
