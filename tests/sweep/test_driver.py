@@ -34,20 +34,25 @@ class EmptyLauncher:
         self._log = log
 
     def start(self) -> None:
-        host, pid = socket.gethostname(), os.getpid()
         for slot in self.slots:
-            self._events.append(
-                WorkerReady(
-                    worker=slot.index, version=sweeper.__version__, host=host, pid=pid, device="cpu", n_threads=1
-                )
-            )
+            self.say_ready(slot)
+
+    def say_ready(self, slot: WorkerSlot) -> None:
+        host, pid, version = socket.gethostname(), os.getpid(), sweeper.__version__
+        self._events.append(
+            WorkerReady(worker=slot.index, version=version, host=host, pid=pid, device=slot.device, n_threads=1)
+        )
 
     def submit(self, worker: int, attempt: Attempt) -> None:
+        self._events.append(self.complete(worker, attempt))
+
+    def complete(self, worker: int, attempt: Attempt) -> AttemptEnded:
+        """As a worker ends its trial."""
         files = TrialFiles(folder=Path(attempt.folder))
         OutboxWriter(files.outbox).close()
         outcome = {"state": "COMPLETE", "value": 0.5, "reason": "", "end_time_ms": 0, "tags": {}}
         write_json(files.outcome, outcome)
-        self._events.append(AttemptEnded(worker=worker, number=attempt.number, how="outcome"))
+        return AttemptEnded(worker=worker, number=attempt.number, how="outcome")
 
     def poll(self, timeout_seconds: float) -> list[Event]:
         self._log.append("heard")

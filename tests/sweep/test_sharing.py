@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-import sweeper
 from sweeper.launch import gpus
 from sweeper.launch.devices import Device, plan_slots
 from sweeper.launch.gpus import Gpu
 from sweeper.launch.launcher import WorkerSlot
-from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, WorkerReady
+from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event
 from sweeper.study.study import Study
 from sweeper.sweep import start
 from sweeper.sweep.api import SilentView
 from sweeper.sweep.sharing import CONTEXT_BYTES, MARGIN, Sharing
 from sweeper.tracking.memory import MemoryTracker
-from sweeper.tracking.outbox import OutboxWriter
-from sweeper.tracking.workspace import TrialFiles, Workspace, write_json
+from sweeper.tracking.workspace import Workspace
 from tests.sweep.studies import study_dict
+from tests.sweep.test_driver import EmptyLauncher
 
 GIB = 1 << 30
 FITS_THREE = int((24 * GIB / 3 - CONTEXT_BYTES) / MARGIN)
@@ -36,9 +33,15 @@ def slots_on(n_gpus: int, *, per_gpu: int | None = None) -> list[WorkerSlot]:
     return plan_slots(devices, n_workers=None, per_gpu=per_gpu or "auto", n_cpus=8)
 
 
-def epoch_done(worker: int, peak_bytes: int | None) -> EpochDone:
+def epoch_done(worker: int, peak_bytes: int | None, *, number: int = 0) -> EpochDone:
     return EpochDone(
-        worker=worker, number=0, epoch=1, value=0.5, objective=0.5, pictures_per_second=1.0, peak_bytes=peak_bytes
+        worker=worker,
+        number=number,
+        epoch=1,
+        value=0.5,
+        objective=0.5,
+        pictures_per_second=1.0,
+        peak_bytes=peak_bytes,
     )
 
 
@@ -67,9 +70,9 @@ def test_a_number_of_workers_that_is_given_is_kept() -> None:
     assert Sharing([WorkerSlot(index=i, device="cpu", n_threads=1) for i in range(2)]).share_of(0) is None
 
 
-class GpuLauncher:
-    """Implements `Launcher` with workers on GPUs that are not there: each call of `poll` is a moment, in which the
-    attempts that were there before report an epoch, or end.
+class GpuLauncher(EmptyLauncher):
+    """Workers on GPUs that are not there: each call of `poll` is a moment, in which the attempts that were there before
+    report an epoch, or end.
 
     Args:
         slots: Places for workers.
@@ -77,25 +80,22 @@ class GpuLauncher:
     """
 
     def __init__(self, slots: Sequence[WorkerSlot], needs: Callable[[int], float]) -> None:
+        super().__init__([])
         self.slots = slots
         self.shares: list[tuple[int, str, float | None]] = []
         """Of each attempt: trial, device, part of its memory."""
         self.beside: dict[int, set[int]] = {}
-        """By trial that has a GPU alone: what else was there."""
+        """By trial: what else was on its GPU in its first epoch."""
         self._needs = needs
-        self._events: list[Event] = []
         self._running: dict[int, Attempt] = {}
-        self._had_epoch: set[int] = set()
 
     def start(self) -> None:
         for slot in self.slots:
             if not slot.is_reserve:
-                self.restart(slot.index)
+                self.say_ready(slot)
 
     def restart(self, worker: int) -> None:
-        device, host = self.slots[worker].device, socket.gethostname()
-        version, pid = sweeper.__version__, os.getpid()
-        self._events.append(WorkerReady(worker=worker, version=version, host=host, pid=pid, device=device, n_threads=1))
+        self.say_ready(self.slots[worker])
 
     def submit(self, worker: int, attempt: Attempt) -> None:
         self._running[worker] = attempt
@@ -111,40 +111,13 @@ class GpuLauncher:
             if attempt.memory_share is not None and needs > 24 * attempt.memory_share:
                 del self._running[worker]
                 events.append(AttemptEnded(worker=worker, number=attempt.number, how="outgrown", reason="too much"))
-            elif attempt.number not in self._had_epoch:
-                self._had_epoch.add(attempt.number)
+            elif attempt.number not in self.beside:
                 self.beside[attempt.number] = there - {attempt.number}
-                events.append(
-                    EpochDone(
-                        worker=worker,
-                        number=attempt.number,
-                        epoch=1,
-                        value=0.5,
-                        objective=0.5,
-                        pictures_per_second=1.0,
-                        peak_bytes=int(needs * GIB),
-                    )
-                )
+                events.append(epoch_done(worker, int(needs * GIB), number=attempt.number))
             else:
                 del self._running[worker]
-                files = TrialFiles(folder=Path(attempt.folder))
-                OutboxWriter(files.outbox).close()
-                outcome = {"state": "COMPLETE", "value": 0.5, "reason": "", "end_time_ms": 0, "tags": {}}
-                write_json(files.outcome, outcome)
-                events.append(AttemptEnded(worker=worker, number=attempt.number, how="outcome"))
+                events.append(self.complete(worker, attempt))
         return events
-
-    def prune(self, worker: int, number: int) -> None:
-        raise AssertionError
-
-    def proceed(self, worker: int, number: int, epoch: int) -> None:
-        raise AssertionError
-
-    def stop(self, worker: int) -> None:
-        raise AssertionError
-
-    def close(self, *, kill: bool = False) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)

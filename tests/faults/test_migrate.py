@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sweeper.tracking.workspace import read_json
-from tests.faults.postgres import Databases, PostgresServer
+from tests.faults.postgres import Databases
 from tests.sweep.accounts import check_accounts, read_accounts
 from tests.sweep.conftest import CommandLine
 from tests.sweep.studies import write_study
 
 pytestmark = pytest.mark.xdist_group("postgres")
 INLINE = ("--launcher", "inline", "--devices", "cpu")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def databases(postgres: PostgresServer) -> Databases:
-    return postgres.create_databases()
 
 
 @pytest.fixture
