@@ -165,7 +165,9 @@ def test_a_trial_from_start_to_end_and_another(fresh_launcher: Launcher, make_at
     launcher.close()
 
 
-def test_stop_and_go_on_gives_the_same_bits(launcher: Launcher, make_attempt: MakeAttempt) -> None:
+def test_stop_and_go_on_gives_the_same_bits(fresh_launcher: Launcher, make_attempt: MakeAttempt) -> None:
+    launcher = fresh_launcher
+    wait_for(launcher, WorkerReady)
     whole = make_attempt(folder="whole")
     train(launcher, whole)
     parts = make_attempt(folder="parts", checkpoint_seconds=0.0)
@@ -264,7 +266,9 @@ def test_a_loss_that_is_infinite(launcher: Launcher, make_attempt: MakeAttempt) 
     assert "a lower learning rate may help" in reason
 
 
-def test_torn_checkpoints(launcher: Launcher, make_attempt: MakeAttempt) -> None:
+def test_torn_checkpoints(fresh_launcher: Launcher, make_attempt: MakeAttempt) -> None:
+    launcher = fresh_launcher
+    wait_for(launcher, WorkerReady)
     whole, torn = make_attempt(folder="whole"), make_attempt(folder="torn")
     train(launcher, whole)
     for attempt_number in (1, 2):
