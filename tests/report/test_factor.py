@@ -417,3 +417,13 @@ def test_same_runs_same_bytes(tmp_path: Path) -> None:
         numbers.append(json.dumps(factor_dict(factor, gather_factor(factor))))
     assert pages[0] == pages[1]
     assert numbers[0] == numbers[1]
+
+
+def test_values_that_were_not_tested_are_not_in_the_tables_of_test() -> None:
+    record, reader = finalized()
+    final = reader.records[f"{record.name}.final"]
+    kept = [run for run in final.runs if run.params["training.balance"] != "none"]
+    reader.records[final.name] = replace(final, runs=kept)
+    by_key = {block.key: block for block in build_comparison(open_study(record, reader)) if isinstance(block, Table)}
+    assert set(by_key["val"].frame["value"]) == {"loss", "sampler", "none"}
+    assert set(by_key["test"].frame["value"]) == {"loss", "sampler"}

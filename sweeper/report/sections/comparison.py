@@ -83,11 +83,15 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
 
 
 def draw_measures(factor: Factor, frame: pd.DataFrame, part: str, *, true: bool) -> Table | None:
-    """The values against overall, mean of the classes and each class in a part; None where that was not measured."""
+    """The values against overall, mean of the classes and each class in a part; None where that was not measured.
+
+    Values that were not tested are not in the table of the test part.
+    """
     measures = factor.measures(part, true=true)
     if not measures or frame[list(measures.values())].isna().all(axis=None):
         return None
     n = "n_tests" if part == "test" else "n_complete"
+    frame = frame[frame[n] > 0]
     whole, columns = frame[["value", n]].copy(), [Column(key="value", label=factor.label, header=True)]
     if (frame[n] > 1).any():
         columns.append(Column(key=n, label="trainings", numeric=True))
