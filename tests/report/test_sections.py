@@ -406,6 +406,12 @@ def test_slices_leave_out_branches_that_do_not_search_a_parameter() -> None:
     assert figure.layout.xaxis.type == "log"
 
 
+def test_the_axis_of_a_slice_has_its_few_values() -> None:
+    data = study_of(*(trial(i, 0.5, params={"training.epochs": n}) for i, n in enumerate((20, 20, 60))))
+    axis = draw_slice(data, "training.epochs", "epochs", gather_slices(data)["training.epochs"]).figure.layout.xaxis
+    assert axis.ticktext == ("20", "60")
+
+
 def test_slices_take_lists_apart() -> None:
     runs = [trial(0, 0.1, params={"model.hidden": [64]}), trial(1, 0.2, params={"model.hidden": [64, 32]})]
     assert list(gather_slices(study_of(*runs))) == ["model.hidden.repeat"]

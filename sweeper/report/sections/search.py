@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import category_axis, log_ticks
+from sweeper.report.axes import category_axis, spread_axis
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.format import as_float, param_text, plural, short_names
+from sweeper.report.levels import is_log
 from sweeper.report.parameters import expand_lists, tree_order, varied_params
 from sweeper.report.sections.head import state_words
 from sweeper.report.study_data import StudyData
@@ -221,11 +222,12 @@ def draw_slice(
         rest = [t for t in texts if t not in known]
         rest.sort(key=lambda t: (as_float(texts[t]) is None, as_float(texts[t]) or 0.0, t))
         category_axis(figure, [plain(t) for t in known + rest])
-    elif searched is not None and searched.log and min(xs) > 0:
-        ticks = log_ticks(min(xs), max(xs))
-        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(tick) for tick in ticks])
+    elif is_log(data, path, xs):
+        spread_axis(figure, xs, log=True)
     elif all(isinstance(x, int) for x in xs) and max(xs) - min(xs) < _SMALL_RANGE:
         figure.update_xaxes(dtick=1)
+    else:
+        spread_axis(figure, xs, log=False)
     _value_axis(data, figure, frame, shown)
     return Figure(
         key=f"slice-{path.replace('.', '-')}",
