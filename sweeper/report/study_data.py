@@ -25,10 +25,7 @@ from sweeper.study.study import Objective, Study
 from sweeper.tracking.final import FINAL_OF_TAG
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
-__all__ = [
-    "N_COMPARED",
-    "StudyData",
-]
+__all__ = ["N_COMPARED", "StudyData"]
 
 _STATE_ORDER = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 2, "WAITING": 3, "FAIL": 4}
 _SUMMARY_METRICS = ("train/accuracy", "train/loss", "val/accuracy", "val/loss")

@@ -33,9 +33,9 @@ def wait_for_training(cli: CommandLine, process: Popen[str], *, n_checkpoints: i
 
 @pytest.mark.xdist_group("kills")
 def test_a_driver_that_is_killed_again_and_again(cli: CommandLine) -> None:
-    write_study(cli.folder, trials=4, epochs=12, batch_size=16)
+    write_study(cli.folder, trials=6, epochs=12, batch_size=16)
     moments = random.Random(1)
-    for attempt in range(2):
+    for attempt in range(3):
         arguments = ("start", "tiny.yaml") if attempt == 0 else ("resume", "tiny")
         driver = cli.begin(*arguments, *QUICK)
         wait_until(lambda driver=driver: workers_of(driver) or driver.poll() is not None, "workers")
@@ -49,7 +49,7 @@ def test_a_driver_that_is_killed_again_and_again(cli: CommandLine) -> None:
         assert not alive, "workers outlive their driver"
     assert json.loads(cli.call("status", "--json"))[0]["owner"] is None
     cli.run("resume", "tiny", *QUICK)
-    check_accounts(cli.folder, n_trials=4)
+    check_accounts(cli.folder, n_trials=6)
     assert cli.call("sync") == "tiny: all sent\n"
 
 
