@@ -10,42 +10,28 @@ studies, their commands and the published figures stand in results.yaml.
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from results_tables import ANALYSES, heading_of, results_table, table
+from results_tracked import Tried, open_tried, seconds_of
 from ruamel.yaml import YAML
 
-from sweeper.errors import NotFoundError
-from sweeper.report.augmentations import fold_augmentations
-from sweeper.report.final import FinalData, open_final
-from sweeper.report.format import duration, number, param_text, percent, percent_decimals, plural, short_names
-from sweeper.report.parameters import identity, run_params, varied_params
-from sweeper.report.shares import possible
-from sweeper.report.statistics import Interval, Sample, accuracy_interval, describe_sample
-from sweeper.study.study import Objective
+from sweeper.report.format import duration, percent, plural
+from sweeper.report.statistics import Interval, accuracy_interval
 from sweeper.tracking.analyses import find_results
-from sweeper.tracking.final import judged_metrics
-from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
-from sweeper.tracking.runs import read_study
-from sweeper.tracking.workspace import Workspace
 
 DOCS = Path(__file__).resolve().parent
 STUDIES = DOCS.parent / "studies"
 PAGE = DOCS / "results.md"
 NOTE = "<!-- Written by docs/results.py from tracked runs. -->"
-SEED = "seed"
-_N_NAMES = 6
-"""With more parameters than this a study is a search, of which the report has the table."""
-_N_ROWS = 12
 _NOT_RUN = "Not run."
 
 
@@ -93,9 +79,6 @@ def read_sections() -> list[Section]:
     return [Section.model_validate(section) for section in raw]
 
 
-# --- running ------------------------------------------------------------------------------------------------------
-
-
 def run(keys: Sequence[str]) -> None:
     """Run the commands of the studies with these keys, of all without any, one after the other."""
     for section in read_sections():
@@ -115,218 +98,6 @@ def _in_studies(word: str) -> str:
     return str(STUDIES / word) if word.endswith(".yaml") else word
 
 
-# --- what was tracked ---------------------------------------------------------------------------------------------
-
-
-class Tried:
-    """The configurations of a study, tested or not, and what was measured of them."""
-
-    def __init__(self, record: StudyRecord, reader: RunReader) -> None:
-        self.record = record
-        self.reader = reader
-        self.final: FinalData | None = open_final(record, reader)
-        self.part = "val" if self.final is None else "test"
-        if self.final is None:
-            self._judged = judged_metrics(record, reader)
-            self.groups = self._group()
-        else:
-            self.groups = [list(c.complete) for c in self.final.configurations if c.complete]
-
-    def _group(self) -> list[list[RunRecord]]:
-        """Complete runs that differ in their seed alone, the best by validation first."""
-        groups: dict[tuple[tuple[str, str], ...], list[RunRecord]] = {}
-        for run in self.record.runs:
-            if run.state == "COMPLETE" and run.value is not None:
-                key = tuple(sorted((k, identity(v)) for k, v in run.params.items() if k != SEED))
-                groups.setdefault(key, []).append(run)
-        sign = -1.0 if Objective.model_validate(self.record.study.get("objective", {})).maximize else 1.0
-        return sorted(groups.values(), key=lambda runs: sign * math.fsum(r.value or 0.0 for r in runs) / len(runs))
-
-    def sample(self, runs: Sequence[RunRecord], measure: str) -> Sample | None:
-        """A metric over the runs of a configuration, with the interval of its mean."""
-        metric = measure if measure.startswith(("val/", "train/")) else f"{self.part}/{measure}"
-        if self.final is not None:
-            return self.final.sample(next(c for c in self.final.configurations if c.runs[0] in runs), metric)
-        if metric not in self._judged.columns:
-            return None
-        values = self._judged[metric].reindex([run.run_id for run in runs]).tolist()
-        found = describe_sample([float(value) for value in values if math.isfinite(value)])
-        return None if found is None else replace(found, interval=possible(found.interval, metric))
-
-    @property
-    def decimals(self) -> int:
-        """Of percentages, such that one picture more shows."""
-        return 1 if self.final is None else percent_decimals(self.final.n_pictures("test"))
-
-    @property
-    def chosen(self) -> list[RunRecord]:
-        """Runs of the configuration that validation chooses."""
-        return self.groups[0] if self.groups else []
-
-    def labels(self) -> list[dict[str, str]]:
-        """What tells each configuration from the others: values by parameter."""
-        params = [fold_augmentations(run_params(runs[0])) for runs in self.groups]
-        varied = [path for path in varied_params(params) if path != SEED]
-        names = short_names(varied)
-        return [{names[p]: param_text(one[p]) if p in one else "" for p in varied} for one in params]
-
-
-def open_tried(name: str) -> Tried | None:
-    """What was tracked of a study in the workspace of the current folder; None where it was not run."""
-    try:
-        return Tried(*read_study(name, Workspace.from_environment()))
-    except NotFoundError:
-        return None
-
-
-def seconds_of(tried: Tried) -> float:
-    """Training time of all trials, those of the tests included."""
-    runs = [*tried.record.runs, *([] if tried.final is None else tried.final.final.runs)]
-    times = [(run.start_time, run.end_time) for run in runs]
-    return math.fsum((end - start).total_seconds() for start, end in times if start and end)
-
-
-# --- the page -----------------------------------------------------------------------------------------------------
-
-
-def _is_share(measure: str) -> bool:
-    return "accuracy" in measure or measure.rpartition("/")[2] in ("auc", "precision", "recall")
-
-
-def _figure(sample: Sample | None, measure: str, decimals: int) -> str:
-    """A mean, and its 95 % interval."""
-    if sample is None:
-        return "–"
-
-    def show(value: float) -> str:
-        if measure.endswith("auc"):
-            return f"{value:.4f}"
-        return percent(value, decimals) if _is_share(measure) else number(value, 3)
-
-    interval = "" if sample.interval is None else f" ({show(sample.interval.low)}–{show(sample.interval.high)})"
-    return show(sample.mean) + interval
-
-
-_WORDS = {
-    "accuracy": "overall",
-    "true_accuracy": "overall, true",
-    "balanced_accuracy": "mean of classes",
-    "true_balanced_accuracy": "mean of classes, true",
-    "auc": "macro AUC",
-    "train/accuracy": "training",
-    "val/accuracy": "validation",
-}
-
-
-def _heading(measure: str) -> str:
-    base, _, name = measure.partition("/")
-    if base == "true_accuracy" and name:
-        return f"{name}, true"
-    if base in ("accuracy", "loss") and name:
-        return name if base == "accuracy" else f"loss of {name}"
-    return _WORDS.get(measure, measure)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(columns) + " |"
-    yield "|" + "---|" * len(columns)
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
-
-
-def results_table(tried: Tried, measures: Sequence[str]) -> Iterator[str]:
-    """Configurations against measures: the best by validation first; of a search the chosen one alone."""
-    labels = tried.labels()
-    names = list(dict.fromkeys(name for label in labels for name in label))
-    searched = _searched(tried)
-    is_search = len(names) > _N_NAMES or (len(tried.groups) == 1 and bool(searched))
-    shown = [] if is_search else names
-    rows = []
-    for runs, label in list(zip(tried.groups, labels, strict=True))[: 1 if is_search else _N_ROWS]:
-        cells = [_figure(tried.sample(runs, measure), measure, tried.decimals) for measure in measures]
-        rows.append([*(label.get(name, "") for name in shown), str(len(runs)), *cells])
-    yield from _table([*shown, "seeds", *map(_heading, measures)], rows)
-    yield ""
-    part = "the test part" if tried.part == "test" else "validation pictures, since the study was not tested"
-    chosen = ""
-    if is_search and tried.chosen:
-        params = fold_augmentations(run_params(tried.chosen[0]))
-        short = short_names(own := [path for path in searched if path in params])
-        values = ", ".join(f"{short[path]} {param_text(params[path])}" for path in own)
-        chosen = f" Chosen of {plural(len(tried.record.runs), 'trial')}: {values}."
-    yield f"Ours, on {part}; the best by validation first, with 95 % intervals where there are seeds.{chosen}"
-
-
-def _searched(tried: Tried) -> list[str]:
-    """Paths of the parameters that varied between the trials of the study."""
-    params = [fold_augmentations(run_params(run)) for run in tried.record.runs]
-    return [path for path in varied_params(params) if path != SEED and not path.endswith(".repeat")]
-
-
-def _audit(result: Mapping[str, Any]) -> Iterator[str]:
-    truth = result["truth"]
-    rows = [
-        [what, _share(truth["found"], truth[of]), f"{truth['found']} of {truth[of]}"]
-        for what, of in (("precision", "suspects"), ("recall", "wrong"))
-    ]
-    yield from _table(["", "% (95 % interval)", "labels"], rows)
-    yield ""
-    yield (
-        f"{plural(result['n_pictures'], 'picture')} for training and validation, {result['n_folds']} folds, "
-        f"{plural(result['n_seeds'], 'seed')}; pruned by `{result['prune']}`, which see in "
-        "[Analyse a run](how-to/analysis.md). "
-        f"{truth['wrong_after']} labels of {truth['wrong']} are wrong after relabelling."
-    )
-
-
-def _share(n: int, of: int) -> str:
-    interval = accuracy_interval(n / of, of) if of else None
-    return "–" if interval is None else f"{percent(n / of)} ({percent(interval.low)}–{percent(interval.high)})"
-
-
-def _attack(result: Mapping[str, Any]) -> Iterator[str]:
-    by_epsilon: dict[float, list[Mapping[str, Any]]] = {}
-    for row in result["accuracy"]:
-        by_epsilon.setdefault(row["epsilon"], []).append(row)
-    target = result["target"]
-    names = [str(row["class"]) for row in next(iter(by_epsilon.values()))]
-    rows = []
-    for epsilon, classes in by_epsilon.items():
-        led = [] if target is None else [percent(_total(classes, "as_target") / _total(classes, "n"))]
-        rows.append([number(epsilon, 2), *(percent(row["right"] / row["n"]) for row in classes), *led])
-    yield from _table(["ε", *names, *([] if target is None else [f"taken for {target}"])], rows)
-    yield ""
-    yield (
-        f"Accuracy of each class in percent after `{result['method']}`"
-        f"{'' if target is None else f' towards {target}'}, "
-        f"{plural(result['n_pictures'], 'validation picture')}, trial {result['trial']}."
-    )
-
-
-def _total(rows: Sequence[Mapping[str, Any]], key: str) -> int:
-    return sum(int(row[key]) for row in rows)
-
-
-_SPACES = {"features": "features of the model", "pixels": "principal components of the pixels"}
-
-
-def _embedding(result: Mapping[str, Any]) -> Iterator[str]:
-    rows = [
-        [_SPACES.get(name, name), percent(space["plane"]["knn_accuracy"]), number(space["plane"]["silhouette"], 3)]
-        for name, space in result["spaces"].items()
-    ]
-    yield from _table(["plane", "nearest neighbours of the same class, %", "silhouette"], rows)
-    yield ""
-    yield f"{plural(result['n_pictures'], 'validation picture')}, trial {result['trial']}."
-
-
-_SHOWS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
-    "audit": ("label_audit", _audit),
-    "attack": ("attack", _attack),
-    "embedding": ("embedding", _embedding),
-}
-
-
 def reached(study: Reproduction, measure: str, tried: Tried) -> tuple[float, Interval | None] | None:
     """What an aim is about, as a fraction with its interval; None where it was not measured."""
     if study.shows == "audit":
@@ -344,7 +115,7 @@ def write() -> None:
     sections = read_sections()
     before = _read_page()
     tried = {study.name: open_tried(study.name) for section in sections for study in section.studies}
-    aims = _table(["study", "", "measure", "aim", "ours (95 % interval)", "reached"], _aims(sections, tried, before))
+    aims = table(["study", "", "measure", "aim", "ours (95 % interval)", "reached"], _aims(sections, tried, before))
     lines = [NOTE, "", "# Results", "", _INTRODUCTION, "", "## Aims", "", *aims, ""]
     for section in sections:
         lines += [f"## {section.title}", "", section.about, ""]
@@ -401,12 +172,12 @@ def _aims(sections: Sequence[Section], tried: Mapping[str, Tried | None], before
     for study, aim in aims:
         one = tried[study.name]
         measured = None if one is None else reached(study, aim.measure, one)
-        ours, verdict = before.aims.get((study.key, _heading(aim.measure)), ["not run", "–"])[-2:]
+        ours, verdict = before.aims.get((study.key, heading_of(aim.measure)), ["not run", "–"])[-2:]
         if measured is not None:
             value, interval = measured
             ends = "" if interval is None else f" ({percent(interval.low, 2)}–{percent(interval.high, 2)})"
             ours, verdict = percent(value, 2) + ends, "yes" if 100.0 * value >= aim.at_least else "**no**"
-        yield [study.key, study.title, _heading(aim.measure), f"≥ {aim.at_least:g}", ours, verdict]
+        yield [study.key, study.title, heading_of(aim.measure), f"≥ {aim.at_least:g}", ours, verdict]
 
 
 def _describe(study: Reproduction) -> Iterator[str]:
@@ -426,7 +197,7 @@ def _measured(study: Reproduction, section: Section, tried: Tried | None) -> Ite
     """What the workspace has of a study; nothing where it was not run there."""
     if tried is None:
         return
-    results = find_results(tried.record, tried.reader, _SHOWS[study.shows][0]) if study.shows else []
+    results = find_results(tried.record, tried.reader, ANALYSES[study.shows][0]) if study.shows else []
     shows_runs = study.shows in (None, "embedding")
     if not shows_runs and not results:
         return
@@ -439,7 +210,7 @@ def _measured(study: Reproduction, section: Section, tried: Tried | None) -> Ite
         yield f"{plural(len(runs), 'run')}, {duration(seconds_of(tried))} of training."
     for found in results:
         yield ""
-        yield from _SHOWS[study.shows or ""][1](found.result)
+        yield from ANALYSES[study.shows or ""][1](found.result)
 
 
 def main() -> None:
