@@ -208,8 +208,9 @@ def _measured(study: Reproduction, section: Section, tried: Tried | None) -> Ite
         runs = [*tried.record.runs, *([] if tried.final is None else tried.final.final.runs)]
         yield ""
         yield f"{plural(len(runs), 'run')}, {duration(seconds_of(tried))} of training."
-    for found in results:
-        yield ""
+    for position, found in enumerate(results):
+        if shows_runs or position:
+            yield ""
         yield from ANALYSES[study.shows or ""][1](found.result)
 
 
