@@ -57,7 +57,7 @@ def complete_parameter(context: typer.Context, incomplete: str) -> list[str]:
     """Parameters that the study on the line searches, for shell completion; of several studies the last."""
     from sweeper.errors import SweeperError
     from sweeper.report.levels import CONFIGURATION
-    from sweeper.report.parameters import parameters_of_space
+    from sweeper.report.searched import parameters_of_space
     from sweeper.sweep.store import open_store
 
     # An option that still lacks its value ends the parsing before arguments have their names.

@@ -1,4 +1,4 @@
-"""Which parameters varied between the trials of a study, and how they were drawn."""
+"""Which parameters varied between the trials of a study."""
 
 from __future__ import annotations
 
@@ -8,52 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeper.report.augmentations import augment_words
-from sweeper.report.format import as_float, param_text
-from sweeper.study.distributions import to_raw
-from sweeper.study.space import (
-    ChoiceDistribution,
-    Distribution,
-    FloatDistribution,
-    IntDistribution,
-    Space,
-)
+from sweeper.report.format import as_float
 from sweeper.tracking.records import RunRecord
 
 __all__ = [
     "Constant",
-    "Parameter",
     "constant_params",
-    "describe",
     "expand_lists",
     "identity",
-    "parameters_of_space",
     "run_params",
     "tree_order",
     "varied_params",
 ]
 
 _ITEM = re.compile(r"\.(\d+)(?=\.|$)")
-_BRANCH = re.compile(r"\[[^\]]*\]")
-_NAMED = ("training.optimizer", "training.loss", "training.schedule", "model")
 _TOP_LEVEL = {"model": 0, "training": 1, "data": 2, "seed": 3}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """A searched parameter, by the path of its leaf in a trial's configuration."""
-
-    path: str
-    log: bool
-    """Drawn uniformly in the logarithm, in at least one branch."""
-    choice: bool
-    """One of a list of values."""
-    order: tuple[str, ...]
-    """The options of a choice in the study's order, as text."""
-    branch: str | None
-    """Path of the name of its branch, such as `training.optimizer.name`; None outside of a choice."""
-    branches: tuple[str, ...] = ()
-    """Names of the branches in which it is searched; elsewhere it may be there with a fixed value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,60 +110,3 @@ def expand_lists(params: Mapping[str, Any]) -> dict[str, Any]:
         else:
             expanded[path] = value
     return expanded
-
-
-def parameters_of_space(space: Space) -> dict[str, Parameter]:
-    """The searched parameters by the path that they have in `RunRecord.params`.
-
-    Parameters of several branches share a path: `training.optimizer[adam].lr` and `training.optimizer[sgd].lr`.
-    """
-    found: dict[str, Parameter] = {}
-    for name, distribution in space.distributions.items():
-        path = _BRANCH.sub("", name)
-        options = distribution.options if isinstance(distribution, ChoiceDistribution) else ()
-        # A bare word in these places stands for a branch with its defaults.
-        if any(isinstance(option, dict) for option in options) or path in _NAMED:
-            path += ".name"
-        known = found.get(path)
-        order = (
-            tuple(map(_option_text, distribution.labels, options))
-            if isinstance(distribution, ChoiceDistribution)
-            else ()
-        )
-        brackets = list(_BRANCH.finditer(name))
-        found[path] = Parameter(
-            path=path,
-            log=getattr(distribution, "log", False) or (known is not None and known.log),
-            choice=bool(options) or (known is not None and known.choice),
-            order=(known.order if known else ()) + tuple(o for o in order if known is None or o not in known.order),
-            branch=f"{_BRANCH.sub('', name[: brackets[-1].start()])}.name" if brackets else None,
-            # Options of one name are numbered: `sgd` and `sgd#2`.
-            branches=(known.branches if known else ())
-            + tuple(b.group()[1:-1].partition("#")[0] for b in brackets[-1:]),
-        )
-    return found
-
-
-def _option_text(label: Any, option: Any) -> str:
-    """An option of a choice, as the value of the parameter is shown."""
-    if isinstance(option, list) and all(isinstance(item, dict | str) for item in option):
-        raw = to_raw(option)
-        if "{'choice'" not in str(raw) and all("name" in item for item in raw if isinstance(item, dict)):
-            return augment_words(raw)
-    return param_text(label)
-
-
-def describe(distribution: Distribution) -> str:
-    """A distribution in words: `1e-5 to 0.03, logarithmic`, `one of 16, 32, 64`."""
-    if isinstance(distribution, FloatDistribution | IntDistribution):
-        words = [f"{param_text(distribution.low)} to {param_text(distribution.high)}"]
-        if isinstance(distribution, IntDistribution):
-            words.append("integer")
-        if distribution.log:
-            words.append("logarithmic")
-        if distribution.step not in (None, 1):
-            words.append(f"in steps of {param_text(distribution.step)}")
-        return ", ".join(words)
-    if isinstance(distribution, ChoiceDistribution):
-        return "one of " + ", ".join(map(_option_text, distribution.labels, distribution.options))
-    return f"{distribution.low} to {distribution.high} items"

@@ -18,7 +18,8 @@ from sweeper.report.configurations import SEED, Configuration, group_configurati
 from sweeper.report.data_info import DataInfo, data_info
 from sweeper.report.final import FinalData, open_final
 from sweeper.report.format import as_float, metric_label, number, percent, percent_decimals, short_names
-from sweeper.report.parameters import Parameter, identity, parameters_of_space, run_params, varied_params
+from sweeper.report.parameters import identity, run_params, varied_params
+from sweeper.report.searched import Parameter, parameters_of_space
 from sweeper.report.shares import is_share
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Objective, Study

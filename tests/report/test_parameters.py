@@ -1,18 +1,15 @@
-"""Which parameters varied, and how they were drawn."""
+"""Which parameters varied."""
 
 from __future__ import annotations
 
 from sweeper.report.parameters import (
     constant_params,
-    describe,
     expand_lists,
-    parameters_of_space,
     run_params,
     varied_params,
 )
-from sweeper.study.space import Space
 
-from .synthetic import TRIAL, make_run
+from .synthetic import make_run
 
 ADAM = {"training.optimizer.name": "adam", "training.optimizer.lr": 0.01, "training.optimizer.betas": [0.9, 0.999]}
 SGD = {"training.optimizer.name": "sgd", "training.optimizer.lr": 0.1, "training.optimizer.momentum": 0.9}
@@ -57,21 +54,3 @@ def test_lists_are_taken_apart() -> None:
         "model.hidden.1": 100,
         "seed": 0,
     }
-
-
-def test_parameters_of_branches_share_a_path() -> None:
-    found = parameters_of_space(Space.parse(TRIAL))
-    lr, optimizer = found["training.optimizer.lr"], found["training.optimizer.name"]
-    assert (lr.log, lr.choice, lr.branch) == (True, False, "training.optimizer.name")
-    assert (optimizer.choice, optimizer.order, optimizer.branch) == (True, ("adam", "sgd"), None)
-    assert found["training.batch_size"].order == ("16", "32", "64", "128")
-
-
-def test_distributions_in_words() -> None:
-    words = {name: describe(d) for name, d in Space.parse(TRIAL).distributions.items()}
-    assert words["training.optimizer[adam].lr"] == "1e-5 to 0.03, logarithmic"
-    assert words["model.blocks.0.channels"] == "6 to 140, integer, logarithmic"
-    assert words["training.optimizer"] == "one of adam, sgd"
-    assert words["model.blocks.repeat"] == "2 to 3 items"
-    stepped = Space.parse({"a": {"float": [0.0, 0.5], "step": 0.1}}).distributions["a"]
-    assert describe(stepped) == "0 to 0.5, in steps of 0.1"

@@ -21,7 +21,7 @@ from sweeper.report.sections.classes import build_classes, draw_class_table
 from sweeper.report.sections.confusion import build_confusion, describe_confusions, draw_confusion, gather_confusion
 from sweeper.report.sections.curves import build_curves, gather_curves
 from sweeper.report.sections.gap import describe_gap, gather_gaps
-from sweeper.report.sections.head import build_head, gather_classes, gather_facts, gather_failures, gather_space
+from sweeper.report.sections.head import build_head, gather_classes, gather_facts, gather_failures
 from sweeper.report.sections.layers import build_layers, gather_layers
 from sweeper.report.sections.rates import gather_class_rates
 from sweeper.report.sections.search import (
@@ -159,13 +159,6 @@ def test_failures_are_counted_by_first_line() -> None:
         ["OSError: …/x.npy is gone", 1, "1"],
         ["not recorded", 1, "3"],
     ]
-
-
-def test_space_merges_items_that_are_drawn_alike() -> None:
-    rows = dict(gather_space(study_of()).values.tolist())
-    assert rows["model.blocks.0–2.channels"] == "6 to 140, integer, logarithmic"
-    assert rows["training.optimizer[sgd].momentum"] == "0 to 0.99"
-    assert "model.blocks.0.pool" not in rows
 
 
 def test_class_counts(three: StudyData) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Facts, Note, Row, Table
 from sweeper.report.format import count, duration, hide_paths, metric_label, param_text, plural, timestamp
-from sweeper.report.parameters import describe
+from sweeper.report.searched import gather_space
 from sweeper.report.study_data import StudyData
 from sweeper.study.config import Config
 from sweeper.tracking.records import RunRecord
@@ -22,7 +21,6 @@ __all__ = [
     "gather_classes",
     "gather_facts",
     "gather_failures",
-    "gather_space",
     "run_seconds",
     "state_words",
 ]
@@ -49,7 +47,6 @@ _VERSIONS = {
 _N_CLASSES_SHOWN = 20
 """With more classes than this, their table scrolls in its own frame."""
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
-_ITEM = re.compile(r"\.(\d+)(?=\.|$)")
 _REASON_LENGTH = 200
 
 
@@ -69,24 +66,6 @@ def failure_reason(run: RunRecord) -> str:
     """Why a run failed: the first line of what was recorded."""
     lines = run.tags.get("sweeper.reason", "").strip().splitlines()
     return hide_paths(lines[0])[:_REASON_LENGTH] if lines else "not recorded"
-
-
-def gather_space(data: StudyData) -> pd.DataFrame:
-    """The search space: columns parameter, distribution. Items of a repeat that are drawn alike share a row."""
-    rows: dict[tuple[str, str], list[str]] = {}
-    for name, distribution in data.study.trial.distributions.items():
-        rows.setdefault((_ITEM.sub(".*", name), describe(distribution)), []).append(name)
-    return pd.DataFrame(
-        [(_merged(names), words) for (_, words), names in rows.items()], columns=["parameter", "distribution"]
-    )
-
-
-def _merged(names: Sequence[str]) -> str:
-    """`model.blocks.0–2.channels` for items of a repeat that are drawn alike; else all names."""
-    indices = [_ITEM.findall(name) for name in names]
-    if len(names) > 1 and all(len(i) == 1 for i in indices):
-        return _ITEM.sub(f".{indices[0][0]}–{indices[-1][0]}", names[0])
-    return ", ".join(names)
 
 
 def gather_classes(data: StudyData) -> pd.DataFrame:
@@ -207,7 +186,7 @@ def build_head(data: StudyData) -> Sequence[Block]:
         blocks.append(Note(text=hide_paths(data.study.description)))
     blocks.append(Facts(key="facts", items=gather_facts(data)))
     tables: list[Table] = []
-    space = gather_space(data)
+    space = gather_space(data.study.trial)
     if space.empty:
         blocks.append(Note(text="Nothing was searched: every value of the study is fixed."))
     else:
@@ -215,6 +194,8 @@ def build_head(data: StudyData) -> Sequence[Block]:
             Column(key="parameter", label="parameter", header=True),
             Column(key="distribution", label="drawn from"),
         ]
+        if (space["only_with"] != "").any():
+            columns.append(Column(key="only_with", label="only with"))
         tables.append(Table(key="space", title="Search space", frame=space, columns=columns))
     classes = gather_classes(data)
     parts = [part for part in classes.columns if part != "class"]

@@ -13,6 +13,7 @@ from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.format import as_float, param_text, plural, short_names
 from sweeper.report.levels import is_log
 from sweeper.report.parameters import expand_lists, tree_order, varied_params
+from sweeper.report.searched import Parameter
 from sweeper.report.sections.head import state_words
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import MUTED, blank_figure, plain, plotted, series_style
@@ -211,7 +212,7 @@ def draw_slice(
                 y=plotted(points["value"]),
                 customdata=points["trial"].tolist(),
                 mode="markers",
-                name=plain(param_text(branch)) if branch is not None else "",
+                name=_branch_name(searched, branch),
                 marker={"symbol": symbols, "size": 8, "color": colour, "opacity": 0.85},
                 hovertemplate=f"trial %{{customdata}}<br>{plain(label)} %{{x}}<br>{_value_format(data)}<extra></extra>",
             )
@@ -238,6 +239,15 @@ def draw_slice(
         note=_thinning_words(drawn, frame),
         height=280,
     )
+
+
+def _branch_name(searched: Parameter | None, branch: Any) -> str:
+    """A branch in the legend: `adam`; `3 blocks` of those that a length tells apart."""
+    if branch is None:
+        return ""
+    path = searched.branch if searched is not None and searched.branch is not None else ""
+    part = path.removesuffix(".repeat").rpartition(".")[2]
+    return plain(f"{branch} {part.replace('_', ' ')}" if path.endswith(".repeat") else param_text(branch))
 
 
 def build_search(data: StudyData) -> Sequence[Block]:
