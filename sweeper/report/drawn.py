@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sweeper.report.configurations import SEED
+from sweeper.report.determined import find_determined
 from sweeper.report.format import as_float, param_text, short_names
 from sweeper.report.levels import is_log
 from sweeper.report.parameters import expand_lists, tree_order, varied_params
@@ -65,10 +66,25 @@ class Drawn:
         return [float(run.value or 0.0) for run in self.runs]
 
     @cached_property
+    def _varied(self) -> list[str]:
+        return sorted(varied_params(self._raw), key=tree_order)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Short names of all that varied, by path."""
+        return short_names(self._varied)
+
+    @cached_property
+    def determined(self) -> dict[str, str]:
+        """Parameters that follow from another one, with the path of that one; see `find_determined`."""
+        return find_determined(self._raw, self._varied, self.data.searched)
+
+    @cached_property
     def parameters(self) -> list[DrawnParameter]:
-        """Parameters with at least two values among the complete trials, in the order of the tree."""
-        paths = sorted(varied_params(self._raw), key=tree_order)
-        labels = short_names(paths)
+        """Parameters with at least two values among the complete trials, in the order of the tree, without those that
+        follow from another one."""
+        paths = [path for path in self._varied if path not in self.determined]
+        labels = self.labels
         found = []
         for path in paths:
             column = [row[path] for row in self._raw if path in row]

@@ -16,12 +16,17 @@ from sweeper.report.drawn import Drawn, DrawnParameter
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesRegressor
 
-__all__ = ["N_NEEDED", "Interaction", "Marginal", "Surrogate"]
+__all__ = ["N_NEEDED", "TRUSTED", "USEFUL", "Interaction", "Marginal", "Surrogate"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 N_NEEDED = 10
 """With fewer complete trials, no model of them is worth a look."""
+USEFUL = 0.2
+"""A model that explains less of the variance of trials it has not seen says next to nothing about them."""
+TRUSTED = 0.5
+"""A model that explains less of it claims nothing about pairs of parameters: an interaction is a small part of what a
+model says, and the first to be made up."""
 _N_SAMPLES = 60
 """Bootstrap samples, each with a forest of its own."""
 _N_TREES = 12

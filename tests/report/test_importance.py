@@ -15,6 +15,7 @@ from sweeper.report.sections.importance import build_importance, gather_importan
 from sweeper.report.sections.marginal import gather_marginal
 from sweeper.report.sections.pairs import draw_contour, gather_interactions
 from sweeper.report.sections.parallel import gather_parallel
+from sweeper.report.sections.search import build_search
 from sweeper.report.study_data import StudyData
 from sweeper.report.surrogate import Surrogate
 
@@ -114,7 +115,43 @@ def test_values_without_reason_are_said_to_have_none() -> None:
     noise = study(20, lambda params: rng.uniform(0.5, 0.6))
     notes = [block for block in build_importance(noise) if isinstance(block, Note)]
     assert any(note.level == "warning" and "chance alone" in note.text for note in notes)
-    assert not any("Worth a look" in note.text and "read by itself" in note.text for note in notes)
+    assert not any("Worth a look" in note.text or "read by itself" in note.text for note in notes)
+    assert any("would have to explain 50 %" in note.text for note in notes)
+    assert not any(isinstance(block, Table) and block.key == "interactions" for block in build_importance(noise))
+
+
+def test_what_follows_from_another_parameter_has_no_effect_of_its_own() -> None:
+    """The learning rate comes with the optimizer; dropout has few values too, but was searched."""
+    fixed = [{"name": "adam", "lr": 1e-3}, {"name": "sgd", "lr": 1e-2}]
+    space = {"model": {"name": "mlp", "dropout": {"choice": [0.1, 0.2]}}, "training": {"optimizer": {"choice": fixed}}}
+    runs = [
+        make_run(
+            n,
+            value=0.5 + 0.1 * (n % 2) + 0.02 * (n % 3),
+            params={
+                OPTIMIZER: fixed[n % 2]["name"],
+                LR: fixed[n % 2]["lr"],
+                DROPOUT: (0.1, 0.2)[n // 2 % 2],
+                "seed": 0,
+            },
+        )
+        for n in range(12)
+    ]
+    data = StudyData(make_record(runs, trial=space), MemoryReader())
+    drawn = Drawn(data)
+    assert [parameter.path for parameter in drawn.parameters] == [DROPOUT, OPTIMIZER]
+    assert drawn.determined == {LR: OPTIMIZER}
+    for build in (build_importance, build_search):
+        texts = [block.text for block in build(data) if isinstance(block, Note)]
+        assert any(
+            text.endswith("what it did cannot be told from what optimizer did, and is not shown.") for text in texts
+        )
+        rows = [block for block in build(data) if isinstance(block, Row)]
+        assert not any("lr" in item.key for row in rows for item in row.items)
+
+
+def test_a_parameter_with_a_value_a_trial_determines_nothing(by_rate: StudyData) -> None:
+    assert Drawn(by_rate).determined == {}
 
 
 def test_an_interaction_is_found() -> None:

@@ -15,6 +15,7 @@ from sweeper.report.format import aligned, as_float, count, number, plural
 from sweeper.report.levels import CONFIGURATION, Level
 from sweeper.report.sections.effect_curves import build_level_curves
 from sweeper.report.sections.effect_values import build_value_figures
+from sweeper.report.sections.search import sampler_learns
 from sweeper.report.study_data import StudyData
 
 __all__ = ["build_effect", "describe_failures", "draw_levels", "gather_levels"]
@@ -155,7 +156,9 @@ def build_effect(data: StudyData) -> Sequence[Block]:
     frame = gather_levels(effect)
     failures = describe_failures(effect, frame)
     if not effect.is_only:
-        others = "Other parameters varied too, and the sampler looks more often where values were good"
+        others = "Other parameters varied too"
+        if sampler_learns(data):
+            others += ", and the sampler looks more often where values were good"
         blocks.append(
             Note(text=f"By {effect.label} ({path}). {others}: what follows is no effect of {effect.label} alone.")
         )

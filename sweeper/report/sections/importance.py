@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sweeper.report.blocks import Block, Column, Figure, Note, Row, Table
+from sweeper.report.determined import describe_determined
 from sweeper.report.drawn import Drawn
 from sweeper.report.effect import gather_explained
 from sweeper.report.format import as_float, count, percent, plural
@@ -15,14 +16,12 @@ from sweeper.report.sections.marginal import build_marginals
 from sweeper.report.sections.pairs import build_pairs
 from sweeper.report.sections.parallel import build_parallel
 from sweeper.report.study_data import StudyData
-from sweeper.report.surrogate import N_NEEDED, Surrogate
+from sweeper.report.surrogate import N_NEEDED, USEFUL, Surrogate
 from sweeper.report.theme import blank_figure, plain, plotted, series_style
 
 __all__ = ["build_importance", "draw_importance", "gather_importance", "tabulate_importance"]
 
 _METHODS = {"fanova": "fANOVA", "ped_anova": "PED-ANOVA"}
-_USEFUL = 0.2
-"""A model that explains less of trials it has not seen says next to nothing about them."""
 
 
 def gather_importance(data: StudyData, drawn: Drawn) -> pd.DataFrame:
@@ -119,7 +118,7 @@ def _describe_model(surrogate: Surrogate, n: int) -> Note:
         f"Effects are read from a model of the {n} complete trials (extremely randomized trees on bootstrap samples). "
         "Of trials that it has not seen it explains "
     )
-    if explained >= _USEFUL:
+    if explained >= USEFUL:
         return Note(text=f"{words}{percent(explained, 0)} % of the variance.")
     share = "nothing" if explained <= 0.0 else f"only {percent(explained, 0)} % of the variance"
     return Note(
@@ -149,6 +148,8 @@ def build_importance(data: StudyData) -> Sequence[Block]:
                 f"Only the {n} complete trials count here; {plural(others['PRUNED'], 'pruned trial')} were cut short."
             )
             blocks.append(Note(text=words))
+        if drawn.determined:
+            blocks.append(Note(text=describe_determined(drawn.determined, drawn.labels)))
         blocks.append(tabulate_importance(frame, n))
         if len(frame) > 1:
             blocks.append(Row(items=[draw_importance(frame)]))

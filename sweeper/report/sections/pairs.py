@@ -15,7 +15,7 @@ from sweeper.report.blocks import Block, Column, Figure, Note, Row, Table
 from sweeper.report.drawn import DrawnParameter
 from sweeper.report.format import number, param_text, percent
 from sweeper.report.study_data import StudyData
-from sweeper.report.surrogate import Interaction, Surrogate
+from sweeper.report.surrogate import TRUSTED, USEFUL, Interaction, Surrogate
 from sweeper.report.theme import blank_figure, plain
 
 __all__ = ["build_pairs", "draw_contour", "gather_interactions"]
@@ -155,23 +155,35 @@ def draw_contour(data: StudyData, surrogate: Surrogate, first: DrawnParameter, s
     )
 
 
+def _describe(surrogate: Surrogate, worth: Sequence[Interaction], *, any_listed: bool) -> str:
+    """Which pairs are worth a look, or why none is said to be."""
+    explained = surrogate.explained
+    if explained < TRUSTED:
+        share = f"{percent(explained, 0)} %" if explained > 0.0 else "nothing"
+        return (
+            f"No pair is called worth a look: for that, the model would have to explain {percent(TRUSTED, 0)} % of the "
+            f"variance of trials that it has not seen, and it explains {share}."
+        )
+    if worth:
+        return f"Worth a look: {', '.join(f'{i.first.label} × {i.second.label}' for i in worth)}."
+    if any_listed:
+        return "No pair does much together: each parameter can be read by itself."
+    return f"No pair of the {_N_PARAMETERS} most important does anything together in the model."
+
+
 def build_pairs(data: StudyData, surrogate: Surrogate, parameters: Sequence[DrawnParameter]) -> list[Block]:
-    """The table of the pairs, which of them are worth a look, and contours; nothing for a single parameter."""
-    interactions = gather_interactions(surrogate, parameters)
+    """The table of the pairs, which of them are worth a look, and contours; nothing for a single parameter, and of a
+    model that says next to nothing the words alone."""
+    interactions = gather_interactions(surrogate, parameters) if len(parameters) > 1 else []
     if not interactions:
         return []
     listed = [i for i in interactions[:_N_ROWS] if i.share >= _SEEN]
-    blocks: list[Block] = [_tabulate(data, listed, log=surrogate.log)] if listed else []
-    worth = [i for i in listed if i.share >= _WORTH]
-    names = ", ".join(f"{i.first.label} × {i.second.label}" for i in worth)
-    if worth:
-        blocks.insert(0, Note(text=f"Worth a look: {names}."))
-    elif not listed:
-        blocks.insert(
-            0, Note(text=f"No pair of the {_N_PARAMETERS} most important does anything together in the model.")
-        )
-    elif surrogate.explained >= 0.5:
-        blocks.insert(0, Note(text="No pair does much together: each parameter can be read by itself."))
+    worth = [i for i in listed if i.share >= _WORTH] if surrogate.explained >= TRUSTED else []
+    blocks: list[Block] = [Note(text=_describe(surrogate, worth, any_listed=bool(listed)))]
+    if surrogate.explained < USEFUL:
+        return blocks
+    if listed:
+        blocks.append(_tabulate(data, listed, log=surrogate.log))
     shown = [*worth, *(i for i in interactions if i not in worth)][:_N_CONTOURS]
     blocks.append(Row(items=[draw_contour(data, surrogate, i.first, i.second) for i in shown]))
     return blocks

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from sweeper.report.axes import category_axis, spread_axis
 from sweeper.report.blocks import Block, Figure, Note, Row
+from sweeper.report.determined import describe_determined, find_determined
 from sweeper.report.format import as_float, param_text, plural, short_names
 from sweeper.report.levels import is_log
 from sweeper.report.parameters import expand_lists, tree_order, varied_params
@@ -17,6 +18,7 @@ from sweeper.report.searched import Parameter
 from sweeper.report.sections.head import state_words
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import MUTED, blank_figure, plain, plotted, series_style
+from sweeper.tracking.records import RunRecord
 
 __all__ = [
     "build_search",
@@ -25,9 +27,11 @@ __all__ = [
     "drawn_rows",
     "gather_optimization",
     "gather_slices",
+    "sampler_learns",
     "value_range",
 ]
 
+_EVEN_SAMPLERS = ("grid", "random", "qmc")
 _VALUED_STATES = ("COMPLETE", "PRUNED")
 _SMALL_RANGE = 8
 _N_DRAWN = 2000
@@ -158,6 +162,13 @@ def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
     )
 
 
+def _valued(data: StudyData) -> tuple[list[RunRecord], list[dict[str, Any]]]:
+    """Trials with a value, and what varied in each, lists taken apart."""
+    runs = [run for run in data.runs if run.state in _VALUED_STATES and as_float(run.value) is not None]
+    own = ({p: v for p, v in data.params[run.run_id].items() if p in data.factors} for run in runs)
+    return runs, list(map(expand_lists, own))
+
+
 def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
     """Value against each parameter that varied, by its path: columns trial, state, value, x, branch.
 
@@ -165,8 +176,7 @@ def gather_slices(data: StudyData) -> dict[str, pd.DataFrame]:
     Lists are taken apart into items and length. Trials without a parameter, or in whose branch it is fixed,
     are left out of its frame.
     """
-    runs = [run for run in data.runs if run.state in _VALUED_STATES and as_float(run.value) is not None]
-    params = [expand_lists({p: v for p, v in data.params[r.run_id].items() if p in data.factors}) for r in runs]
+    runs, params = _valued(data)
     slices = {}
     for path in sorted(varied_params(params), key=tree_order):
         searched = data.searched.get(path)
@@ -264,7 +274,19 @@ def build_search(data: StudyData) -> Sequence[Block]:
         return [*blocks, Note(text=f"No parameter{but} varied between the trials that have a value.")]
     labels = short_names(slices)
     shown = value_range(frame)
-    figures = [draw_slice(data, path, labels[path], points, shown) for path, points in slices.items()]
-    note = "One point a trial. A trend here is no cause: the sampler looks more often where values were good"
-    note += ", and all other parameters change too."
-    return [*blocks, Note(text=note), Row(items=figures, columns=3)]
+    determined = find_determined(_valued(data)[1], list(slices), data.searched)
+    figures = [
+        draw_slice(data, path, labels[path], points, shown) for path, points in slices.items() if path not in determined
+    ]
+    notes = ["One point a trial."]
+    if len(figures) > 1:
+        why = "the sampler looks more often where values were good, and " if sampler_learns(data) else ""
+        notes.append(f"A trend here is no cause: {why}all other parameters change too.")
+    if determined:
+        notes.append(describe_determined(determined, labels))
+    return [*blocks, Note(text=" ".join(notes)), Row(items=figures, columns=3)]
+
+
+def sampler_learns(data: StudyData) -> bool:
+    """Whether the sampler looks more often where values were good, so that parameters go together with these."""
+    return data.study.sampler.name not in _EVEN_SAMPLERS
