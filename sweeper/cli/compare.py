@@ -95,7 +95,7 @@ def _print_differences(factor: Factor, frame: pd.DataFrame) -> None:
     columns = [factor.label, "trainings", factor.metric, "verdict", "difference to the first", "its interval"]
     rows = [
         [
-            row["value"],
+            row["words"] or row["value"],
             row[n],
             _spread(row["mean"], row["sd"], share=share),
             row["verdict"],
@@ -131,7 +131,7 @@ def _print_measures(factor: Factor, frame: pd.DataFrame, part: str, *, true: boo
     typer.echo({"val": "validation", "test": "test"}[part] + (", true labels" if true else ""))
     rows = [
         [
-            row["value"],
+            row["words"] or row["value"],
             row[n],
             *(_spread(row[metric], row[f"{metric} sd"], share=is_share(metric)) for metric in measures.values()),
         ]

@@ -21,7 +21,7 @@ PARTS: tuple[tuple[str, bool], ...] = (("val", False), ("val", True), ("test", F
 def gather_factor(factor: Factor) -> pd.DataFrame:
     """A row a value of the factor, in the order of `Factor.ranked`.
 
-    Columns: value, n_trials, n_complete, n_tests, mean, sd, low, high (95 % interval of the mean), then the difference
+    Columns: value, words (the value in full, where it is cut), n_trials, n_complete, n_tests, mean, sd, low, high (95 % interval of the mean), then the difference
     to the first: difference, difference_low, difference_high, n_pairs, n_better (pairs in which it is better than the
     first), p (of the paired t test), p_holm (corrected), verdict (`first`, `worse`, `better in pairs`, `not
     distinguishable`, `–` where nothing can be said); then each metric as its mean, and its standard deviation over the
@@ -34,6 +34,7 @@ def gather_factor(factor: Factor) -> pd.DataFrame:
         assert own is not None
         row: dict[str, Any] = {
             "value": value.label,
+            "words": value.words or None,
             "n_trials": value.n_trials,
             "n_complete": len(value.runs),
             "n_tests": len(value.tests),
@@ -58,7 +59,7 @@ def gather_factor(factor: Factor) -> pd.DataFrame:
             sample = factor.sample(value, metric)
             row |= {metric: sample.mean, f"{metric} sd": sample.deviation} if sample else {}
         rows.append(row)
-    columns = ["value", "n_trials", "n_complete", "n_tests", "mean", "sd", "low", "high"]
+    columns = ["value", "words", "n_trials", "n_complete", "n_tests", "mean", "sd", "low", "high"]
     columns += ["difference", "difference_low", "difference_high", "n_pairs", "n_better", "p", "p_holm", "verdict"]
     columns += [column for metric in metrics for column in (metric, f"{metric} sd")]
     frame = pd.DataFrame(rows, columns=columns, dtype=object)

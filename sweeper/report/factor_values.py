@@ -26,7 +26,9 @@ class FactorValue:
     """A value of a factor and what was trained with it."""
 
     label: str
-    """As it is shown: numbers with three significant digits."""
+    """As it is shown: numbers with three significant digits, long words cut."""
+    words: str
+    """The label in full, where it is cut, or stands for trials; else empty."""
     value: Any
     """As it is in the configuration; of a branch, and of all that varied together, the label."""
     runs: Mapping[Pair, RunRecord]
@@ -88,7 +90,8 @@ def factor_values(data: StudyData, path: str) -> tuple[list[FactorValue], list[s
         found.append(
             FactorValue(
                 label=level.label,
-                value=level.label if path == CONFIGURATION or isinstance(value, str) else value,
+                words=level.words,
+                value=(level.words or level.label) if path == CONFIGURATION or isinstance(value, str) else value,
                 runs=runs,
                 tests=runs if FINAL_OF_TAG in data.record.tags else tests,
                 n_trials=len({pair(run) for run in own}),

@@ -33,7 +33,8 @@ CONFIGURATION = "configuration"
 _COMMON = 0.6
 """A value that more than this share of the trials has goes without saying."""
 _N_LETTERS = 36
-"""Configurations of which one needs more letters than this are called by their trials."""
+"""Of values of which one needs more letters than this, the long ones are cut."""
+_N_CUT = 28
 N_BINS = 6
 """At most so many ranges of numbers."""
 _LOG_RATIO = 30.0
@@ -54,7 +55,7 @@ class Level:
     runs: tuple[RunRecord, ...]
     """Complete and diverged trials, by number."""
     words: str = ""
-    """What the label stands for, where it is a trial's number."""
+    """What the label stands for, where it is cut, or a trial's number."""
 
 
 def counted(data: StudyData) -> list[RunRecord]:
@@ -96,6 +97,10 @@ def value_at(params: Mapping[str, Any], path: str) -> Any:
 
 def configuration_words(data: StudyData, run: RunRecord) -> str:
     """What varied, in this trial; but for values that most trials have."""
+    return ", ".join(_configuration_parts(data, run)) or "as most"
+
+
+def _configuration_parts(data: StudyData, run: RunRecord) -> list[str]:
     params = data.params[run.run_id]
     words = []
     for path in data.factors:
@@ -105,7 +110,7 @@ def configuration_words(data: StudyData, run: RunRecord) -> str:
         if data.value_counts[path][identity(params[path])] <= _COMMON * len(data.runs):
             text = param_text(params[path])
             words.append(text if isinstance(params[path], str) and not text.isnumeric() else f"{name} {text}")
-    return ", ".join(words) or "as most"
+    return words
 
 
 def is_log(data: StudyData, path: str, xs: Sequence[float]) -> bool:
@@ -150,8 +155,19 @@ def group_runs(
         return (x is None, x or 0.0, order.get(text.partition(" (")[0], order.get(text, len(order))), _natural(text))
 
     ordered = sorted(found.items(), key=place)
-    if path == CONFIGURATION and len(ordered) <= n_most and any(len(key) > _N_LETTERS for key in found):
-        return [Level(label=_numbers(own), x=None, runs=tuple(own), words=key) for key, (_, own) in ordered]
+    if len(ordered) <= n_most and any(x is None and len(key) > _N_LETTERS for key, (x, _) in ordered):
+        names = [_cut(key) for key, _ in ordered]
+        # Of several parameters, a cut would hide that the last ones differ.
+        is_long = path == CONFIGURATION and any(
+            name != key and len(_configuration_parts(data, own[0])) > 1
+            for name, (key, (_, own)) in zip(names, ordered, strict=True)
+        )
+        if is_long or len(set(names)) < len(names):
+            names = [_numbers(own) for _, (_, own) in ordered]
+        return [
+            Level(label=name, x=x, runs=tuple(own), words=key if name != key else "")
+            for name, (key, (x, own)) in zip(names, ordered, strict=True)
+        ]
     if len(ordered) <= n_most:
         return [Level(label=_label(key, x), x=x, runs=tuple(own)) for key, (x, own) in ordered]
     if any(x is None for _, (x, _) in ordered):
@@ -160,6 +176,11 @@ def group_runs(
         return [Level(label=key, x=x, runs=tuple(own)) for key, (x, own) in ordered if key in chosen]
     pairs = [(x, run) for _, (x, own) in ordered for run in own]
     return _ranges([(x, run) for x, run in pairs if x is not None], min(n_most, N_BINS))
+
+
+def _cut(text: str) -> str:
+    """The first words of a long value."""
+    return text if len(text) <= _N_CUT else f"{text[: _N_CUT - 1].rpartition(' ')[0] or text[: _N_CUT - 1]} …"
 
 
 def _numbers(runs: Sequence[RunRecord]) -> str:

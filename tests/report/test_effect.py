@@ -254,8 +254,17 @@ def test_configurations_with_many_parameters_are_called_by_their_trials() -> Non
     levels = Effect(data, CONFIGURATION).levels
     assert sorted(level.label for level in levels) == ["trial 0", "trial 1", "trial 2", "trial 3"]
     table = draw_levels(Effect(data, CONFIGURATION), gather_levels(Effect(data, CONFIGURATION)))
-    assert "table of all trials" in table.note
     assert "dropout 0.1, lr 1e-3, weight decay 0.01" in table.frame["words"].tolist()
+    assert "words" in [column.key for column in table.columns]
+
+
+def test_a_long_value_is_cut_where_it_stays_apart() -> None:
+    names = ["none", "affine 15° translate 0.1 scale 0.9, 1.1", "horizontal flip"]
+    data = study([make_run(n, value=0.5 + n / 10, params={"data.kind": v, "seed": 0}) for n, v in enumerate(names)], {})
+    levels = {level.label: level.words for level in Effect(data, "data.kind").levels}
+    assert levels == {"none": "", "affine 15° translate 0.1 …": names[1], "horizontal flip": ""}
+    alike = [make_run(n, value=0.5, params={"data.kind": f"{names[1]} shear {n}", "seed": 0}) for n in range(2)]
+    assert [level.label for level in Effect(study(alike, {}), "data.kind").levels] == ["trial 0", "trial 1"]
 
 
 def test_many_single_trials_beside_other_parameters_are_taken_together() -> None:

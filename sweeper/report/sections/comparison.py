@@ -31,6 +31,12 @@ def _p_text(p: Any) -> str:
     return f"< {_P_LOWEST}" if p < _P_LOWEST else f"{p:.{4 if p < 0.1 else 3}f}"
 
 
+def _words_column(frame: pd.DataFrame) -> list[Column]:
+    """What labels stand for that are cut."""
+    known = frame["words"].notna().any()
+    return [Column(key="words", label="in full", show=lambda words: words or "")] if known else []
+
+
 def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
     """The values by the metric, and their differences to the best."""
     show, is_percent = value_shows(factor, factor.metric), is_share(factor.metric)
@@ -53,6 +59,7 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
     of_tests = factor.metric.startswith("test/")
     columns = [
         Column(key="value", label=factor.label, title=factor.path, header=True),
+        *_words_column(frame),
         Column(key="n_tests" if of_tests else "n_complete", label="trainings", numeric=True),
         Column(key="mean_text", label=factor.metric_text() + (" (%)" if is_percent else ""), numeric=True),
     ]

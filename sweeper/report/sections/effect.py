@@ -111,6 +111,8 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
     """The table of the values."""
     data = effect.data
     columns = [Column(key="level", label=effect.label, title=effect.path, header=True, numeric=effect.is_numeric)]
+    if "words" in frame:
+        columns.append(Column(key="words", label="in full", show=lambda words: words or ""))
     if (frame["n_trials"] > 1).any():
         columns.append(Column(key="n_trials", label="trials", show=count, numeric=True))
     if (frame["remark"] != "").any():
@@ -130,7 +132,7 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
         if name in titles or name.startswith("class:"):
             label = kind + titles.get(name, f"{name.removeprefix('class:')} (%)")
             columns.append(Column(key=key, label=label, show=data.accuracy_text, numeric=True))
-    notes = ["The parameters of each stand in the table of all trials."] if "words" in frame else []
+    notes = []
     if any(c.key in ("overall", "avg") for c in columns):
         notes.append("Accuracies of classes, overall and avg, their mean, are of validation.")
     if (frame["n_trials"] > 1).any():
