@@ -10,7 +10,16 @@ import plotly.graph_objects as go
 
 from sweeper.report.format import param_text
 
-__all__ = ["category_axis", "log_ticks", "log_value_axis", "mark_diverged", "rate_axis", "spread_axis"]
+__all__ = [
+    "beside",
+    "category_axis",
+    "log_ticks",
+    "log_value_axis",
+    "mark_diverged",
+    "place_axis",
+    "rate_axis",
+    "spread_axis",
+]
 
 _N_OWN_TICKS = 9
 _LETTER = 0.022
@@ -18,6 +27,8 @@ _LETTER = 0.022
 _NEAR_ZERO = 1e-3
 """Of a learning rate that falls to this share of its peak, the rest on a logarithmic axis would be a flat line."""
 _N_LETTERS = 22
+_SPREAD = 0.6
+"""Width of the points of all series of a category; the next one is 1 away."""
 _DIVERGED_COLOUR = "#D55E00"
 
 
@@ -64,6 +75,22 @@ def category_axis(figure: go.Figure, names: Sequence[str]) -> None:
         tickvals=list(names),
         ticktext=[_cut(name) for name in names],
     )
+
+
+def place_axis(figure: go.Figure, names: Sequence[str]) -> None:
+    """As `category_axis`, but the points stand at the places of their categories, 0, 1, and so on, or beside them."""
+    figure.update_xaxes(
+        range=[-0.5, len(names) - 0.5],
+        tickmode="array",
+        tickvals=list(range(len(names))),
+        ticktext=[_cut(name) for name in names],
+        showgrid=False,
+    )
+
+
+def beside(index: int, n: int) -> float:
+    """How far from the place of its category the points of one of `n` series stand, so that none hides another."""
+    return 0.0 if n < 2 else round(_SPREAD * (index / (n - 1) - 0.5), 4)
 
 
 def _cut(name: str) -> str:

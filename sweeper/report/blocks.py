@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sweeper.report.format import hide_paths
+from sweeper.report.legends import legend_height
 
 if TYPE_CHECKING:
     from sweeper.report.study_data import StudyData
@@ -89,7 +90,12 @@ class Figure:
     data: pd.DataFrame
     note: str = ""
     height: int = 340
-    """Pixels."""
+    """Pixels, with a legend of at most two lines."""
+
+    @property
+    def whole_height(self) -> int:
+        """Pixels, with the legend that it has on a desktop."""
+        return self.height + legend_height(self.figure)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,11 @@ PARTS: tuple[tuple[str, bool], ...] = (("val", False), ("val", True), ("test", F
 def gather_factor(factor: Factor) -> pd.DataFrame:
     """A row a value of the factor, in the order of `Factor.ranked`.
 
-    Columns: value, words (the value in full, where it is cut), n_trials, n_complete, n_tests, mean, sd, low, high (95 % interval of the mean), then the difference
-    to the first: difference, difference_low, difference_high, n_pairs, n_better (pairs in which it is better than the
-    first), p (of the paired t test), p_holm (corrected), verdict (`first`, `worse`, `better in pairs`, `not
-    distinguishable`, `–` where nothing can be said); then each metric as its mean, and its standard deviation over the
-    runs as `<metric> sd`. Accuracies are fractions.
+    Columns: value, words (the value in full, where it is cut), n_trials, n_complete, n_tests, mean, sd, low, high (95 %
+    interval of the mean), then the difference to the first: difference, difference_low, difference_high, n_pairs,
+    n_better (pairs in which it is better than the first), p (of the paired t test), p_holm (corrected), verdict
+    (`first`, `worse`, `better in pairs`, `not distinguishable`, `–` where nothing can be said); then each metric as its
+    mean, and its standard deviation over the runs as `<metric> sd`. Accuracies are fractions.
     """
     metrics = [metric for part, true in PARTS for metric in factor.measures(part, true=true).values()]
     rows: list[dict[str, Any]] = []

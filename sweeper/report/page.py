@@ -33,7 +33,7 @@ def _json(value: Any) -> Markup:
 def _figure_json(figure: Figure) -> dict[str, Any]:
     plotted = figure.figure.to_plotly_json()
     layout = {key: value for key, value in plotted["layout"].items() if key != "template"}
-    return {"data": plotted["data"], "layout": layout | {"height": figure.height}}
+    return {"height": figure.height, "data": plotted["data"], "layout": layout | {"height": figure.whole_height}}
 
 
 def _rows(table: Table) -> list[list[dict[str, Any]]]:

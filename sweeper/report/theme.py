@@ -98,7 +98,8 @@ def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = Fals
 
 def show_points(figure: go.Figure) -> None:
     """Have a vertical axis of differences of shares, drawn as percentages, say percentage points: 0.05 is 5."""
-    for trace in figure.data:
+    # Crosses of trials that diverged stand at the upper edge, on an axis of their own.
+    for trace in (trace for trace in figure.data if trace.yaxis in (None, "y")):
         trace.y = [None if y is None else 100.0 * y for y in trace.y]
         for bars in ("array", "arrayminus"):
             if trace.error_y[bars] is not None:

@@ -40,7 +40,9 @@ def texts(content: str) -> list[str]:
     return [e.text or "" for e in ElementTree.fromstring(content).iter("{http://www.w3.org/2000/svg}text")]
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_every_figure_of_a_report_is_drawn(sweep: tuple[StudyRecord, MemoryReader]) -> None:
+    """Without matplotlib's warning that there is no room for the axes: something is then far outside of them."""
     items = [item for item in build_document([sweep[0]], sweep[1], top=2).items() if isinstance(item.block, Figure)]
     assert len(items) > 15
     for item in items:
@@ -135,3 +137,25 @@ def test_the_legend_has_the_page_s_order_and_epochs_begin_with_the_first() -> No
     found = texts(svg(figure))
     assert found.index("best") < found.index("worst")
     assert found[0] != "0"
+
+
+def with_legend(n: int, n_letters: int) -> go.Figure:
+    figure = blank_figure(x="epoch", y="loss", legend=True)
+    for i in range(n):
+        figure.add_trace(go.Scatter(x=[1, 2], y=[i, i], mode="lines", name=f"{i} {'word ' * 20}"[:n_letters]))
+    return figure
+
+
+def height_of(content: str) -> float:
+    return float(ElementTree.fromstring(content).attrib["height"].removesuffix("pt"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_long_legend_makes_the_figure_higher_and_leaves_the_plot_its_room() -> None:
+    """Twelve names of 80 letters once pressed the axes to nothing, which matplotlib warns of."""
+    short, long = with_legend(2, 5), with_legend(12, 80)
+    for narrow in (False, True):
+        files = [draw_figure(block(f, height=200), ["svg"], narrow=narrow)["svg"].decode() for f in (short, long)]
+        assert height_of(files[1]) - height_of(files[0]) > 100
+    assert block(short).whole_height == block(short).height
+    assert block(long).whole_height > block(long).height + 150

@@ -100,9 +100,10 @@ def finish_axis(axes: Axes, scale: Scale) -> None:
         return
     if layout.tickvals is not None:
         texts = layout.ticktext if layout.ticktext is not None else [param_text(v) for v in layout.tickvals]
-        _set_ticks(axis, scale.places(layout.tickvals), [words(text) for text in texts], limits)
+        _set_ticks(axis, scale.places(layout.tickvals), _shortened(scale, [words(text) for text in texts]), limits)
     elif scale.categories is not None:
-        _set_ticks(axis, list(range(len(scale.categories))), _category_labels(scale), limits)
+        names = [words(category) for category in scale.categories]
+        _set_ticks(axis, list(range(len(names))), _shortened(scale, names), limits)
     elif scale.is_log:
         ticks = log_ticks(*sorted(limits))
         _set_ticks(axis, ticks, [param_text(tick) for tick in ticks], limits)
@@ -122,16 +123,15 @@ def finish_axis(axes: Axes, scale: Scale) -> None:
     _turn_labels(axes, scale)
 
 
-def _category_labels(scale: Scale) -> list[str]:
-    """Names of categories, such that they leave room for the plot: few below an axis in lines, else cut."""
-    names = [words(category) for category in scale.categories or ()]
-    if _is_flat(scale):
+def _shortened(scale: Scale, names: Sequence[str]) -> list[str]:
+    """Labels such that they leave room for the plot: few below an axis in lines, else cut."""
+    if _is_flat(scale, len(names)):
         return ["\n".join(textwrap.wrap(name, _N_FLAT // len(names), max_lines=6, placeholder=" …")) for name in names]
     return [name if len(name) <= _N_CUT else f"{name[: _N_CUT - 1]}…" for name in names]
 
 
-def _is_flat(scale: Scale) -> bool:
-    return scale.which == "x" and scale.categories is not None and len(scale.categories) <= _N_BROKEN
+def _is_flat(scale: Scale, n: int) -> bool:
+    return scale.which == "x" and 0 < n <= _N_BROKEN
 
 
 def _turn_labels(axes: Axes, scale: Scale) -> None:
@@ -140,8 +140,10 @@ def _turn_labels(axes: Axes, scale: Scale) -> None:
         return
     angle, on_top = -(scale.layout.tickangle or 0), scale.layout.side == "top"
     labels = [label.get_text() for label in axes.get_xticklabels()]
-    is_crowded = scale.categories is not None and not _is_flat(scale) and sum(map(len, labels)) > _N_FLAT
-    if scale.layout.tickangle is None and is_crowded:
+    is_crowded = not _is_flat(scale, len(labels)) and sum(map(len, labels)) > _N_FLAT
+    # Numbers at equal steps are matplotlib's own, which stand apart.
+    is_named = scale.categories is not None or scale.layout.tickvals is not None
+    if scale.layout.tickangle is None and is_named and is_crowded:
         angle = 30
     if not angle:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -26,6 +27,8 @@ _PIXELS_PER_INCH = 96
 _CHARACTER_INCHES = 0.072
 """Mean width of a character in the legend."""
 _HANDLE_INCHES = 0.55
+_LINE_INCHES = 0.165
+"""A line of the legend."""
 
 FileFormat = Literal["svg", "pdf"]
 
@@ -126,15 +129,22 @@ def _draw_lines(axes: Axes, shapes: Sequence[Any]) -> None:
 
 
 def _draw_legend(canvas: Canvas, entries: Sequence[tuple[Artist, str]], title: str, width: float) -> None:
-    """Above the axes, in as many columns as fit."""
-    n = len(entries)
-    column = _HANDLE_INCHES + _CHARACTER_INCHES * max(len(text) for _, text in entries)
+    """Above the axes, in as many columns as fit. The canvas grows with a legend of more than two lines: axes that are
+    pressed to nothing could not be laid out at all."""
+    n_letters = max(int((width - _HANDLE_INCHES) / _CHARACTER_INCHES), 1)
+    texts = [textwrap.fill(text, n_letters) for _, text in entries]
+    lines = [text.split("\n") for text in texts]
+    column = _HANDLE_INCHES + _CHARACTER_INCHES * max(len(line) for own in lines for line in own)
+    n_rows = math.ceil(len(entries) / max(1, int(width / column)))
+    n_lines = n_rows * max(map(len, lines)) + bool(title)
+    grown = _LINE_INCHES * max(n_lines - 2, 0)
+    canvas.set_size_inches(width, canvas.get_figheight() + grown)
     canvas.legend(
         [key for key, _ in entries],
-        [text for _, text in entries],
+        texts,
         loc="outside upper left",
         # Columns are filled one after the other: of rows that are equally long none has a single entry.
-        ncols=math.ceil(n / math.ceil(n / max(1, int(width / column)))),
+        ncols=math.ceil(len(entries) / n_rows),
         title=title or None,
         alignment="left",
     )

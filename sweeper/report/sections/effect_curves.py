@@ -199,7 +199,9 @@ def _accuracy_curves(effect: Effect) -> list[Figure]:
         return []
     end = f"accuracy against epoch, one line a {effect.value_words}"
     if len(effect.lines) <= _N_BOTH_PARTS and len(metrics) > 1:
-        note = "Solid: validation; dashed: training, measured with dropout and augmentation on."
+        note = (
+            "Solid: validation; dashed: training, measured while the model learns, with any dropout and augmentation."
+        )
         title = f"Training and validation {end}"
         figures = [
             draw_level_curves(effect, curves, key="accuracy", title=title, y="accuracy", percent=True, note=note)

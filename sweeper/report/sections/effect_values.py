@@ -10,7 +10,7 @@ from statistics import median
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import category_axis, log_value_axis, mark_diverged, spread_axis
+from sweeper.report.axes import beside, log_value_axis, mark_diverged, place_axis, spread_axis
 from sweeper.report.blocks import Figure
 from sweeper.report.effect import Effect
 from sweeper.report.format import as_float, plural
@@ -74,13 +74,16 @@ def draw_against(
 ) -> Figure:
     """One line a series through the medians, with bars from the lowest to the highest trial of a value."""
     figure = blank_figure(x=effect.label, y=y, percent_y=percent, legend=len(styles) > 1 or bool(effect.diverged))
-    for style in styles:
+    places = {level.label: i for i, level in enumerate(effect.levels)}
+    for index, style in enumerate(styles):
         points = frame[frame["series"] == style.name]
         medians = [float(v) for v in points["median"]]
         spread = bool((points["n_trials"] > 1).any())
         figure.add_trace(
             go.Scatter(
-                x=points["x"].tolist() if effect.is_numeric else [plain(t) for t in points["level"]],
+                x=points["x"].tolist()
+                if effect.is_numeric
+                else [places[label] + beside(index, len(styles)) for label in points["level"]],
                 y=medians,
                 name=plain(style.name),
                 customdata=[[plain(level), n] for level, n in zip(points["level"], points["n_trials"], strict=True)],
@@ -109,7 +112,7 @@ def draw_against(
         )
     mark_diverged(
         figure,
-        [x if isinstance(x, float) else plain(x) for _, x in effect.diverged],
+        [x if isinstance(x, float) else float(places[x]) for _, x in effect.diverged],
         [f"trial {run.number} diverged" for run, _ in effect.diverged],
     )
     is_cut = _axes(effect, figure, frame, percent=percent)
@@ -139,7 +142,7 @@ def _axes(effect: Effect, figure: go.Figure, frame: pd.DataFrame, *, percent: bo
         spread_axis(figure, [level.x for level in effect.levels if level.x is not None], log=effect.is_log)
     else:
         # All of them: one at which every trial diverged has no point, and would not be there.
-        category_axis(figure, [plain(level.label) for level in effect.levels])
+        place_axis(figure, [plain(level.label) for level in effect.levels])
     if percent:
         return False
     low, high = float(frame["low"].min()), float(frame["high"].max())
@@ -220,7 +223,7 @@ def _gap_figure(effect: Effect) -> list[Figure]:
         return []
     style = _Style(name="gap", colour=series_style(0)[0])
     title = f"Training minus validation accuracy against {effect.label}"
-    note = "Training accuracy is measured with dropout and augmentation on, and over the pictures as they are drawn."
+    note = "Training accuracy is measured while the model learns, with any dropout and augmentation."
     figure = draw_against(effect, frame, [style], key="gap", title=title, y="difference", percent=True, note=note)
     show_points(figure.figure)
     figure.figure.add_hline(y=0, line={"color": MUTED, "width": 1, "dash": "dot"})

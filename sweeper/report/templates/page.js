@@ -9,6 +9,7 @@
   // --- figures: drawn when they come near the window, the rest when the browser is idle, all of them before printing
 
   const drawn = new Set();
+  const legendLine = 19;
   let printing = false;
   // Of a figure in each place of a row: in print there is no window to fit into. page.css scales them to the paper.
   const printWidths = { 1: 900, 2: 560, 3: 420 };
@@ -44,6 +45,19 @@
     // Loose tick labels say nothing to a screen reader: it has the figure's name, description and data instead.
     document.querySelectorAll(`#${CSS.escape(id)} .main-svg`).forEach((svg) => svg.setAttribute("aria-hidden", "true"));
     drawn.add(id);
+    makeRoomForLegend(id, layout.height);
+  }
+
+  // The height that a figure comes with has room for its legend on a desktop. Where the window is narrow, the legend has
+  // more lines: the figure grows by these, so that its plot stays as high as it was.
+  function makeRoomForLegend(id, height) {
+    const place = document.getElementById(id);
+    const rows = new Set(Array.from(place.querySelectorAll(".legend .traces"), (entry) => Math.round(entry.getBoundingClientRect().top)));
+    const expected = Math.max(2, Math.round((height - figures[id].height) / legendLine) + 2);
+    const whole = height + legendLine * Math.max(rows.size - expected, 0);
+    if (place.style.height === `${whole}px`) return;
+    place.style.height = `${whole}px`;
+    Plotly.relayout(id, { height: whole });
   }
 
   const drawMissing = (id) => drawn.has(id) || draw(id);
