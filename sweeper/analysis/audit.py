@@ -221,7 +221,7 @@ def _draw(audited: Audited, suspects: Suspects, rows: Sequence[dict[str, Any]]) 
     images_NCHW = audited.dataset.train.images_NCHW
     tiles = []
     for m, row in zip(suspects.order_S.tolist(), rows, strict=False):
-        colour = "#1f2328"
+        colour = "#3d444d"
         if "true" in row:
             colour = "#1a7f37" if row["true"] == row["suggested"] else "#c1121f"
         tiles.append(

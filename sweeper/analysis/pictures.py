@@ -18,7 +18,10 @@ _SIDE = 112
 _FONT_SIZE = 13
 _LINE = 16
 _GAP = 10
-_INK, _PAPER = "#1f2328", "#ffffff"
+_MARGIN = 4
+_INK, _TEXT = "#3d444d", "#ffffff"
+_PAPER = "#ffffff00"
+"""Clear, so that pages of any colour show through; captions stand on labels of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class Tile:
     caption: Sequence[str]
     """Lines below it; the same number in all tiles of a sheet. What does not fit is cut."""
     colour: str = _INK
-    """Of the caption."""
+    """Behind the caption, which is white."""
 
 
 def draw_sheet(rows: Sequence[Sequence[Tile]]) -> bytes:
@@ -50,7 +53,7 @@ def draw_sheet(rows: Sequence[Sequence[Tile]]) -> bytes:
     cell_w = max(tile_w, _SIDE) + _GAP
     cell_h = tile_h + _LINE * len(first.caption) + _GAP
     n_columns = max(len(row) for row in rows)
-    sheet = Image.new("RGB", (n_columns * cell_w + _GAP, len(rows) * cell_h + _GAP), _PAPER)
+    sheet = Image.new("RGBA", (n_columns * cell_w + _GAP, len(rows) * cell_h + _GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for i, row in enumerate(rows):
         for j, tile in enumerate(row):
@@ -58,9 +61,13 @@ def draw_sheet(rows: Sequence[Sequence[Tile]]) -> bytes:
             pixels = Image.fromarray(_pixels(tile.image_CHW))
             smooth = Image.Resampling.BOX if scale < 1.0 else Image.Resampling.NEAREST
             sheet.paste(pixels.resize((tile_w, tile_h), smooth), (left, top))
+            below = top + tile_h
+            label = (left, below, left + cell_w - _GAP - 1, below + len(tile.caption) * _LINE + 1)
+            if tile.caption:
+                draw.rectangle(label, fill=tile.colour)
             for line, text in enumerate(tile.caption):
-                place = (left, top + tile_h + 2 + line * _LINE)
-                draw.text(place, _cut(text, font, cell_w - _GAP), fill=tile.colour, font=font)
+                words = _cut(text, font, cell_w - _GAP - 2 * _MARGIN)
+                draw.text((left + _MARGIN, below + line * _LINE), words, fill=_TEXT, font=font)
     out = io.BytesIO()
     sheet.save(out, "PNG", optimize=True)
     return out.getvalue()

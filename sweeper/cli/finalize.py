@@ -114,7 +114,9 @@ def _print_results(workspace: Workspace, name: str, *, as_json: bool) -> None:
     columns, rows = table_of(final)
     print_table(columns, rows, n_kept=5)
     if final.chosen is not None:
-        typer.echo(f"validation chooses trial {final.chosen.source}; test has chosen nothing")
+        trial = f"trial {final.chosen.source}"
+        found = f"validation chooses {trial}" if len(final.configurations) > 1 else f"only {trial} was tested"
+        typer.echo(f"{found}; test has chosen nothing")
     typer.echo(describe_touches(final))
 
 

@@ -18,7 +18,10 @@ from sweeper.study.config import AugmentConfig
 
 __all__ = ["draw_augmentations", "draw_classes"]
 
-_PAPER, _INK, _WRONG = (255, 255, 255), (40, 40, 40), (214, 39, 40)
+_PAPER = (255, 255, 255, 0)
+"""Clear, so that pages of any colour show through; text stands on a label of its own."""
+_INK, _WRONG = (61, 68, 77), (214, 39, 40)
+_TEXT = (255, 255, 255)
 _GAP, _FRAME, _LINE = 4, 3, 18
 """Pixels between pictures, of a frame around one, and of a line of text."""
 _MIN_SIDE, _MAX_SIDE = 96, 128
@@ -94,18 +97,18 @@ def _draw(rows: Sequence[_Row], *, per_row: int, legend: str = "", ink: tuple[in
     font = ImageFont.load_default(12)
     step_x, step_y = width + 2 * _FRAME + _GAP, height + 2 * _FRAME
     longest = max(math.ceil(font.getlength(row.title)) for row in rows)
-    block_width, block_height = max(per_row * step_x, longest) + 3 * _GAP, _LINE + step_y + 2 * _GAP
+    block_width, block_height = max(per_row * step_x, longest + 2 * _GAP) + 3 * _GAP, _LINE + step_y + 2 * _GAP
     # As near to four by three as whole blocks come, within the widest that a page shows well.
     n_columns = round(math.sqrt(len(rows) * block_height * 4 / 3 / block_width))
     n_columns = max(1, min(n_columns, len(rows), _MAX_WIDTH // block_width))
     n_lines = math.ceil(len(rows) / n_columns)
     size = n_columns * block_width + _GAP, n_lines * block_height + _GAP + (_LINE if legend else 0)
-    sheet = Image.new("RGB", size, _PAPER)
+    sheet = Image.new("RGBA", size, _PAPER)
     pen = ImageDraw.Draw(sheet)
     for number, row in enumerate(rows):
         left = _GAP + number // n_lines * block_width
         top = _GAP + number % n_lines * block_height
-        pen.text((left, top), row.title, fill=_INK, font=font)
+        _write(pen, (left, top), row.title, font, _INK)
         for place, (pixels_CHW, is_framed) in enumerate(zip(row.pixels_BCHW, row.framed, strict=True)):
             x, y = left + place * step_x, top + _LINE
             if is_framed:
@@ -114,10 +117,23 @@ def _draw(rows: Sequence[_Row], *, per_row: int, legend: str = "", ink: tuple[in
                 _to_image(pixels_CHW).resize((width, height), _filter(pixels_CHW, width)), (x + _FRAME, y + _FRAME)
             )
     if legend:
-        pen.text((_GAP, size[1] - _LINE), legend, fill=ink, font=font)
+        _write(pen, (_GAP, size[1] - _LINE), legend, font, ink)
     file = io.BytesIO()
     sheet.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def _write(
+    pen: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+    colour: tuple[int, int, int],
+) -> None:
+    """A label in a colour, with white text."""
+    (x, y), width = place, math.ceil(font.getlength(text))
+    pen.rectangle((x, y, x + width + 2 * _GAP - 1, y + _LINE - 3), fill=colour)
+    pen.text((x + _GAP, y), text, fill=_TEXT, font=font)
 
 
 def _shown_size(height: int, width: int, least: int, most: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from sweeper.report.class_accuracies import interval_over_pictures
 from sweeper.report.comparison import Difference, Measured, compare_all
 from sweeper.report.factor_values import FactorValue, Pair, factor_values, have_partners, other_parameters
 from sweeper.report.format import metric_label
-from sweeper.report.shares import is_share, possible
+from sweeper.report.shares import is_share, possible, possible_difference
 from sweeper.report.statistics import NO_DEVIATION, Interval, Sample, describe_sample
 from sweeper.report.study_data import StudyData
 from sweeper.study.direction import default_direction
@@ -190,7 +190,8 @@ class Factor:
     @property
     def differences(self) -> list[Difference]:
         """Each ranked value minus the best, corrected for all pairs of values."""
-        return [row[0] for row in self._all_differences]
+        first = (row[0] for row in self._all_differences)
+        return [replace(each, interval=possible_difference(each.interval, self.metric)) for each in first]
 
     @property
     def n_comparisons(self) -> int:

@@ -23,6 +23,18 @@ VERDICTS: dict[Verdict, str] = {
 }
 
 
+_PHRASES = (
+    ("worse", "Worse than FIRST", "are worse than"),
+    ("better in pairs", "Better than FIRST in the trainings that can be paired", "are, in pairs, better than"),
+    ("not distinguishable", "Not distinguishable from FIRST", "cannot be told apart from"),
+    (VERDICTS["unknown"], "Nothing can be said of the difference to FIRST", "cannot be compared with"),
+)
+"""Verdict, and how a sentence begins that spells out each value, or that counts them."""
+_N_SPELLED = 3
+"""More values of one verdict than this are counted; the table has each."""
+_N_LETTERS = 80
+
+
 def value_shows(factor: Factor, metric: str) -> Callable[[Any], str]:
     """How values of a metric are shown: accuracies in percent, without the sign; losses with equal decimals."""
     if not is_share(metric):
@@ -57,16 +69,32 @@ def describe_factor(factor: Factor, frame: pd.DataFrame) -> list[str]:
     over = f" in the mean over {plural(n, 'training')}" if n > 1 else ""
     place = f"{name} is first of {len(frame)} values of {factor.label}"
     sentences = [f"By {factor.metric_text()}, {place}, with {show(first['mean'])}{unit}{over}."]
-    for verdict, words in (
-        ("worse", f"Worse than {name}"),
-        ("better in pairs", f"Better than {name} in the trainings that can be paired"),
-        ("not distinguishable", f"Not distinguishable from {name}"),
-        (VERDICTS["unknown"], f"Nothing can be said of the difference to {name}"),
-    ):
-        found = [_difference(factor, row) for _, row in rest[rest["verdict"] == verdict].iterrows()]
-        if found:
-            sentences.append(f"{words}: {'; '.join(found)}.")
+    for verdict, words, predicate in _PHRASES:
+        found = rest[rest["verdict"] == verdict]
+        if len(found) > _N_SPELLED:
+            sentences.append(_grouped(factor, found, len(rest), f"{predicate} {name}"))
+        elif len(found):
+            each = "; ".join(_difference(factor, row) for _, row in found.iterrows())
+            sentences.append(f"{words.replace('FIRST', name)}: {each}.")
     return [*sentences, *_describe_method(factor, frame), *_describe_lacks(factor)]
+
+
+def _grouped(factor: Factor, found: pd.DataFrame, n_others: int, predicate: str) -> str:
+    """Many values of one verdict in a sentence: `None of the 7 others can be told apart from none: …`."""
+    n = len(found)
+    if predicate.startswith("cannot ") and n == n_others:
+        subject, predicate = f"None of the {n} others", predicate.replace("cannot", "can", 1)
+    else:
+        subject = f"All {n} others" if n == n_others else f"{n} of the {n_others} others"
+    differences = sorted(row for row in found["difference"] if row is not None)
+    unit = " points" if is_share(factor.metric) else ""
+    spread = ""
+    if differences:
+        ends = [difference_text(factor, value) for value in (differences[0], differences[-1])]
+        spread = f"differences of {' to '.join(dict.fromkeys(ends))}{unit}"
+    names = _listed(found["value"].tolist())
+    told = [names] if n < n_others and len(names) <= _N_LETTERS else []
+    return f"{subject} {predicate}{': ' if told or spread else ''}{', with '.join([*told, *filter(None, [spread])])}."
 
 
 def _quoted(label: str) -> str:
@@ -96,6 +124,8 @@ def _describe_method(factor: Factor, frame: pd.DataFrame) -> list[str]:
     n = factor.n_comparisons
     if n == 0:
         return []
+    few = ["With two pairs of a difference, its interval is rarely short enough to tell anything."]
+    few = few if frame["n_pairs"].dropna().eq(2).any() and not frame["n_pairs"].dropna().gt(2).any() else []
     if frame["p"].isna().all():
         correction = f", after Bonferroni's correction for all {n} pairs of values" if n > 1 else ""
         return [
@@ -108,15 +138,17 @@ def _describe_method(factor: Factor, frame: pd.DataFrame) -> list[str]:
     shared = f"seed, {others}" if others else "seed"
     student = f"their intervals are Student's, at 95 % or more{correction}"
     if not others:
-        return [f"Differences are paired by {shared}; {student}."]
+        return [f"Differences are paired by {shared}; {student}.", *few]
     if factor.has_seeds:
         return [
             f"Differences are paired by {shared}, and averaged for each seed; {student}.",
             f"They hold for the settings of {others} that were tried, and say nothing about others.",
+            *few,
         ]
     return [
         f"Differences are paired by {shared}; {student}.",
         f"With one seed, they say how much the difference depends on {others}, and nothing about other seeds.",
+        *few,
     ]
 
 

@@ -23,6 +23,10 @@ from sweeper.report.theme import THEMES
 __all__ = ["render_page"]
 
 
+_SMALL_NUMBER = re.compile(r"[\d.]+e-\d+")
+_PATH_JOINT = re.compile(r"(?<=[a-z][._])(?=[a-z0-9])")
+
+
 def _json(value: Any) -> Markup:
     """JSON for a script element: `<` is escaped, so that no text in it ends the element or opens a comment."""
     dumped = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -62,9 +66,18 @@ def _prose(text: str) -> str:
 def _bidi(text: str, names: Sequence[str]) -> Markup:
     """Text of a page that runs from left to right, with `<bdi>` around what does not."""
     return Markup("").join(
-        Markup("<bdi>%s</bdi>") % piece.text if piece.right_to_left else escape(piece.text)
+        Markup("<bdi>%s</bdi>") % piece.text if piece.right_to_left else _breakable(piece.text)
         for piece in split_directions(text, names)
     )
+
+
+def _breakable(text: str) -> Markup:
+    """Text whose lines may end within a path, after a dot or an underscore, and never within a number such as 1e-3.
+
+    By markup alone: what is copied, and what the filter of a table reads, is the text.
+    """
+    whole = _SMALL_NUMBER.sub(r'<span class="nowrap">\g<0></span>', escape(text))
+    return Markup(_PATH_JOINT.sub("<wbr>", whole))  # noqa: S704  # escaped above
 
 
 def _digest(script: str) -> str:

@@ -6,7 +6,7 @@ import math
 
 from sweeper.report.statistics import Interval
 
-__all__ = ["is_share", "possible"]
+__all__ = ["is_share", "possible", "possible_difference"]
 
 _SHARES = ("accuracy", "balanced_accuracy")
 
@@ -27,3 +27,11 @@ def possible(interval: Interval | None, metric: str) -> Interval | None:
         return None
     high = 1.0 if is_share(metric) or _quantity(metric) == "auc" else math.inf
     return Interval(low=max(interval.low, 0.0), high=min(interval.high, high))
+
+
+def possible_difference(interval: Interval | None, metric: str) -> Interval | None:
+    """The part of an interval in which the difference of two means of a metric can lie: no two shares are more than 1
+    apart. Student's interval of two pairs may be twenty times as wide."""
+    if interval is None or not is_share(metric):
+        return interval
+    return Interval(low=max(interval.low, -1.0), high=min(interval.high, 1.0))

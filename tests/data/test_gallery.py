@@ -95,3 +95,12 @@ def test_pictures_of_any_size(digits: Dataset, shape: tuple[int, int, int]) -> N
         draw_classes(replace(digits, train=part, class_names=("a", "a name that is longer than the rest" * 4)))
     )
     assert max(sheet.shape) < 1600
+
+
+def test_the_paper_is_clear(digits: Dataset) -> None:
+    """So that a dark page shows through; text has a label of its own to stand on."""
+    sheet = Image.open(io.BytesIO(draw_classes(digits)))
+    assert sheet.mode == "RGBA"
+    alpha = np.asarray(sheet)[..., 3]
+    assert alpha[0, 0] == 0
+    assert set(np.unique(alpha).tolist()) == {0, 255}

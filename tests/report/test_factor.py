@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -427,3 +428,27 @@ def test_values_that_were_not_tested_are_not_in_the_tables_of_test() -> None:
     by_key = {block.key: block for block in build_comparison(open_study(record, reader)) if isinstance(block, Table)}
     assert set(by_key["val"].frame["value"]) == {"loss", "sampler", "none"}
     assert set(by_key["test"].frame["value"]) == {"loss", "sampler"}
+
+
+def test_many_values_of_one_verdict_are_counted() -> None:
+    near = {f"value {k}": [0.80 - 0.001 * k, 0.84 + 0.001 * k, 0.79 - 0.002 * k] for k in range(6)}
+    text = " ".join(describe_factor(factor := opened(near), gather_factor(factor)))
+    first = factor.ranked[0].label
+    told = rf"None of the 5 others can be told apart from {first}: differences of −0\.\d to [−+]?0\.\d points\."
+    assert re.search(told, text)
+    assert text.count("value") < 5
+    far = near | {"far": [0.30, 0.341, 0.289]}
+    text = " ".join(describe_factor(factor := opened(far), gather_factor(factor)))
+    assert f"Worse than {first}: far (−" in text
+    assert f"5 of the 6 others cannot be told apart from {first}: value " in text
+    worse = {"best": [0.8, 0.81, 0.79]} | {f"v{k}": [0.3 + k / 99, 0.31 + k / 99, 0.292 + k / 99] for k in range(4)}
+    text = " ".join(describe_factor(factor := opened(worse), gather_factor(factor)))
+    assert "All 4 others are worse than best: differences of −" in text
+
+
+def test_a_difference_of_shares_is_at_most_one() -> None:
+    factor = opened({"loss": [0.9, 0.6], "none": [0.5, 0.7]})
+    row = gather_factor(factor).iloc[1]
+    assert (row["difference_low"], row["difference_high"]) == (-1.0, 1.0)
+    text = " ".join(describe_factor(factor, gather_factor(factor)))
+    assert "With two pairs of a difference, its interval is rarely" in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.report.shares import is_share, possible
+from sweeper.report.shares import is_share, possible, possible_difference
 from sweeper.report.statistics import Interval
 
 
@@ -29,3 +29,6 @@ def test_intervals_end_where_values_do() -> None:
     assert possible(wide, "val/auc") == Interval(low=0.0, high=1.0)
     assert possible(wide, "val/loss") == Interval(low=0.0, high=1.2)
     assert possible(None, "val/loss") is None
+    far = Interval(low=-28.5, high=28.4)
+    assert possible_difference(far, "val/accuracy") == Interval(low=-1.0, high=1.0)
+    assert possible_difference(far, "val/loss") == far

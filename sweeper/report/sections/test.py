@@ -40,18 +40,19 @@ def gather_test_confusion(final: FinalData, key: str) -> pd.DataFrame:
 
 
 def _describe_chosen(final: FinalData) -> str:
-    """What the configuration that validation chooses reaches on test, in a sentence."""
+    """What the configuration that validation chooses, or the only one, reaches on test, in a sentence."""
     chosen = final.chosen
     if chosen is None:
         return "No training of a test has completed."
-    among = f" of the {len(final.configurations)} tested" if len(final.configurations) > 1 else ""
     parts = []
     for measure in [m for m in final.measures if m != "auc"][:4]:
         sample = final.sample(chosen, f"test/{measure}")
         if sample is not None:
             parts.append(_describe_sample(final, f"test/{measure}", sample))
     seeds = plural(len(chosen.complete), "seed")
-    return f"Validation chooses trial {chosen.source}{among}, by {seeds}: {'; '.join(parts)}."
+    n, trial = len(final.configurations), f"trial {chosen.source}"
+    found = f"Validation chooses {trial} of the {n} tested" if n > 1 else f"Only {trial} was tested"
+    return f"{found}, by {seeds}: {'; '.join(parts)}."
 
 
 def _describe_sample(final: FinalData, metric: str, sample: Sample) -> str:

@@ -195,6 +195,16 @@
     apply();
   });
 
+  // A table that scrolls sideways says so at the edge behind which it goes on.
+  document.querySelectorAll(".scroll").forEach((scroll) => {
+    function mark() {
+      scroll.parentElement.classList.toggle("more-left", scroll.scrollLeft > 1);
+      scroll.parentElement.classList.toggle("more-right", scroll.scrollLeft + scroll.clientWidth < scroll.scrollWidth - 1);
+    }
+    scroll.addEventListener("scroll", mark, { passive: true });
+    new ResizeObserver(mark).observe(scroll);
+  });
+
   // --- contents: mark the section that is being read
 
   const links = new Map(Array.from(document.querySelectorAll("nav li a"), (link) => [link.hash.slice(1), link]));
