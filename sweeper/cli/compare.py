@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import Csv, Json, Name, complete_parameter, open_workspace
-from sweeper.cli.output import number, print_json, print_table
+from sweeper.cli.output import number, print_json, print_prose, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ def compare(
     for part, true in PARTS:
         _print_measures(chosen, frame, part, true=true)
     for sentence in describe_factor(chosen, frame):
-        typer.echo(sentence)
+        print_prose(sentence)
 
 
 def _print_differences(factor: Factor, frame: pd.DataFrame) -> None:
@@ -131,7 +131,7 @@ def _print_measures(factor: Factor, frame: pd.DataFrame, part: str, *, true: boo
     typer.echo({"val": "validation", "test": "test"}[part] + (", true labels" if true else ""))
     rows = [
         [
-            row["words"] or row["value"],
+            row["value"],
             row[n],
             *(_spread(row[metric], row[f"{metric} sd"], share=is_share(metric)) for metric in measures.values()),
         ]

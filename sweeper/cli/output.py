@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "duration", "number", "print_json", "print_table", "short_names"]
+__all__ = ["console", "duration", "number", "print_json", "print_prose", "print_table", "short_names"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -62,6 +62,12 @@ def duration(seconds: float | None) -> str:
 def print_json(data: Any) -> None:
     """Indented JSON; numbers that JSON does not know are null."""
     typer.echo(json.dumps(_plain(data), indent=2, ensure_ascii=False))
+
+
+def print_prose(text: str) -> None:
+    """A sentence or two; on a terminal, lines end between words."""
+    out = console()
+    out.print(text, markup=False, highlight=False, soft_wrap=not out.is_terminal)
 
 
 def _plain(value: Any) -> Any:

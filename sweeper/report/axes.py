@@ -84,6 +84,8 @@ def place_axis(figure: go.Figure, names: Sequence[str]) -> None:
         tickmode="array",
         tickvals=list(range(len(names))),
         ticktext=[_cut(name) for name in names],
+        # Plotly leaves out the last label of numbers where it is slanted and has no room beside the axis.
+        ticklabeloverflow="allow",
         showgrid=False,
     )
 
@@ -95,6 +97,8 @@ def beside(index: int, n: int) -> float:
 
 def _cut(name: str) -> str:
     # What tells names apart is often at their end: `flip + crop` and `flip + crop + cutout`.
+    if name.endswith("…"):
+        return name if len(name) <= _N_LETTERS else f"{name[: _N_LETTERS - 1].rstrip()}…"
     escaped = "&" in name or "\u2068" in name
     return name if len(name) <= _N_LETTERS or escaped else f"{name[:7]}…{name[9 - _N_LETTERS :]}"
 

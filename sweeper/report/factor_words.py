@@ -64,7 +64,8 @@ def describe_factor(factor: Factor, frame: pd.DataFrame) -> list[str]:
     show = value_shows(factor, factor.metric)
     unit = " %" if is_share(factor.metric) else ""
     first, rest = frame.iloc[0], frame.iloc[1:]
-    name = _quoted(first["value"])
+    # “none” at the place of a name reads as if there were none.
+    name = f"“{first['value']}”" if first["value"] == "none" else _quoted(first["value"])
     n = len(factor.numbers(factor.ranked[0], factor.metric))
     over = f" in the mean over {plural(n, 'training')}" if n > 1 else ""
     place = f"{name} is first of {len(frame)} values of {factor.label}"

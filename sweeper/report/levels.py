@@ -22,6 +22,7 @@ __all__ = [
     "configuration_words",
     "counted",
     "group_runs",
+    "in_full",
     "is_log",
     "levels_of",
     "value_at",
@@ -35,6 +36,7 @@ _COMMON = 0.6
 _N_LETTERS = 36
 """Of values of which one needs more letters than this, the long ones are cut."""
 _N_CUT = 28
+_CUT_END = " …"
 N_BINS = 6
 """At most so many ranges of numbers."""
 _LOG_RATIO = 30.0
@@ -178,9 +180,15 @@ def group_runs(
     return _ranges([(x, run) for x, run in pairs if x is not None], min(n_most, N_BINS))
 
 
+def in_full(label: str, words: str | None) -> tuple[str, str]:
+    """A label as a table has room for, and what else it needs to be understood: the name of trials stays beside what
+    they had, and a cut value is given whole."""
+    return (words, "") if words and label.endswith(_CUT_END) else (label, words or "")
+
+
 def _cut(text: str) -> str:
     """The first words of a long value."""
-    return text if len(text) <= _N_CUT else f"{text[: _N_CUT - 1].rpartition(' ')[0] or text[: _N_CUT - 1]} …"
+    return text if len(text) <= _N_CUT else f"{text[: _N_CUT - 1].rpartition(' ')[0] or text[: _N_CUT - 1]}{_CUT_END}"
 
 
 def _numbers(runs: Sequence[RunRecord]) -> str:

@@ -59,8 +59,8 @@ def _data_url(picture: Picture) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text in which no line ends between a number and its percent sign."""
-    return re.sub(r"(?<=\d) (?=%)", "\u00a0", text)
+    """Text in which no line ends between a number and its percent sign, nor in `ε = 0.1`."""
+    return re.sub(r"(?<=\d) (?=%)|(?<=ε) (?==)|(?<=ε =) ", "\u00a0", text)
 
 
 def _bidi(text: str, names: Sequence[str]) -> Markup:
@@ -76,7 +76,7 @@ def _breakable(text: str) -> Markup:
 
     By markup alone: what is copied, and what the filter of a table reads, is the text.
     """
-    whole = _SMALL_NUMBER.sub(r'<span class="nowrap">\g<0></span>', escape(text))
+    whole = _SMALL_NUMBER.sub(r'<span class="nowrap">\g<0></span>', str(escape(text)))
     return Markup(_PATH_JOINT.sub("<wbr>", whole))  # noqa: S704  # escaped above
 
 

@@ -104,7 +104,7 @@ def _examples(found: FoundResult, key: str) -> list[Picture]:
             title=f"Before, noise and after, {_short(found)}",
             description=f"Pictures in triples of before, noise and after: {'; '.join(words)}.",
             content=content,
-            note="The noise is what was added, times the factor below it, around grey: black is -ε, white is +ε. "
+            note="The noise is what was added, times the factor below it, around grey: black is −ε, white is +ε. "
             "Percentages are the model's confidence.",
         )
     ]

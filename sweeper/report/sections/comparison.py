@@ -13,7 +13,7 @@ from sweeper.report.factor import Factor
 from sweeper.report.factor_tables import PARTS, gather_factor
 from sweeper.report.factor_words import describe_factor, difference_text, value_shows
 from sweeper.report.format import aligned, interval_text, number
-from sweeper.report.levels import CONFIGURATION
+from sweeper.report.levels import CONFIGURATION, in_full
 from sweeper.report.shares import is_share
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS
@@ -31,10 +31,10 @@ def _p_text(p: Any) -> str:
     return f"< {_P_LOWEST}" if p < _P_LOWEST else f"{p:.{4 if p < 0.1 else 3}f}"
 
 
-def _words_column(frame: pd.DataFrame) -> list[Column]:
-    """What labels stand for that are cut."""
-    known = frame["words"].notna().any()
-    return [Column(key="words", label="in full", show=lambda words: words or "")] if known else []
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with names as tables have room for, and what those of trials stand for."""
+    names = [in_full(label, words) for label, words in zip(frame["value"], frame["words"], strict=True)]
+    return frame.assign(name=[name for name, _ in names], rest=[rest for _, rest in names])
 
 
 def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
@@ -45,7 +45,7 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
         return "" if value is None else difference_text(factor, value)
 
     spreads = ["" if sd is None else f" ± {show(sd)}" for sd in frame["sd"]]
-    whole = frame.assign(
+    whole = _named(frame).assign(
         mean_text=[show(mean) + spread for mean, spread in zip(frame["mean"], spreads, strict=True)],
         interval=[interval_text(low, high, show) for low, high in zip(frame["low"], frame["high"], strict=True)],
         difference_interval=[
@@ -58,8 +58,7 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
     )
     of_tests = factor.metric.startswith("test/")
     columns = [
-        Column(key="value", label=factor.label, title=factor.path, header=True),
-        *_words_column(frame),
+        Column(key="name", label=factor.label, title=factor.path, header=True),
         Column(key="n_tests" if of_tests else "n_complete", label="trainings", numeric=True),
         Column(key="mean_text", label=factor.metric_text() + (" (%)" if is_percent else ""), numeric=True),
     ]
@@ -79,6 +78,8 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
         columns.append(
             Column(key="p_holm", label="p", title=title, show=lambda p: "" if p is None else _p_text(p), numeric=True)
         )
+    if whole["rest"].any():
+        columns.append(Column(key="rest", label="what varied", show=str))
     spread = "Mean ± standard deviation over the trainings of a value. " if any(spreads) else ""
     return Table(
         key="differences-test" if of_tests else "differences",
@@ -99,7 +100,8 @@ def draw_measures(factor: Factor, frame: pd.DataFrame, part: str, *, true: bool)
         return None
     n = "n_tests" if part == "test" else "n_complete"
     frame = frame[frame[n] > 0]
-    whole, columns = frame[["value", n]].copy(), [Column(key="value", label=factor.label, header=True)]
+    whole = _named(frame)[["value", "name", n]]
+    columns = [Column(key="name", label=factor.label, header=True)]
     if (frame[n] > 1).any():
         columns.append(Column(key=n, label="trainings", numeric=True))
     classes = [key for key in measures if key.startswith("class:")]

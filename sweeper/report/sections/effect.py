@@ -12,7 +12,7 @@ from sweeper.report.blocks import Block, Column, Note, Row, Table
 from sweeper.report.divergence import has_diverged, loss_of_constant
 from sweeper.report.effect import Effect, choose_parameter
 from sweeper.report.format import aligned, as_float, count, number, plural
-from sweeper.report.levels import CONFIGURATION, Level
+from sweeper.report.levels import CONFIGURATION, Level, in_full
 from sweeper.report.sections.effect_curves import build_level_curves
 from sweeper.report.sections.effect_values import build_value_figures
 from sweeper.report.sections.search import sampler_learns
@@ -110,9 +110,9 @@ def _some_of(effect: Effect, row: pd.Series, key: str) -> str:
 def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
     """The table of the values."""
     data = effect.data
-    columns = [Column(key="level", label=effect.label, title=effect.path, header=True, numeric=effect.is_numeric)]
-    if "words" in frame:
-        columns.append(Column(key="words", label="in full", show=lambda words: words or ""))
+    names = [in_full(level.label, level.words) for level in effect.levels]
+    frame = frame.assign(name=[name for name, _ in names], rest=[rest for _, rest in names])
+    columns = [Column(key="name", label=effect.label, title=effect.path, header=True, numeric=effect.is_numeric)]
     if (frame["n_trials"] > 1).any():
         columns.append(Column(key="n_trials", label="trials", show=count, numeric=True))
     if (frame["remark"] != "").any():
@@ -132,6 +132,8 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
         if name in titles or name.startswith("class:"):
             label = kind + titles.get(name, f"{name.removeprefix('class:')} (%)")
             columns.append(Column(key=key, label=label, show=data.accuracy_text, numeric=True))
+    if frame["rest"].any():
+        columns.append(Column(key="rest", label="what varied", show=str))
     notes = []
     if any(c.key in ("overall", "avg") for c in columns):
         notes.append("Accuracies of classes, overall and avg, their mean, are of validation.")

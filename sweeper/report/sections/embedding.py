@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from sweeper.report.blocks import Block, Column, Figure, Row, Table
-from sweeper.report.format import number, percent, plural
+from sweeper.report.format import percent, plural
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import blank_figure, plain, series_style
 from sweeper.tracking.analyses import FoundResult, find_results
@@ -16,6 +18,8 @@ from sweeper.tracking.analyses import FoundResult, find_results
 __all__ = ["build_embedding", "draw_plane", "gather_plane", "gather_separation"]
 
 _PARTS = {"train": "training", "val": "validation", "both": "training and validation"}
+_N_SMALL = 1000
+"""Of more pictures than this, points are small."""
 _WORDS = {"features": "the features", "pixels": "the pixels"}
 
 
@@ -71,7 +75,12 @@ def draw_plane(found: FoundResult, space: str, frame: pd.DataFrame) -> Figure:
                 name=plain(name),
                 mode="markers",
                 # After six classes colours repeat, with other symbols.
-                marker={"color": colour, "size": 4, "opacity": 0.7, "symbol": "circle" if index < 6 else symbol},
+                marker={
+                    "color": colour,
+                    "size": 4 if len(frame) > _N_SMALL else 7,
+                    "opacity": 0.7,
+                    "symbol": "circle" if index < 6 else symbol,
+                },
                 hovertemplate="%{x:.3g}, %{y:.3g}",
             )
         )
@@ -88,6 +97,15 @@ def draw_plane(found: FoundResult, space: str, frame: pd.DataFrame) -> Figure:
     )
 
 
+def _signed(value: Any) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
+def _largest(result: Any) -> float:
+    """Share of the pictures that are of the most frequent class."""
+    return max(Counter(result["classes"]).values()) / len(result["classes"])
+
+
 def _draw_separation(found: FoundResult, frame: pd.DataFrame) -> Table:
     result = found.result
     return Table(
@@ -98,11 +116,12 @@ def _draw_separation(found: FoundResult, frame: pd.DataFrame) -> Table:
             Column(key="space", label="of", header=True),
             Column(key="dimensions", label="dimensions", numeric=True),
             Column(key="knn_accuracy", label="neighbours (%)", show=percent, numeric=True),
-            Column(key="silhouette", label="silhouette", show=number, numeric=True),
+            Column(key="silhouette", label="silhouette", show=_signed, numeric=True),
         ],
         note=f"Over {plural(result['n_pictures'], 'picture')} for {_PARTS[result['part']]}, by their "
         f"{result['labels']} labels. Neighbours: share of pictures that have the class of most of their "
-        f"{result['n_neighbours']} nearest neighbours. Silhouette: -1 to 1, how much nearer a picture is to its own "
+        f"{result['n_neighbours']} nearest neighbours; to say the largest class of every picture would be right for "
+        f"{percent(_largest(result))} %. Silhouette: −1 to 1, how much nearer a picture is to its own "
         "class than to the next.",
     )
 

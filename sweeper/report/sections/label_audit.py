@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _N_ROWS = 12
+_SURE = 0.9
 """A longer table can be filtered, and scrolls."""
 _METHODS = {
     "mixture": "mixture of each pair of classes",
@@ -262,9 +263,21 @@ def _draw_suspects(result: Any) -> Table:
         columns=columns,
         interactive=True,
         sorted_by="rank",
-        note="Confidence: predicted probability of the suggested class. Probability: of the label being wrong"
-        + ("; of equal ones the less likely given class first." if result.get("ranking") == "probability" else "."),
+        note="Confidence: predicted probability of the suggested class. Probability: of a wrong label, as estimated"
+        + ("; of equal ones the less likely given class first." if result.get("ranking") == "probability" else ".")
+        + _describe_calibration(result),
     )
+
+
+def _describe_calibration(result: Any) -> str:
+    """How often the most probable suspects are truly wrong, where that is known: probabilities may claim too much."""
+    if result["truth"] is None:
+        return ""
+    sure = [row for row in result["suspects"] if row["probability"] >= _SURE]
+    wrong = sum(row["true"] != row["given"] for row in sure)
+    share = f" ({percent(wrong / len(sure), 0)} %)" if sure else ""
+    found = plural(len(sure), "suspect")
+    return f" By the true labels, {wrong} of the {found} with a probability of at least {_SURE} are wrong{share}."
 
 
 def _pictures(found: FoundResult) -> list[Picture]:
