@@ -98,7 +98,7 @@ def value_at(params: Mapping[str, Any], path: str) -> Any:
 
 
 def configuration_words(data: StudyData, run: RunRecord) -> str:
-    """What varied, in this trial; but for values that most trials have."""
+    """What varied, in this trial; but for values that most trials have, and for what follows from another parameter."""
     return ", ".join(_configuration_parts(data, run)) or "as most"
 
 
@@ -106,7 +106,7 @@ def _configuration_parts(data: StudyData, run: RunRecord) -> list[str]:
     params = data.params[run.run_id]
     words = []
     for path in data.factors:
-        if path not in params:
+        if path not in params or path in data.determined:
             continue
         name = data.labels[path].replace("_", " ")
         if data.value_counts[path][identity(params[path])] <= _COMMON * len(data.runs):

@@ -16,6 +16,7 @@ from sweeper.errors import InputError
 from sweeper.report.augmentations import fold_augmentations
 from sweeper.report.configurations import SEED, Configuration, group_configurations
 from sweeper.report.data_info import DataInfo, data_info
+from sweeper.report.determined import find_determined
 from sweeper.report.final import FinalData, open_final
 from sweeper.report.format import as_float, metric_label, number, percent, percent_decimals, short_names
 from sweeper.report.parameters import identity, run_params, varied_params
@@ -169,6 +170,11 @@ class StudyData:
     def factors(self) -> list[str]:
         """Paths of the parameters that varied, without the seed where there are several of a configuration."""
         return [path for path in self.varied if path != SEED or not self.has_seeds]
+
+    @cached_property
+    def determined(self) -> dict[str, str]:
+        """Parameters that follow from another one, with the path of that one; see `find_determined`."""
+        return find_determined([self.params[run.run_id] for run in self.runs], self.factors, self.searched)
 
     @cached_property
     def value_counts(self) -> dict[str, Counter[str]]:

@@ -11,6 +11,7 @@ import pytest
 
 from sweeper.report.blocks import Figure, Note, Row, Table
 from sweeper.report.drawn import Drawn
+from sweeper.report.levels import configuration_words
 from sweeper.report.sections.importance import build_importance, gather_importance
 from sweeper.report.sections.marginal import gather_marginal
 from sweeper.report.sections.pairs import draw_contour, gather_interactions
@@ -140,7 +141,10 @@ def test_what_follows_from_another_parameter_has_no_effect_of_its_own() -> None:
     data = StudyData(make_record(runs, trial=space), MemoryReader())
     drawn = Drawn(data)
     assert [parameter.path for parameter in drawn.parameters] == [DROPOUT, OPTIMIZER]
-    assert drawn.determined == {LR: OPTIMIZER}
+    assert drawn.determined == data.determined == {LR: OPTIMIZER}
+    assert {configuration_words(data, run) for run in data.runs} == {
+        f"dropout {dropout}, {optimizer}" for dropout in (0.1, 0.2) for optimizer in ("adam", "sgd")
+    }
     for build in (build_importance, build_search):
         texts = [block.text for block in build(data) if isinstance(block, Note)]
         assert any(
