@@ -103,6 +103,8 @@ class Sample:
 def describe_sample(values: Sequence[float], confidence: float = 0.95) -> Sample | None:
     """Mean, deviation and Student's t interval of the mean (Student 1908) of independent numbers; None without any.
 
+    Equal numbers have no interval: one without width would claim a certainty that nobody has.
+
     Args:
         values: The numbers, finite.
         confidence: Nominal coverage, above 0 and below 1.
@@ -116,5 +118,7 @@ def describe_sample(values: Sequence[float], confidence: float = 0.95) -> Sample
     from scipy.special import stdtrit
 
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    if deviation < NO_DEVIATION:
+        return Sample(n=n, mean=mean, deviation=deviation, interval=None)
     half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
     return Sample(n=n, mean=mean, deviation=deviation, interval=Interval(low=mean - half, high=mean + half))

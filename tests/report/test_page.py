@@ -15,7 +15,7 @@ from sweeper.report.blocks import Block, Column, Note, Section, Table
 from sweeper.report.write import write_report
 from sweeper.tracking.records import StudyRecord
 
-from .synthetic import MemoryReader, synthetic
+from .synthetic import MemoryReader, make_record, make_run, synthetic
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium")
@@ -275,3 +275,39 @@ def test_names_from_right_to_left_move_no_number(browser: Any, tmp_path: Path) -
 def test_contents_lead_to_their_sections(opened: Any) -> None:
     opened.get_by_role("navigation", name="Contents").get_by_text("All trials").click()
     assert opened.evaluate("document.getElementById('s1-trials').getBoundingClientRect().top < window.innerHeight")
+
+
+def test_a_table_that_goes_on_says_so_at_its_edge(opened: Any) -> None:
+    opened.set_viewport_size({"width": 390, "height": 844})
+    frame = opened.locator(".frame:has(#s1-trials-trials)")
+    scroll = frame.locator(".scroll")
+    opened.wait_for_selector(".frame.more-right:not(.more-left) #s1-trials-trials", state="attached")
+    scroll.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
+    opened.wait_for_selector(".frame.more-left:not(.more-right) #s1-trials-trials", state="attached")
+    scroll.evaluate("e => e.scrollTo(0, 0)")
+    opened.wait_for_selector(".frame.more-right:not(.more-left) #s1-trials-trials", state="attached")
+
+
+def test_a_long_legend_leaves_the_plot_its_height(browser: Any, tmp_path: Path) -> None:
+    """On a phone each name has a line of its own."""
+    runs = [
+        make_run(n, value=0.5, params={"data.kind": f"{n} of the long names of values", "seed": 0}) for n in range(9)
+    ]
+    histories = {run.run_id: {"train/loss": [1.0, 0.5], "val/loss": [1.0, 0.5]} for run in runs}
+    page_file = write_report([make_record(runs)], MemoryReader(histories=histories), tmp_path, formats=["html"]).page
+    heights = {}
+    for width in (1280, 390):
+        page = browser.new_context(viewport={"width": width, "height": 900}).new_page()
+        page.goto(page_file.as_uri())
+        drawn(page)
+        heights[width] = page.locator("#s1-parameter-loss-train .nsewdrag").bounding_box()["height"]
+        page.close()
+    assert min(heights.values()) > 200
+
+
+def test_lines_end_within_paths_and_not_within_numbers(opened: Any) -> None:
+    """By elements that hold no text: what is read and copied stays as it is."""
+    path = opened.locator("#s1-study-space tbody th", has_text="training.optimizer.lr").first
+    assert path.text_content() == "training.optimizer.lr"
+    assert path.locator("wbr").count() == 2
+    assert opened.locator("#s1-study-space .nowrap").first.text_content() == "1e-5"

@@ -65,3 +65,9 @@ def test_sample_agrees_with_scipy_on_student_s_interval() -> None:
 def test_sample_of_one_number_and_of_none() -> None:
     assert describe_sample([0.5]) == Sample(n=1, mean=0.5, deviation=None, interval=None)
     assert describe_sample([]) is None
+
+
+def test_equal_numbers_have_no_interval() -> None:
+    sample = describe_sample([0.6471, 0.6471])
+    assert sample is not None
+    assert (sample.deviation, sample.interval) == (0.0, None)
