@@ -106,7 +106,8 @@ def _print_attack(result: dict[str, Any]) -> None:
         n = sum(row["n"] for row in classes)
         led = [] if target is None else [sum(row["as_target"] for row in classes) / n]
         right = sum(row["right"] for row in classes) / n
-        rows.append([epsilon, right, *led, *(row["right"] / row["n"] for row in classes)])
+        shares = [epsilon, right, *led, *(row["right"] / row["n"] for row in classes)]
+        rows.append([f"{share:.4f}" for share in shares])
     columns = ["epsilon", "accuracy", *([] if target is None else [f"taken for {target}"]), *names]
     typer.echo(f"{result['n_pictures']} pictures of {result['study']}, trial {result['trial']}")
     print_table(columns, rows, n_kept=len(columns) - len(names))

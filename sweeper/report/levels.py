@@ -111,7 +111,9 @@ def _configuration_parts(data: StudyData, run: RunRecord) -> list[str]:
         name = data.labels[path].replace("_", " ")
         if data.value_counts[path][identity(params[path])] <= _COMMON * len(data.runs):
             text = param_text(params[path])
-            words.append(text if isinstance(params[path], str) and not text.isnumeric() else f"{name} {text}")
+            # A word such as `adam` says what it is of; a number does not, nor does `none`.
+            is_plain = isinstance(params[path], str) and not text.isnumeric() and text != "none"
+            words.append(text if is_plain else f"{name} {text}")
     return words
 
 
