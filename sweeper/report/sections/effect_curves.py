@@ -246,6 +246,8 @@ def _lr_curves(effect: Effect) -> list[Figure]:
         return []
     title = f"Learning rate against epoch, one line a {effect.value_words}"
     note = "At the last step of each epoch."
+    if curves.pivot_table(index="epoch", columns="level", values="median").nunique(axis="columns").max() == 1:
+        note += " It is the same for every value: the lines lie on each other."
     figure = draw_level_curves(effect, curves, key="lr", title=title, y="learning rate", note=note)
     rate_axis(figure.figure, [[rate for rate in own if rate > 0.0] for _, own in curves.groupby("level")["median"]])
     return [figure]
