@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from sweeper.errors import DataError, InputError, NotFoundError
 from sweeper.study.config import TrialConfig
+from sweeper.tracking.plugins import load_plugins_of
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 from sweeper.tracking.runs import TrackedRun, best_of
@@ -46,6 +47,12 @@ def find_run(workspace: Workspace, name: str) -> Subject:
         InputError: The name is of another form.
         TrackingError: The tracker cannot be reached.
     """
+    subject = _find(workspace, name)
+    load_plugins_of(workspace, subject.study.name)
+    return subject
+
+
+def _find(workspace: Workspace, name: str) -> Subject:
     reader = open_reader(workspace.tracking_uri)
     study_name, slash, number = name.partition("/")
     if slash and not number.isdecimal():

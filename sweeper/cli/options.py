@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
+import click
 import typer
 
 if TYPE_CHECKING:
     from sweeper.launch.launcher import WorkerSlot
+    from sweeper.study.study import Study
     from sweeper.tracking.workspace import Workspace
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "complete_assignment",
     "complete_name",
     "complete_parameter",
+    "name_plugins",
     "open_workspace",
     "plan_workers",
+    "with_named_plugins",
 ]
 
 
@@ -39,6 +43,25 @@ def open_workspace() -> Workspace:
     from sweeper.tracking.workspace import Workspace
 
     return Workspace.from_environment()
+
+
+def name_plugins(plugins: list[str]) -> None:
+    """Import what `--plugin` names."""
+    from sweeper.study.plugins.sources import load_plugin, resolve_plugin
+
+    resolved = [resolve_plugin(plugin, Path.cwd()) for plugin in plugins]
+    for plugin in resolved:
+        load_plugin(plugin)
+    click.get_current_context().obj = tuple(resolved)
+
+
+def with_named_plugins(study: Study) -> Study:
+    """A study that has the plugins of `--plugin` too, so that whoever goes on with it has them."""
+    context = click.get_current_context(silent=True)
+    named: tuple[str, ...] = (context.obj if context is not None else None) or ()
+    if not named:
+        return study
+    return study.model_copy(update={"plugins": tuple(dict.fromkeys((*study.plugins, *named)))})
 
 
 def complete_name(incomplete: str) -> list[str]:

@@ -99,7 +99,9 @@ def preview(
 
 
 def schema() -> None:
-    """Print the JSON Schema of study files, for editors."""
+    """Print the JSON Schema of study files, for editors, with what plugins add."""
+    from sweeper.study.plugins.sources import load_all_entry_points
     from sweeper.study.schema import study_schema
 
+    load_all_entry_points()
     print_json(study_schema())

@@ -25,6 +25,7 @@ from sweeper.cli.options import (
     Workers,
     open_workspace,
     plan_workers,
+    with_named_plugins,
 )
 from sweeper.cli.output import number
 
@@ -75,7 +76,9 @@ def start(
 
     workspace = open_workspace()
     slots = plan_workers(launcher, workers, devices, per_gpu)
-    studies = [check_study(file, overrides or [], data_dir=workspace.data_dir).study for file in files]
+    studies = [
+        with_named_plugins(check_study(file, overrides or [], data_dir=workspace.data_dir).study) for file in files
+    ]
     nursery = None if detach else _start_nursery(launcher, slots)
 
     from sweeper.sweep.start import prepare  # a second, which a mistake in a file need not wait for

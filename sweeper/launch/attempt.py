@@ -24,7 +24,8 @@ from sweeper.launch.of_data import draw_data
 from sweeper.models.backbone_weights import find_weights, weights_hash
 from sweeper.models.layers import backbone_row, layer_table
 from sweeper.places import Places
-from sweeper.study.config import DataConfig, TorchvisionConfig, TrialConfig
+from sweeper.study.config import CustomModelConfig, DataConfig, TorchvisionConfig, TrialConfig
+from sweeper.study.plugins.sources import load_plugins
 from sweeper.tracking.outbox import OutboxWriter, Row
 from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.workspace import TrialFiles, make_durable, read_json, write_json
@@ -134,6 +135,7 @@ class _Run:
         self.files = files
         self.files.artifacts.mkdir(exist_ok=True)
         failpoint("attempt.begun")
+        load_plugins(() if places is None else places.plugins)
         self.config = TrialConfig.model_validate(attempt.config)
         limit_memory(device, attempt.memory_share)
         self.dataset = open_data(self.config.data)
@@ -353,7 +355,11 @@ class _Run:
         )
         if self.attempt.number == 0:
             draw_data(self.files, dataset)
-        rows = layer_table(self.training.model, self.training.feed.input_shape)
+        rows = layer_table(
+            self.training.model,
+            self.training.feed.input_shape,
+            is_own=not isinstance(self.config.model, CustomModelConfig),
+        )
         if isinstance(self.config.model, TorchvisionConfig) and self.config.model.frozen:
             rows.insert(0, backbone_row(self.config.model))
         self._write_artifact(

@@ -55,7 +55,7 @@ _ABOUT = ("title", "description", "default")
 
 
 def study_schema() -> dict[str, Any]:
-    """The schema, draft 2020-12."""
+    """The schema, draft 2020-12, with what plugins have registered."""
     trial = TypeAdapter(TrialConfig).json_schema(mode="validation")
     definitions: dict[str, Any] = {**_DISTRIBUTIONS, **trial.pop("$defs"), "TrialConfig": trial}
     for name, model in definitions.items():

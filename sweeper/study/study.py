@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from sweeper.study.config import Config, FieldError, MetricName, named
+from sweeper.study.config import Config, FieldError, MetricName, named, to_tuple
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
 from sweeper.study.names import NAME_PATTERN, check_name
 from sweeper.study.space import Space
@@ -237,6 +237,9 @@ class Study(Config):
     """How hopeless trials are ended early; a bare name stands for its defaults."""
     budget: Budget = Budget()
     """When the search ends."""
+    plugins: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = ()
+    """Modules, or files such as `my_models.py` beside the study file, that are imported first and register parts of it;
+    see docs/how-to/extend.md. What an installed package declares as an entry point is found without."""
     keep_models: int = Field(default=3, ge=0, le=1000)
     """How many of the best trials keep their trained model as an artifact."""
     trial: Space

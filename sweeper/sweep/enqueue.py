@@ -21,6 +21,7 @@ from sweeper.study.suggesters import FixedSuggester
 from sweeper.sweep.control import find_owner
 from sweeper.sweep.owner import Owner
 from sweeper.sweep.store import open_store
+from sweeper.tracking.plugins import load_plugins_of
 from sweeper.tracking.workspace import Workspace
 
 __all__ = ["Enqueued", "enqueue"]
@@ -64,6 +65,7 @@ def enqueue(workspace: Workspace, name: str, assignments: Sequence[str], *, like
         raise InputError(f"{name} holds the tests of {stored.final['of']}, and tries nothing else")
     if like is None and not assignments:
         raise InputError("nothing is given; allowed: path=value, such as training.optimizer.lr=0.01, or --from TRIAL")
+    load_plugins_of(workspace, name, stored.study.plugins)
     params = fix_params(stored.study.trial, assignments, _params_of(stored, like))
     suggester = FixedSuggester(params, seed=0)
     draw = stored.study.trial.draw(suggester)

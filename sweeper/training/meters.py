@@ -55,10 +55,11 @@ class ClassMeter:
 
     @torch.inference_mode()
     def read(self, true_labels_N: torch.Tensor | None) -> Evaluation:
-        log_probabilities_NK, labels_N = torch.cat(self._outputs).log_softmax(1), torch.cat(self._labels)
+        outputs_NK, labels_N = torch.cat(self._outputs), torch.cat(self._labels)
+        log_probabilities_NK = outputs_NK.log_softmax(1)
         confusion_KK = confusion_matrix(log_probabilities_NK, labels_N)
         values = {
-            "loss": self._loss.over(log_probabilities_NK, labels_N, smoothing=self._smoothing),
+            "loss": self._loss.over(log_probabilities_NK, labels_N, smoothing=self._smoothing, outputs_NK=outputs_NK),
             **accuracies(confusion_KK, self._class_names),
         }
         auc = macro_auc(log_probabilities_NK.cpu().numpy(), labels_N.cpu().numpy())

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from sweeper.study.config.base import Config, FieldError, MetricName, Rate, named, to_tuple
+from sweeper.study.config.custom import CustomLossConfig, CustomOptimizerConfig, CustomScheduleConfig, Extensible
 
 __all__ = [
     "AdamConfig",
@@ -92,7 +93,7 @@ class RMSpropConfig(Config):
 
 
 OptimizerConfig: TypeAlias = Annotated[
-    AdamConfig | AdamWConfig | SGDConfig | RMSpropConfig, Field(discriminator="name")
+    AdamConfig | AdamWConfig | SGDConfig | RMSpropConfig | CustomOptimizerConfig, Extensible("optimizer")
 ]
 
 
@@ -123,7 +124,7 @@ class MSEConfig(Config):
     name: Literal["mse"] = "mse"
 
 
-LossConfig: TypeAlias = Annotated[CrossEntropyConfig | NLLConfig | MSEConfig, Field(discriminator="name")]
+LossConfig: TypeAlias = Annotated[CrossEntropyConfig | NLLConfig | MSEConfig | CustomLossConfig, Extensible("loss")]
 
 
 class ConstantScheduleConfig(Config):
@@ -165,8 +166,8 @@ class OneCycleScheduleConfig(Config):
 
 
 ScheduleConfig: TypeAlias = Annotated[
-    ConstantScheduleConfig | StepScheduleConfig | CosineScheduleConfig | OneCycleScheduleConfig,
-    Field(discriminator="name"),
+    ConstantScheduleConfig | StepScheduleConfig | CosineScheduleConfig | OneCycleScheduleConfig | CustomScheduleConfig,
+    Extensible("schedule"),
 ]
 
 

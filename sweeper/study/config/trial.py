@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from sweeper.study.config.base import Config, FieldError, named
+from sweeper.study.config.custom import CustomLossConfig, CustomModelConfig, Extensible
 from sweeper.study.config.data import DataConfig
 from sweeper.study.config.models import (
     AutoencoderConfig,
@@ -26,7 +27,7 @@ __all__ = ["TrialConfig"]
 class TrialConfig(Config):
     """One training, complete: the same configuration on the same machine and device gives the same numbers."""
 
-    data: DataConfig
+    data: Annotated[DataConfig, Extensible("dataset")]
     """What to train on."""
     model: Annotated[ModelConfig, BeforeValidator(named)]
     """What is trained."""
@@ -62,7 +63,9 @@ def _misfits(config: TrialConfig) -> Iterator[tuple[tuple[str, ...], str]]:
     is_mse = isinstance(training.loss, MSEConfig)
     if config.task == "classification" and is_mse:
         yield ("training", "loss"), f"given mse with classes of {data.name}; allowed: cross_entropy or nll"
-    if config.task == "regression" and not isinstance(model, LogisticConfig | LinearConfig | MLPConfig | CNNConfig):
+    if config.task == "regression" and not isinstance(
+        model, LogisticConfig | LinearConfig | MLPConfig | CNNConfig | CustomModelConfig
+    ):
         yield ("model",), f"given {model.name} with data {data.name}; allowed: linear, mlp or cnn"
     if config.task != "classification" and not is_mse:
         what = f"data {data.name}" if config.task == "regression" else f"model {model.name}"
@@ -78,6 +81,9 @@ def _misfits(config: TrialConfig) -> Iterator[tuple[tuple[str, ...], str]]:
             and model.batch_norm in (False, (False,) * len(model.hidden))
             and model.dropout in (0.0, (0.0,) * len(model.hidden))
         )
+        if isinstance(training.loss, CustomLossConfig):
+            wrong = f"given numpy with loss {training.loss.name}"
+            yield ("training", "backend"), f"{wrong}; allowed: cross_entropy or nll"
         if not fits or config.task != "classification":
             wrong = f"given numpy with model {model.name}"
             yield ("training", "backend"), f"{wrong}; allowed: logistic, or mlp without batch norm and dropout"

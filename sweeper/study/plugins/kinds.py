@@ -1,0 +1,71 @@
+"""What can be registered, and how a function of each kind is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from sweeper.study.config import (
+    CustomAugmentationConfig,
+    CustomLossConfig,
+    CustomModelConfig,
+    CustomOptimizerConfig,
+    CustomScheduleConfig,
+    DataConfig,
+)
+
+__all__ = ["KINDS", "Kind"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """How functions of a kind are called, and what their configuration is."""
+
+    name: str
+    group: str
+    """Group of entry points by which packages declare functions of this kind."""
+    base: type[BaseModel] | None
+    """What their configurations derive from; None where a function has no parameters of its own."""
+    n_positional: int = 0
+    """How many arguments come first, by position; they need no type."""
+    given: tuple[str, ...] = ()
+    """What a function may ask for by the name of a parameter."""
+    required: tuple[str, ...] = ()
+    """Parameters without which it cannot be used."""
+
+    @property
+    def words(self) -> str:
+        """For messages: `report section`."""
+        return self.name.replace("_", " ")
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            name="model",
+            group="sweeper.models",
+            base=CustomModelConfig,
+            given=("input_shape", "n_outputs", "num_classes", "n_channels", "in_channels"),
+        ),
+        Kind(name="dataset", group="sweeper.datasets", base=DataConfig, given=("path",)),
+        Kind(name="loss", group="sweeper.losses", base=CustomLossConfig, n_positional=2),
+        Kind(
+            name="optimizer",
+            group="sweeper.optimizers",
+            base=CustomOptimizerConfig,
+            n_positional=1,
+            required=("lr",),
+        ),
+        Kind(name="schedule", group="sweeper.schedules", base=CustomScheduleConfig, n_positional=2),
+        Kind(
+            name="augmentation",
+            group="sweeper.augmentations",
+            base=CustomAugmentationConfig,
+            n_positional=1,
+            given=("generator",),
+        ),
+    )
+}
+"""By name."""
