@@ -60,6 +60,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("Budget", "budget", ("Budget",)),
     ("Trial", "trial", ("TrialConfig",)),
+    ("Trial with a loop of your own", "trial", ("LoopTrialConfig",)),
     ("Data", "trial.data", ("DataConfig",)),
     ("Test part", "trial.data.test", ("TestConfig",)),
     (
@@ -262,6 +263,8 @@ def _type(schema: Mapping[str, Any]) -> str:
         return "text"
     if kind == "boolean":
         return "`true`, `false`"
+    if kind == "object" and "name" in schema.get("properties", {}):
+        return "mapping"
     if kind == "object":
         values = schema.get("additionalProperties")
         return f"mapping of a name to {_type(values)}" if isinstance(values, dict) else "[mapping](#trial)"

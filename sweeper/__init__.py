@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweeper.data.custom import Images
     from sweeper.errors import SweeperError
-    from sweeper.study.plugins import augmentation, dataset, loss, model, optimizer, schedule
+    from sweeper.study.plugins import augmentation, dataset, loss, model, optimizer, schedule, training_loop
     from sweeper.study.study import Study
     from sweeper.sweep.api import finalize, start
     from sweeper.tracking.final import final_runs
     from sweeper.tracking.runs import TrackedRun, best_runs, runs
+    from sweeper.training.own_loop import Trial
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "Study",
     "SweeperError",
     "TrackedRun",
+    "Trial",
     "__version__",
     "augmentation",
     "best_runs",
@@ -45,14 +47,16 @@ __all__ = [
     "runs",
     "schedule",
     "start",
+    "training_loop",
 ]
 
-_PLUGINS = ("augmentation", "dataset", "loss", "model", "optimizer", "schedule")
+_PLUGINS = ("augmentation", "dataset", "loss", "model", "optimizer", "schedule", "training_loop")
 _HOMES = {
     **dict.fromkeys(_PLUGINS, "sweeper.study.plugins"),
     "Images": "sweeper.data.custom",
     "Study": "sweeper.study.study",
     "SweeperError": "sweeper.errors",
+    "Trial": "sweeper.training.own_loop",
     "TrackedRun": "sweeper.tracking.runs",
     "best_runs": "sweeper.tracking.runs",
     "final_runs": "sweeper.tracking.final",

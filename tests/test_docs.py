@@ -39,6 +39,7 @@ RUN = (
     "docs/how-to/enqueue.md",
     "docs/how-to/wandb.md",
     "docs/how-to/extend.md",
+    "docs/how-to/own-loop.md",
 )
 """Pages whose commands and Python are run, in this order, in one workspace."""
 NOT_RUN = ("git clone", "python3 -m venv", "pip install", "make ", "export ", "mlflow server", ".venv/bin/python docs/")

@@ -15,7 +15,7 @@ from pathlib import Path as FilePath
 from pydantic import ValidationError
 
 from sweeper.errors import Fault, PluginError, StudyFileError
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import LoopTrialConfig, TrialConfig, trial_config
 from sweeper.study.faults import describe_errors
 from sweeper.study.overrides import OverrideError, apply_override
 from sweeper.study.plugins.sources import load_plugin, resolve_plugin
@@ -39,7 +39,7 @@ StudyCheck = Callable[[Study], Iterable[tuple[Path, str]]]
 
 _ALONE = "alone: "
 """Begins the kind of a fault that lies in one value, whatever the others are."""
-_GROUPS: tuple[tuple[str, ...], ...] = (("data", "model"), ("training", "seed"))
+_GROUPS: tuple[tuple[str, ...], ...] = (("data", "model"), ("training", "seed", "loop"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,16 +198,19 @@ def _rest(space: Space, corners: Iterator[Draw], in_group: Callable[[str], bool]
 
 def _check_draw(draw: Draw, checks: Sequence[Check]) -> Iterable[tuple[Path, str, str]]:
     """Place in the raw tree, kind of fault, message."""
+    model = trial_config(draw.tree)
     try:
-        config = TrialConfig.model_validate(draw.tree)
+        config = model.model_validate(draw.tree)
     except ValidationError as error:
         errors = error.errors()
         together = [error for error in errors if error["type"] == "value_error"]
         alone = [error for error in errors if error["type"] != "value_error"]
-        for path, message in describe_errors(TrialConfig, draw.tree, alone):
+        for path, message in describe_errors(model, draw.tree, alone):
             yield _origin(draw, path), _ALONE + message.partition("; allowed")[2], message
-        for path, message in describe_errors(TrialConfig, draw.tree, together):
+        for path, message in describe_errors(model, draw.tree, together):
             yield _origin(draw, path), "together", message
+        return
+    if isinstance(config, LoopTrialConfig):
         return
     for check in checks:
         for path, message in check(config):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from sweeper.study.config import Config, FieldError, MetricName, named, to_tuple
+from sweeper.study.config import AnyMetricName, Config, FieldError, check_metric, is_known_metric, named, to_tuple
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
 from sweeper.study.names import NAME_PATTERN, check_name
 from sweeper.study.space import Space
@@ -22,8 +22,9 @@ Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 class Objective(Config):
     """The metric that trials are compared by."""
 
-    metric: MetricName = DEFAULT_METRIC
-    """`train/` or `val/` with loss, accuracy, accuracy/<class>, balanced_accuracy or auc; or seconds."""
+    metric: AnyMetricName = DEFAULT_METRIC
+    """`train/` or `val/` with loss, accuracy, accuracy/<class>, balanced_accuracy or auc; or seconds. Of a loop of your
+    own: any metric that it yields."""
     direction: Literal["minimize", "maximize"] | None = None
     """Default: the direction in which the metric is better."""
     at: Literal["best", "last"] = "best"
@@ -245,8 +246,14 @@ class Study(Config):
     trial: Space
     """The search space: a `TrialConfig` in which any leaf may be a distribution and any branch a choice."""
 
+    @property
+    def has_own_loop(self) -> bool:
+        """Whether its trials are trained by a loop of a plugin."""
+        return "loop" in self.trial.root
+
     @model_validator(mode="after")
     def _check(self) -> Study:
+        self._check_objective()
         if self.sampler.name == "grid" and self.trial.n_grid_points is None:
             continuous = ", ".join(f"trial.{name}" for name in self.trial.continuous)
             raise FieldError(
@@ -254,6 +261,19 @@ class Study(Config):
                 "sampler",
             )
         return self
+
+    def _check_objective(self) -> None:
+        metric = self.objective.metric
+        if not self.has_own_loop:
+            try:
+                check_metric(metric)
+            except ValueError as error:
+                raise FieldError(str(error), "objective", "metric") from None
+        elif self.objective.direction is None and not is_known_metric(metric):
+            raise FieldError(
+                f"is missing; allowed: minimize or maximize, since sweeper does not know {metric}",
+                *("objective", "direction"),
+            )
 
     @property
     def n_trials(self) -> int:

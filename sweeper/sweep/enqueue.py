@@ -13,7 +13,7 @@ from sweeper.errors import InputError
 from sweeper.search.attributes import REPLICATE_OF_ATTR
 from sweeper.search.storage import StoredStudy
 from sweeper.study.assignments import fix_params, paths_of
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import trial_config
 from sweeper.study.distributions import Scalar
 from sweeper.study.faults import describe_errors
 from sweeper.study.space import Draw
@@ -105,10 +105,11 @@ def _params_of(stored: StoredStudy, number: int | None) -> Mapping[str, Any]:
 
 def _check(draw: Draw) -> None:
     """Corners of a space are checked when it is read; what lies between may have faults of its own."""
+    model = trial_config(draw.tree)
     try:
-        TrialConfig.model_validate(draw.tree)
+        model.model_validate(draw.tree)
     except ValidationError as error:
-        faults = describe_errors(TrialConfig, draw.tree, error.errors())
+        faults = describe_errors(model, draw.tree, error.errors())
         lines = [f"{'.'.join(map(str, path))}: {message}" for path, message in faults]
         raise InputError("\n".join(lines)) from error
 

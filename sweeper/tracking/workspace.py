@@ -111,6 +111,11 @@ class TrialFiles:
         return self.folder / "of_data"
 
     @property
+    def of_loop(self) -> Path:
+        """Folder for files of a training loop of a plugin."""
+        return self.folder / "loop"
+
+    @property
     def lock(self) -> Path:
         """Held by the worker that has the trial."""
         return self.folder / "worker.lock"

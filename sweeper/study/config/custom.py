@@ -14,10 +14,12 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandle
 from pydantic_core import CoreSchema, core_schema
 
 from sweeper.study.config.base import Config
+from sweeper.study.words import show
 
 __all__ = [
     "CustomAugmentationConfig",
     "CustomConfig",
+    "CustomLoopConfig",
     "CustomLossConfig",
     "CustomModelConfig",
     "CustomOptimizerConfig",
@@ -123,6 +125,14 @@ class Registry:
         return self._adapters[kind]
 
 
+_ANY_NAMED = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+    ]
+}
+"""JSON Schema of what only plugins have, where none is loaded."""
+
 registry = Registry()
 """Of this process: a decorator has no other place to put what it decorates."""
 
@@ -162,6 +172,10 @@ class CustomAugmentationConfig(CustomConfig):
     """An augmentation of a plugin."""
 
 
+class CustomLoopConfig(CustomConfig):
+    """A training loop of a plugin."""
+
+
 class Extensible:
     """Marks a union of named configurations, or one configuration with a name, that plugins add to."""
 
@@ -173,20 +187,26 @@ class Extensible:
         registry.set_built_in(self.kind, members)
         return core_schema.no_info_wrap_validator_function(
             self._validate,
-            handler.generate_schema(_union(members)),
+            handler.generate_schema(_union(members)) if members else core_schema.any_schema(),
             serialization=core_schema.simple_ser_schema("any"),
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         adapter = registry.adapter(self.kind)
+        if adapter is None and not registry.built_in_names(self.kind):
+            return dict(_ANY_NAMED)
         return handler(schema if adapter is None else {**schema, "schema": adapter.core_schema})
 
     def _validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
         name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
+        if not isinstance(name, str) and not registry.built_in_names(self.kind):
+            raise ValueError("`name` is missing; allowed: a mapping with a name, or the bare name")
         if not isinstance(name, str) or name in registry.built_in_names(self.kind):
             return handler(value)
         registry.find(self.kind, name)
         adapter = registry.adapter(self.kind)
+        if adapter is None and not registry.built_in_names(self.kind):
+            raise ValueError(f"given {show(name)}, which no plugin has; name the module that has it under `plugins`")
         return handler(value) if adapter is None else adapter.validate_python(value)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from sweeper.study.config.base import Config, FieldError, named
-from sweeper.study.config.custom import CustomLossConfig, CustomModelConfig, Extensible
+from sweeper.study.config.custom import CustomLoopConfig, CustomLossConfig, CustomModelConfig, Extensible
 from sweeper.study.config.data import DataConfig
 from sweeper.study.config.models import (
     AutoencoderConfig,
@@ -21,7 +21,7 @@ from sweeper.study.config.models import (
 )
 from sweeper.study.config.training import CosineScheduleConfig, MSEConfig, TrainingConfig
 
-__all__ = ["TrialConfig"]
+__all__ = ["AnyTrialConfig", "LoopTrialConfig", "TrialConfig", "trial_config"]
 
 
 class TrialConfig(Config):
@@ -35,6 +35,11 @@ class TrialConfig(Config):
     """How it is trained."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of weights, shuffling, dropout and augmentation."""
+
+    @property
+    def n_epochs(self) -> int:
+        """The number of epochs after which it ends."""
+        return self.training.epochs
 
     @property
     def task(self) -> Literal["classification", "regression", "reconstruction"]:
@@ -93,3 +98,26 @@ def _misfits(config: TrialConfig) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("data", "normalize"), f"{wrong}; allowed: imagenet"
         if data.grayscale:
             yield ("data", "grayscale"), "given true with pretrained weights; allowed: false"
+
+
+class LoopTrialConfig(Config):
+    """One training by a loop of your own, complete. Data and model are the loop's."""
+
+    loop: Annotated[CustomLoopConfig, BeforeValidator(named), Extensible("training_loop")]
+    """The loop, by the name that it is registered under, and its parameters; see docs/how-to/own-loop.md."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Seed of the generators of torch, NumPy and Python."""
+
+    @property
+    def n_epochs(self) -> int | None:
+        """The number of epochs after which it ends, if the loop has a parameter `epochs`; else None."""
+        epochs = getattr(self.loop, "epochs", None)
+        return epochs if isinstance(epochs, int) else None
+
+
+AnyTrialConfig: TypeAlias = TrialConfig | LoopTrialConfig
+
+
+def trial_config(tree: Any) -> type[TrialConfig] | type[LoopTrialConfig]:
+    """Which of the two a tree describes: one with `loop` is a training by a loop of your own."""
+    return LoopTrialConfig if isinstance(tree, Mapping) and "loop" in tree else TrialConfig

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from sweeper.study.plugins.register import decorator
 
-__all__ = ["augmentation", "dataset", "loss", "model", "optimizer", "schedule"]
+__all__ = ["augmentation", "dataset", "loss", "model", "optimizer", "schedule", "training_loop"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -111,3 +111,16 @@ def augmentation(name: str) -> Callable[[F], F]:
         PluginError: As for `model`.
     """
     return decorator("augmentation", name, {})
+
+
+def training_loop(name: str) -> Callable[[F], F]:
+    """Register a training loop: a generator that is given a `sweeper.Trial` by position, and its parameters, and that
+    yields the metrics of each epoch, a mapping of names to numbers.
+
+    Args:
+        name: What a study file calls it, in `trial.loop.name`.
+
+    Raises:
+        PluginError: As for `model`.
+    """
+    return decorator("training_loop", name, {})

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from sweeper.study.config import (
     CustomAugmentationConfig,
+    CustomLoopConfig,
     CustomLossConfig,
     CustomModelConfig,
     CustomOptimizerConfig,
@@ -50,6 +51,7 @@ KINDS = {
             given=("input_shape", "n_outputs", "num_classes", "n_channels", "in_channels"),
         ),
         Kind(name="dataset", group="sweeper.datasets", base=DataConfig, given=("path",)),
+        Kind(name="training_loop", group="sweeper.training_loops", base=CustomLoopConfig, n_positional=1),
         Kind(name="loss", group="sweeper.losses", base=CustomLossConfig, n_positional=2),
         Kind(
             name="optimizer",
