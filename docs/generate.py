@@ -324,6 +324,9 @@ standard output, problems to standard error. Colours and the live view are for t
 | 3 | another driver owns the study |
 | 130 | stopped on request (Ctrl-C, SIGTERM, `sweeper stop`); `sweeper resume` goes on |
 
+`sweeper --plugin MODULE COMMAND ...` imports a module or a `.py` file first, which adds parts to studies: see
+[Add a model, a data set, a loss](extend.md).
+
 ## Commands
 """
 

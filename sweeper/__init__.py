@@ -20,7 +20,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweeper.data.custom import Images
     from sweeper.errors import SweeperError
-    from sweeper.study.plugins import augmentation, dataset, loss, model, optimizer, schedule, training_loop
+    from sweeper.study.plugins import (
+        augmentation,
+        dataset,
+        launcher,
+        loss,
+        metric,
+        model,
+        optimizer,
+        report_section,
+        schedule,
+        training_loop,
+    )
     from sweeper.study.study import Study
     from sweeper.sweep.api import finalize, start
     from sweeper.tracking.final import final_runs
@@ -41,16 +52,30 @@ __all__ = [
     "dataset",
     "final_runs",
     "finalize",
+    "launcher",
     "loss",
+    "metric",
     "model",
     "optimizer",
+    "report_section",
     "runs",
     "schedule",
     "start",
     "training_loop",
 ]
 
-_PLUGINS = ("augmentation", "dataset", "loss", "model", "optimizer", "schedule", "training_loop")
+_PLUGINS = (
+    "augmentation",
+    "dataset",
+    "launcher",
+    "loss",
+    "metric",
+    "model",
+    "optimizer",
+    "report_section",
+    "schedule",
+    "training_loop",
+)
 _HOMES = {
     **dict.fromkeys(_PLUGINS, "sweeper.study.plugins"),
     "Images": "sweeper.data.custom",

@@ -35,6 +35,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -45,7 +46,7 @@ def _root(
 ) -> None:
     """Options of the program itself."""
     if plugins:
-        name_plugins(plugins)
+        context.obj = name_plugins(plugins)
 
 
 for module in (studies, importing, data, sweeps, enqueue, finalize, care, results, compare, analysis, ui):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-import click
 import typer
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ __all__ = [
     "name_plugins",
     "open_workspace",
     "plan_workers",
+    "plugin_options",
     "with_named_plugins",
 ]
 
@@ -45,20 +45,24 @@ def open_workspace() -> Workspace:
     return Workspace.from_environment()
 
 
-def name_plugins(plugins: list[str]) -> None:
-    """Import what `--plugin` names."""
+def name_plugins(plugins: list[str]) -> tuple[str, ...]:
+    """Import what `--plugin` names; returns the names by which any process finds them."""
     from sweeper.study.plugins.sources import load_plugin, resolve_plugin
 
     resolved = [resolve_plugin(plugin, Path.cwd()) for plugin in plugins]
     for plugin in resolved:
         load_plugin(plugin)
-    click.get_current_context().obj = tuple(resolved)
+    return tuple(resolved)
 
 
-def with_named_plugins(study: Study) -> Study:
+def plugin_options(context: typer.Context) -> list[str]:
+    """The options `--plugin` of a command, for another process."""
+    return [word for plugin in context.obj or () for word in ("--plugin", plugin)]
+
+
+def with_named_plugins(study: Study, context: typer.Context) -> Study:
     """A study that has the plugins of `--plugin` too, so that whoever goes on with it has them."""
-    context = click.get_current_context(silent=True)
-    named: tuple[str, ...] = (context.obj if context is not None else None) or ()
+    named: tuple[str, ...] = context.obj or ()
     if not named:
         return study
     return study.model_copy(update={"plugins": tuple(dict.fromkeys((*study.plugins, *named)))})
@@ -137,8 +141,15 @@ def _check_per_gpu(value: str) -> str:
 
 
 def _check_launcher(name: str) -> str:
-    if name not in LAUNCHERS:
-        raise typer.BadParameter(f"given {name!r}; allowed: {', '.join(LAUNCHERS)}")
+    if name in LAUNCHERS:
+        return name
+    from sweeper.errors import InputError
+    from sweeper.study.plugins.launchers import parse_launcher
+
+    try:
+        parse_launcher(name, LAUNCHERS)
+    except InputError as error:
+        raise typer.BadParameter(str(error).removeprefix("--launcher: ")) from None
     return name
 
 
@@ -165,7 +176,7 @@ PerGpu: TypeAlias = Annotated[
 Launcher: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="Where trials run: local (processes) or inline (debugging).",
+        help="Where trials run: local (processes), inline (debugging), or a plugin's: NAME:FIELD=VALUE,...",
         callback=_check_launcher,
         autocompletion=lambda incomplete: [name for name in LAUNCHERS if name.startswith(incomplete)],
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sweeper.study.config import LoopTrialConfig, TrialConfig
+from sweeper.study.config import LoopTrialConfig, TrialConfig, registry
 from sweeper.study.config.base import METRIC_PATTERN
 from sweeper.study.study import Study
 
@@ -74,7 +74,8 @@ def study_schema() -> dict[str, Any]:
     study = _with_bare_names(study)
     study["properties"]["trial"] |= {"anyOf": [{"$ref": "#/$defs/TrialConfig"}, {"$ref": "#/$defs/LoopTrialConfig"}]}
     del study["properties"]["trial"]["type"]
-    own_metrics = {"properties": {"objective": {"properties": {"metric": {"pattern": METRIC_PATTERN}}}}}
+    metrics = "".join(f"|^(train|val)/{custom.name}$" for custom in registry.all("metric"))
+    own_metrics = {"properties": {"objective": {"properties": {"metric": {"pattern": METRIC_PATTERN + metrics}}}}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **study,

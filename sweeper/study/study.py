@@ -6,10 +6,20 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from sweeper.study.config import AnyMetricName, Config, FieldError, check_metric, is_known_metric, named, to_tuple
+from sweeper.study.config import (
+    AnyMetricName,
+    Config,
+    FieldError,
+    check_metric,
+    is_known_metric,
+    named,
+    registry,
+    to_tuple,
+)
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
 from sweeper.study.names import NAME_PATTERN, check_name
 from sweeper.study.space import Space
+from sweeper.study.words import show
 
 __all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
 
@@ -264,7 +274,13 @@ class Study(Config):
 
     def _check_objective(self) -> None:
         metric = self.objective.metric
-        if not self.has_own_loop:
+        part, _, name = metric.partition("/")
+        # By what the space says, since a stored study is read before its plugins are loaded.
+        is_custom = part in ("train", "val") and name in _names_in(self.trial.to_raw().get("training"), "metrics")
+        if not is_custom and registry.get("metric", name) is not None:
+            message = f"given {show(metric)}, which is not among training.metrics; allowed: add {name} there"
+            raise FieldError(message, "objective", "metric")
+        if not self.has_own_loop and not is_custom:
             try:
                 check_metric(metric)
             except ValueError as error:
@@ -285,3 +301,14 @@ class Study(Config):
     def to_json_dict(self) -> dict[str, Any]:
         """The study as plain data, in the form of a study file; `Study.model_validate` reads it back."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+
+def _names_in(raw: Any, *path: str) -> set[str]:
+    """Names of what may stand at a path of a raw tree, in any branch of a choice: bare, or as `name` of a mapping."""
+    if isinstance(raw, list):
+        return {name for item in raw for name in _names_in(item, *path)}
+    if isinstance(raw, dict) and ("choice" in raw or "of" in raw):
+        return _names_in(raw.get("choice", raw.get("of")), *path)
+    if path:
+        return _names_in(raw[path[0]], *path[1:]) if isinstance(raw, dict) and path[0] in raw else set()
+    return {str(raw.get("name"))} if isinstance(raw, dict) else {str(raw)}

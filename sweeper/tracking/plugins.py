@@ -9,13 +9,13 @@ from sweeper.errors import PluginError
 from sweeper.study.plugins.sources import load_plugins, loaded_plugins
 from sweeper.tracking.workspace import Workspace, read_json, write_json
 
-__all__ = ["load_plugins_of", "remember_plugins"]
+__all__ = ["known_plugins", "load_plugins_of", "remember_plugins"]
 
 
 def remember_plugins(workspace: Workspace, name: str, plugins: Sequence[str]) -> None:
     """Note that a user has named these for a study, so that other processes load them for it."""
     path = workspace.plugins_file(name)
-    known = _known(workspace, name)
+    known = known_plugins(workspace, name)
     new = [*known, *(plugin for plugin in plugins if plugin not in known)]
     if new != known:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def load_plugins_of(workspace: Workspace, name: str, needed: Sequence[str] = ())
     Raises:
         PluginError: It needs others, which nobody has named here; or one cannot be imported.
     """
-    known = _known(workspace, name)
+    known = known_plugins(workspace, name)
     unknown = [plugin for plugin in needed if plugin not in known and plugin not in loaded_plugins()]
     if unknown and not loaded_plugins():
         raise PluginError(
@@ -43,6 +43,7 @@ def load_plugins_of(workspace: Workspace, name: str, needed: Sequence[str] = ())
     load_plugins(known)
 
 
-def _known(workspace: Workspace, name: str) -> list[str]:
+def known_plugins(workspace: Workspace, name: str) -> list[str]:
+    """What a user has named for a study in this workspace."""
     known = read_json(workspace.plugins_file(name))
     return [plugin for plugin in known if isinstance(plugin, str)] if isinstance(known, list) else []

@@ -240,7 +240,11 @@ class Training:
     def _meter(self, *, smoothing: bool = False) -> Meter:
         dataset = self.dataset
         return build_meter(
-            self._loss, class_names=dataset.class_names, output_names=dataset.output_names, smoothing=smoothing
+            self._loss,
+            class_names=dataset.class_names,
+            output_names=dataset.output_names,
+            smoothing=smoothing,
+            metrics=self.config.training.metrics,
         )
 
     def _check_stop(self) -> None:

@@ -19,8 +19,10 @@ from sweeper.study.words import show
 __all__ = [
     "CustomAugmentationConfig",
     "CustomConfig",
+    "CustomLauncherConfig",
     "CustomLoopConfig",
     "CustomLossConfig",
+    "CustomMetricConfig",
     "CustomModelConfig",
     "CustomOptimizerConfig",
     "CustomScheduleConfig",
@@ -174,6 +176,14 @@ class CustomAugmentationConfig(CustomConfig):
 
 class CustomLoopConfig(CustomConfig):
     """A training loop of a plugin."""
+
+
+class CustomMetricConfig(CustomConfig):
+    """A metric of a plugin."""
+
+
+class CustomLauncherConfig(CustomConfig):
+    """A launcher of a plugin."""
 
 
 class Extensible:

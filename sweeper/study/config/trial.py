@@ -77,6 +77,8 @@ def _misfits(config: TrialConfig) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("training", "loss"), f"given {training.loss.name} with {what}, whose outputs are numbers; allowed: mse"
     if config.task == "reconstruction" and data.name == "functions":
         yield ("model",), "given autoencoder with data functions; allowed: with pictures"
+    if training.metrics and config.task != "classification":
+        yield ("training", "metrics"), f"given {training.metrics[0].name} without classes; allowed: with classes"
     if training.backbone_lr_factor != 1.0 and not (isinstance(model, TorchvisionConfig) and not model.frozen):
         wrong = f"given {training.backbone_lr_factor} without a backbone that is trained"
         yield ("training", "backbone_lr_factor"), f"{wrong}; allowed: with a torchvision model that is not frozen"
@@ -103,7 +105,7 @@ def _misfits(config: TrialConfig) -> Iterator[tuple[tuple[str, ...], str]]:
 class LoopTrialConfig(Config):
     """One training by a loop of your own, complete. Data and model are the loop's."""
 
-    loop: Annotated[CustomLoopConfig, BeforeValidator(named), Extensible("training_loop")]
+    loop: Annotated[CustomLoopConfig, Extensible("training_loop"), BeforeValidator(named)]
     """The loop, by the name that it is registered under, and its parameters; see docs/how-to/own-loop.md."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of the generators of torch, NumPy and Python."""

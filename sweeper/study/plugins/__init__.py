@@ -16,7 +16,18 @@ from typing import Any, TypeVar
 
 from sweeper.study.plugins.register import decorator
 
-__all__ = ["augmentation", "dataset", "loss", "model", "optimizer", "schedule", "training_loop"]
+__all__ = [
+    "augmentation",
+    "dataset",
+    "launcher",
+    "loss",
+    "metric",
+    "model",
+    "optimizer",
+    "report_section",
+    "schedule",
+    "training_loop",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,3 +135,43 @@ def training_loop(name: str) -> Callable[[F], F]:
         PluginError: As for `model`.
     """
     return decorator("training_loop", name, {})
+
+
+def metric(name: str) -> Callable[[F], F]:
+    """Register a metric of classes: a function of log-probabilities, float (N, K), and labels, int64 (N,), over all
+    pictures of a part, to a number. A value that is not finite is left out.
+
+    Args:
+        name: What a study file calls it, in `trial.training.metrics`; it is then tracked as `train/<name>` and
+            `val/<name>`.
+
+    Raises:
+        PluginError: As for `model`.
+    """
+    return decorator("metric", name, {})
+
+
+def report_section(key: str, *, title: str | None = None) -> Callable[[F], F]:
+    """Register a section of the report: a function of a `StudyData` to blocks; see docs/how-to/report.md.
+
+    Args:
+        key: Its key, as of `--section`.
+        title: Its heading. Default: from the key.
+
+    Raises:
+        PluginError: The key is taken, or the function takes more.
+    """
+    return decorator("report_section", key, {"title": title})
+
+
+def launcher(name: str) -> Callable[[F], F]:
+    """Register a function that makes a `sweeper.launch.launcher.Launcher`, which places workers. Of `slots`, `places`
+    and `log_dir` it gets those that it has as parameters; all others are its own.
+
+    Args:
+        name: What `--launcher` calls it; parameters follow the name: `--launcher slurm:partition=gpu,hours=2`.
+
+    Raises:
+        PluginError: As for `model`.
+    """
+    return decorator("launcher", name, {})

@@ -68,7 +68,7 @@ def add(
 
 
 def _check_free(kind: Kind, name: str, function: Callable[..., Any], source: str, label: str) -> None:
-    if name in registry.built_in_names(kind.name):
+    if name in registry.built_in_names(kind.name) | kind.reserved:
         raise PluginError(f"{label}: the name is taken by one of sweeper's own; give it another")
     other = registry.get(kind.name, name)
     if other is None or other.function is function:

@@ -131,6 +131,7 @@ def _entries() -> dict[str, tuple[EntryPoint, ...]]:
     return {
         kind.name: tuple(sorted(set(found.select(group=kind.group)), key=lambda e: (e.name, e.value)))
         for kind in KINDS.values()
+        if kind.group
     }
 
 
