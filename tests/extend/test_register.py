@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import nn
 
 import sweeper
-from sweeper.errors import PluginError, StudyFileError
+from sweeper.errors import InputError, PluginError, StudyFileError
 from sweeper.models.networks import build_model
 from sweeper.study.config import ModelConfig, OptimizerConfig, TrialConfig, registration_of, registry
 from sweeper.study.load import load_study
@@ -137,8 +137,6 @@ def test_names_that_are_taken_are_refused() -> None:
 
 
 def test_a_network_of_another_shape_is_refused() -> None:
-    from sweeper.errors import InputError
-
     @sweeper.model("mine")
     def mine(n_outputs: int) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.LazyLinear(n_outputs + 1))
@@ -204,3 +202,11 @@ def test_an_unknown_name_is_told_beside_what_plugins_have(tmp_path: Path) -> Non
         StudyFileError, match=r"trial.model.with: unknown field; did you mean 'width'\? allowed: name, width"
     ):
         load_study(file)
+
+
+def test_a_run_of_a_model_whose_plugin_is_not_imported_says_so() -> None:
+    from sweeper.models.trained import load_trained
+
+    description = {"input_shape": [1, 8, 8], "class_names": ["a", "b"], "model": {"name": "gone"}}
+    with pytest.raises(InputError, match="the model 'gone' of this run is not one that is known here"):
+        load_trained(description, b"")
