@@ -60,6 +60,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("Budget", "budget", ("Budget",)),
     ("Trial", "trial", ("TrialConfig",)),
+    ("Trial with a loop of your own", "trial", ("LoopTrialConfig",)),
     ("Data", "trial.data", ("DataConfig",)),
     ("Test part", "trial.data.test", ("TestConfig",)),
     (
@@ -262,6 +263,8 @@ def _type(schema: Mapping[str, Any]) -> str:
         return "text"
     if kind == "boolean":
         return "`true`, `false`"
+    if kind == "object" and "name" in schema.get("properties", {}):
+        return "mapping"
     if kind == "object":
         values = schema.get("additionalProperties")
         return f"mapping of a name to {_type(values)}" if isinstance(values, dict) else "[mapping](#trial)"
@@ -320,6 +323,9 @@ standard output, problems to standard error. Colours and the live view are for t
 | 2 | bad input: a fault in a study file, an option, a name; nothing was begun |
 | 3 | another driver owns the study |
 | 130 | stopped on request (Ctrl-C, SIGTERM, `sweeper stop`); `sweeper resume` goes on |
+
+`sweeper --plugin MODULE COMMAND ...` imports a module or a `.py` file first, which adds parts to studies: see
+[Add a model, a data set, a loss](extend.md).
 
 ## Commands
 """

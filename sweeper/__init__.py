@@ -8,6 +8,9 @@ best = sweeper.best_runs("digits-mlp", k=1)[0]
 best.history(), best.per_class(), best.confusion(), best.load_model()
 sweeper.finalize("digits-mlp", top=3, seeds=5)      # the best 3, trained again and measured on test
 tests = sweeper.final_runs("digits-mlp")
+
+@sweeper.model("resmlp")                            # docs/how-to/extend.md: models, data sets, losses, ... of your own
+def resmlp(*, input_shape: tuple[int, int, int], n_outputs: int, width: int = 64) -> torch.nn.Module: ...
 """
 
 from __future__ import annotations
@@ -15,19 +18,70 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sweeper.data.custom import Images
     from sweeper.errors import SweeperError
+    from sweeper.study.plugins import (
+        augmentation,
+        dataset,
+        launcher,
+        loss,
+        metric,
+        model,
+        optimizer,
+        report_section,
+        schedule,
+        training_loop,
+    )
     from sweeper.study.study import Study
     from sweeper.sweep.api import finalize, start
     from sweeper.tracking.final import final_runs
     from sweeper.tracking.runs import TrackedRun, best_runs, runs
+    from sweeper.training.own_loop import Trial
 
 __version__ = "0.1.0"
 
-__all__ = ["Study", "SweeperError", "TrackedRun", "__version__", "best_runs", "final_runs", "finalize", "runs", "start"]
+__all__ = [
+    "Images",
+    "Study",
+    "SweeperError",
+    "TrackedRun",
+    "Trial",
+    "__version__",
+    "augmentation",
+    "best_runs",
+    "dataset",
+    "final_runs",
+    "finalize",
+    "launcher",
+    "loss",
+    "metric",
+    "model",
+    "optimizer",
+    "report_section",
+    "runs",
+    "schedule",
+    "start",
+    "training_loop",
+]
 
+_PLUGINS = (
+    "augmentation",
+    "dataset",
+    "launcher",
+    "loss",
+    "metric",
+    "model",
+    "optimizer",
+    "report_section",
+    "schedule",
+    "training_loop",
+)
 _HOMES = {
+    **dict.fromkeys(_PLUGINS, "sweeper.study.plugins"),
+    "Images": "sweeper.data.custom",
     "Study": "sweeper.study.study",
     "SweeperError": "sweeper.errors",
+    "Trial": "sweeper.training.own_loop",
     "TrackedRun": "sweeper.tracking.runs",
     "best_runs": "sweeper.tracking.runs",
     "final_runs": "sweeper.tracking.final",

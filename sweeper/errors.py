@@ -3,6 +3,7 @@
 SweeperError                    anything a caller may want to catch; exit code 1
 ├── InputError                  the user can mend it: bad file, option, name, environment; exit code 2
 │   ├── StudyFileError          faults in a study file, each with file, line and field
+│   ├── PluginError             a plugin that cannot be found, imported or registered
 │   ├── DataError               a data set that is missing or unreadable
 │   ├── StudyExistsError        a changed study file under the name of a stored study
 │   └── NotFoundError           no such study, trial or run
@@ -28,6 +29,7 @@ __all__ = [
     "InputError",
     "NotFoundError",
     "OwnedError",
+    "PluginError",
     "SectionError",
     "StudyExistsError",
     "StudyFileError",
@@ -78,6 +80,10 @@ class StudyFileError(InputError):
 
 class DataError(InputError):
     """A data set that is missing, unreadable or too small for what was asked."""
+
+
+class PluginError(InputError):
+    """A plugin that cannot be found, imported or registered."""
 
 
 class StudyExistsError(InputError):

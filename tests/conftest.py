@@ -1,7 +1,7 @@
-"""For all tests: one thread a process, since pytest runs several processes.
+"""For all tests: one thread a process, since pytest runs several processes; and plugins that end with their test.
 
-Numeric libraries read this when they are imported. Threads of several processes that wait for each other made the suite
-three times as long.
+Numeric libraries read the number of threads when they are imported. Threads of several processes that wait for each
+other made the suite three times as long.
 """
 
 from __future__ import annotations
@@ -13,3 +13,23 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 # Else every process that a test starts would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+import sys  # noqa: E402  # numeric libraries read the environment above when they are imported
+from collections.abc import Iterator  # noqa: E402
+
+import pytest  # noqa: E402
+
+from sweeper.study.config import registry  # noqa: E402
+from sweeper.study.plugins import sources  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test registers and loads is gone after it."""
+    for name in ("_registered", "_by_config"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    registry._adapters.clear()
+    monkeypatch.setattr(sources, "_loaded", {})
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    registry._adapters.clear()

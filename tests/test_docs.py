@@ -32,7 +32,15 @@ from tests.sweep.conftest import CommandLine
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
 PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.rglob("*.md")])
-RUN = ("README.md", "docs/tutorial.md", "docs/how-to/python.md", "docs/how-to/enqueue.md", "docs/how-to/wandb.md")
+RUN = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/how-to/python.md",
+    "docs/how-to/enqueue.md",
+    "docs/how-to/wandb.md",
+    "docs/how-to/extend.md",
+    "docs/how-to/own-loop.md",
+)
 """Pages whose commands and Python are run, in this order, in one workspace."""
 NOT_RUN = ("git clone", "python3 -m venv", "pip install", "make ", "export ", "mlflow server", ".venv/bin/python docs/")
 """Beginnings of commands that set up, or that `make` and CI run."""
@@ -236,7 +244,7 @@ def _studies() -> Iterator[Any]:
     for page in PAGES:
         for block in _blocks(page):
             if block.language == "yaml":
-                yield pytest.param(block.text, id=f"{_name(page)}:{block.line}")
+                yield pytest.param(block.text, page, id=f"{_name(page)}:{block.line}")
 
 
 def _merged(base: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
@@ -249,9 +257,14 @@ def _merged(base: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("text", [*_studies()])
-def test_study_files_in_pages_have_no_faults(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("text", "page"), [*_studies()])
+def test_study_files_in_pages_have_no_faults(
+    text: str, page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    for block in _blocks(page):
+        if block.file is not None:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
     (tmp_path / "digits-mlp-suspects.csv").write_text("picture,label\n")  # as an audit leaves it in a workspace
     whole = _load_yaml(text)
     if "name" not in whole:  # a part of a study file

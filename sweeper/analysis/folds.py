@@ -23,6 +23,7 @@ from sweeper.data.store import open_dataset
 from sweeper.errors import DataError
 from sweeper.places import Places
 from sweeper.study.config import TrialConfig
+from sweeper.study.plugins.sources import load_plugins
 from sweeper.training.loop import Training
 
 __all__ = ["DROPPED", "Fold", "fold_of_pictures", "pool_of", "read_fold", "train_fold"]
@@ -112,6 +113,7 @@ def train_fold(
         InfeasibleError: It does not fit into memory.
         DataError: The pictures are missing.
     """
+    load_plugins(places.plugins)
     config = TrialConfig.model_validate(fold.config)
     dataset = open_dataset(config.data, cache_dir=places.cache_dir, data_dir=places.data_dir)
     training = Training(config=config, dataset=_without(dataset, config, fold), device=device, places=places)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from pydantic import ValidationError
 
 from sweeper.errors import DataError, InputError, NotFoundError
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import TrialConfig, trial_config
+from sweeper.tracking.plugins import load_plugins_of
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 from sweeper.tracking.runs import TrackedRun, best_of
@@ -46,6 +47,12 @@ def find_run(workspace: Workspace, name: str) -> Subject:
         InputError: The name is of another form.
         TrackingError: The tracker cannot be reached.
     """
+    subject = _find(workspace, name)
+    load_plugins_of(workspace, subject.study.name)
+    return subject
+
+
+def _find(workspace: Workspace, name: str) -> Subject:
     reader = open_reader(workspace.tracking_uri)
     study_name, slash, number = name.partition("/")
     if slash and not number.isdecimal():
@@ -91,7 +98,12 @@ def config_of(run: RunRecord, reader: RunReader) -> TrialConfig:
     if data is None:
         raise NotFoundError(f"{run.name} has no config.json; it has not begun, or MLflow has not got it yet")
     try:
-        return TrialConfig.model_validate(json.loads(data))
+        tree = json.loads(data)
+        if trial_config(tree) is not TrialConfig:
+            raise InputError(
+                f"{run.name} was trained by a loop of its own, whose pictures and model sweeper does not know"
+            )
+        return TrialConfig.model_validate(tree)
     except (ValidationError, ValueError) as error:
         raise InputError(f"this version of sweeper cannot read config.json of {run.name}: {error}") from error
 

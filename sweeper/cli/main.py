@@ -10,6 +10,7 @@ import typer
 
 import sweeper
 from sweeper.cli import analysis, care, compare, data, enqueue, finalize, importing, results, studies, sweeps, ui
+from sweeper.cli.options import name_plugins
 from sweeper.errors import StudyFileError, SweeperError
 from sweeper.masking import without_passwords
 
@@ -34,11 +35,18 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    plugins: Annotated[
+        list[str] | None,
+        typer.Option("--plugin", metavar="MODULE", help="Import a module or a .py file, which adds models, data, ..."),
+    ] = None,
 ) -> None:
     """Options of the program itself."""
+    if plugins:
+        context.obj = name_plugins(plugins)
 
 
 for module in (studies, importing, data, sweeps, enqueue, finalize, care, results, compare, analysis, ui):

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from sweeper.launch.launcher import WorkerSlot
+    from sweeper.study.study import Study
     from sweeper.tracking.workspace import Workspace
 
 __all__ = [
@@ -26,8 +27,11 @@ __all__ = [
     "complete_assignment",
     "complete_name",
     "complete_parameter",
+    "name_plugins",
     "open_workspace",
     "plan_workers",
+    "plugin_options",
+    "with_named_plugins",
 ]
 
 
@@ -39,6 +43,29 @@ def open_workspace() -> Workspace:
     from sweeper.tracking.workspace import Workspace
 
     return Workspace.from_environment()
+
+
+def name_plugins(plugins: list[str]) -> tuple[str, ...]:
+    """Import what `--plugin` names; returns the names by which any process finds them."""
+    from sweeper.study.plugins.sources import load_plugin, resolve_plugin
+
+    resolved = [resolve_plugin(plugin, Path.cwd()) for plugin in plugins]
+    for plugin in resolved:
+        load_plugin(plugin)
+    return tuple(resolved)
+
+
+def plugin_options(context: typer.Context) -> list[str]:
+    """The options `--plugin` of a command, for another process."""
+    return [word for plugin in context.obj or () for word in ("--plugin", plugin)]
+
+
+def with_named_plugins(study: Study, context: typer.Context) -> Study:
+    """A study that has the plugins of `--plugin` too, so that whoever goes on with it has them."""
+    named: tuple[str, ...] = context.obj or ()
+    if not named:
+        return study
+    return study.model_copy(update={"plugins": tuple(dict.fromkeys((*study.plugins, *named)))})
 
 
 def complete_name(incomplete: str) -> list[str]:
@@ -114,8 +141,15 @@ def _check_per_gpu(value: str) -> str:
 
 
 def _check_launcher(name: str) -> str:
-    if name not in LAUNCHERS:
-        raise typer.BadParameter(f"given {name!r}; allowed: {', '.join(LAUNCHERS)}")
+    if name in LAUNCHERS:
+        return name
+    from sweeper.errors import InputError
+    from sweeper.study.plugins.launchers import parse_launcher
+
+    try:
+        parse_launcher(name, LAUNCHERS)
+    except InputError as error:
+        raise typer.BadParameter(str(error).removeprefix("--launcher: ")) from None
     return name
 
 
@@ -142,7 +176,7 @@ PerGpu: TypeAlias = Annotated[
 Launcher: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="Where trials run: local (processes) or inline (debugging).",
+        help="Where trials run: local (processes), inline (debugging), or a plugin's: NAME:FIELD=VALUE,...",
         callback=_check_launcher,
         autocompletion=lambda incomplete: [name for name in LAUNCHERS if name.startswith(incomplete)],
     ),

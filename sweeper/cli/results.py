@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweeper.tracking.records import RunRecord, StudyRecord
+    from sweeper.tracking.workspace import Workspace
 
 __all__ = ["register"]
 
@@ -129,6 +130,20 @@ def _varied(record: StudyRecord) -> set[str]:
     return {key for run in record.runs for key, v in run.params.items() if first.setdefault(key, repr(v)) != repr(v)}
 
 
+def _load_plugins(workspace: Workspace, names: list[str]) -> None:
+    """Those of the studies, which may have sections; a report can be written without."""
+    from sweeper.errors import InputError, PluginError
+    from sweeper.tracking.plugins import load_plugins_of
+
+    for name in names:
+        try:
+            load_plugins_of(workspace, name)
+        except PluginError as error:
+            typer.echo(f"warning: sections of plugins are left out: {error}", err=True)
+        except InputError:  # no name of a study, which who reads it says
+            continue
+
+
 def report(
     names: Annotated[
         list[str],
@@ -190,8 +205,10 @@ def report(
     from sweeper.report.write import default_folder, write_report
     from sweeper.tracking.reading import open_reader
 
+    workspace = open_workspace()
+    _load_plugins(workspace, names)
     chosen, forms = choose_sections(sections or ()), choose_formats(formats or ())
-    reader = open_reader(open_workspace().tracking_uri)
+    reader = open_reader(workspace.tracking_uri)
     folder = out or default_folder(names)
     records = [reader.read_study(name) for name in names]
     files = write_report(records, reader, folder, top=top, by=by, sections=chosen, formats=forms)

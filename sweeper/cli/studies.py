@@ -66,8 +66,9 @@ def preview(
     study = check_study(file, overrides or [], data_dir=workspace.data_dir).study
     slots = plan_workers("local", workers, devices, "1", may_be_held=True)
     trials = list(preview_study(study, workspace, n=n, seed=seed, device=slots[0].device, n_threads=slots[0].n_threads))
-    mean_seconds = sum(trial.seconds for trial in trials) / n
-    total_seconds = mean_seconds * study.n_trials / len(slots)
+    timed = [trial.seconds for trial in trials if trial.seconds is not None]
+    mean_seconds = sum(timed) / n if len(timed) == n else None
+    total_seconds = None if mean_seconds is None else mean_seconds * study.n_trials / len(slots)
     if as_json:
         print_json(
             {
@@ -88,9 +89,13 @@ def preview(
         [short[name], *(number(trial.params[name]) if name in trial.params else "" for trial in trials)]
         for name in names
     ]
-    rows.append(["model parameters", *(number(trial.n_parameters) for trial in trials)])
-    rows.append(["estimated time", *(duration(trial.seconds) for trial in trials)])
+    if mean_seconds is not None:
+        rows.append(["model parameters", *(number(trial.n_parameters) for trial in trials)])
+        rows.append(["estimated time", *(duration(trial.seconds) for trial in trials)])
     print_table(["parameter", *(f"draw {i}" for i in range(1, n + 1))], rows)
+    if mean_seconds is None or total_seconds is None:
+        typer.echo(f"{plural(study.n_trials, 'trial')} by a loop of its own, which is not timed")
+        return
     typer.echo(
         f"about {duration(mean_seconds)} a trial; {study.n_trials} trials on {len(slots)} "
         f"worker{'s' if len(slots) > 1 else ''} ({slots[0].device}): about {duration(total_seconds)}, without pruning"
@@ -99,7 +104,9 @@ def preview(
 
 
 def schema() -> None:
-    """Print the JSON Schema of study files, for editors."""
+    """Print the JSON Schema of study files, for editors, with what plugins add."""
+    from sweeper.study.plugins.sources import load_all_entry_points
     from sweeper.study.schema import study_schema
 
+    load_all_entry_points()
     print_json(study_schema())

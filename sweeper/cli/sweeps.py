@@ -25,6 +25,8 @@ from sweeper.cli.options import (
     Workers,
     open_workspace,
     plan_workers,
+    plugin_options,
+    with_named_plugins,
 )
 from sweeper.cli.output import number
 
@@ -53,6 +55,7 @@ def register(app: typer.Typer) -> None:
 
 
 def start(
+    context: typer.Context,
     files: Files,
     overrides: Overrides = None,
     trials: Trials = None,
@@ -75,14 +78,20 @@ def start(
 
     workspace = open_workspace()
     slots = plan_workers(launcher, workers, devices, per_gpu)
-    studies = [check_study(file, overrides or [], data_dir=workspace.data_dir).study for file in files]
+    studies = [
+        with_named_plugins(check_study(file, overrides or [], data_dir=workspace.data_dir).study, context)
+        for file in files
+    ]
     nursery = None if detach else _start_nursery(launcher, slots)
 
     from sweeper.sweep.start import prepare  # a second, which a mistake in a file need not wait for
+    from sweeper.tracking.plugins import remember_plugins
 
+    for study in studies:
+        remember_plugins(workspace, study.name, study.plugins)
     names = [prepare(workspace, study, more_trials=trials) for study in studies]
     if detach:
-        _detach(workspace, names, launcher, workers, devices, per_gpu, checkpoint_seconds)
+        _detach(context, workspace, names, launcher, workers, devices, per_gpu, checkpoint_seconds)
         return
     for name in names:
         _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
@@ -90,6 +99,7 @@ def start(
 
 
 def resume(
+    context: typer.Context,
     name: Name,
     trials: Trials = None,
     workers: Workers = None,
@@ -103,16 +113,19 @@ def resume(
     """Go on with a stored study, from its checkpoints."""
     from sweeper.sweep.start import prepare
     from sweeper.sweep.store import open_store
+    from sweeper.tracking.plugins import load_plugins_of, remember_plugins
 
     workspace = open_workspace()
     stored = open_store(workspace).read(name)
+    load_plugins_of(workspace, name, stored.study.plugins)
+    remember_plugins(workspace, name, context.obj or ())
     slots = plan_workers(launcher, workers, devices, per_gpu)
     has_ended = trials is None and stored.count("COMPLETE", "PRUNED", "FAIL") >= stored.n_trials
     nursery = None if detach or has_ended else _start_nursery(launcher, slots)
     if trials is not None:
         prepare(workspace, stored.study, more_trials=trials)
     if detach:
-        _detach(workspace, [name], launcher, workers, devices, per_gpu, checkpoint_seconds)
+        _detach(context, workspace, [name], launcher, workers, devices, per_gpu, checkpoint_seconds)
         return
     _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
 
@@ -201,6 +214,7 @@ def _signals(drivers: list[Driver], view: Any) -> Iterator[None]:
 
 
 def _detach(
+    context: typer.Context,
     workspace: Workspace,
     names: list[str],
     launcher: str,
@@ -223,7 +237,7 @@ def _detach(
     options += ["--devices", devices] if devices else []
     with files.log.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", "sweeper", "resume", name, *options],
+            [sys.executable, "-m", "sweeper", *plugin_options(context), "resume", name, *options],
             cwd=workspace.root,
             stdin=subprocess.DEVNULL,
             stdout=log,

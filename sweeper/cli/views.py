@@ -143,13 +143,14 @@ def render(progress: Progress) -> RenderableType:
         if worker.number is not None:
             cells[2] = f"trial {worker.number}"
             cells[3] = ProgressBar(total=max(worker.n_epochs, 1), completed=worker.epoch, width=20)
-            cells[4] = f"epoch {worker.epoch}/{worker.n_epochs}"
+            cells[4] = f"epoch {worker.epoch}/{worker.n_epochs}" if worker.n_epochs else f"epoch {worker.epoch}"
             if worker.preparing is not None:
                 done, total = worker.preparing
                 cells[3] = ProgressBar(total=max(total, 1), completed=done, width=20)
                 cells[4] = f"backbone {done:,}/{total:,}"
             elif worker.objective is not None:
                 rate = worker.pictures_per_second or 0.0
-                cells[5] = f"{progress.metric} {number(worker.objective)}   {rate:,.0f} pictures/s"
+                speed = f"   {rate:,.0f} pictures/s" if rate else ""
+                cells[5] = f"{progress.metric} {number(worker.objective)}{speed}"
         table.add_row(*cells)
     return Group(head, table)

@@ -10,11 +10,13 @@ import torch
 
 from sweeper.data.colors import adjust, shift_hue, to_luminance
 from sweeper.data.warps import affine_by, center_crop, crop_at, perspective_by, rotate_by
+from sweeper.errors import InputError
 from sweeper.study.config import (
     AffineConfig,
     AugmentConfig,
     CenterCropConfig,
     ColorJitterConfig,
+    CustomAugmentationConfig,
     CutoutConfig,
     GrayscaleConfig,
     HorizontalFlipConfig,
@@ -22,6 +24,7 @@ from sweeper.study.config import (
     RandomCropConfig,
     RotationConfig,
     VerticalFlipConfig,
+    registration_of,
 )
 
 __all__ = ["WHITE", "Augmentation", "augment_one", "build_augmentation"]
@@ -88,6 +91,8 @@ def _build(config: AugmentConfig) -> Augmentation:
             return _color_jitter(config)
         case CutoutConfig():
             return _cutout(config)
+        case CustomAugmentationConfig():
+            return _custom(config)
 
 
 def _flip(probability: float, *, dim: int) -> Augmentation:
@@ -119,6 +124,22 @@ def _affine(config: AffineConfig) -> Augmentation:
         )
 
     return affine
+
+
+def _custom(config: CustomAugmentationConfig) -> Augmentation:
+    custom = registration_of(config)
+    assert custom is not None
+
+    def augment(images_NCHW: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
+        augmented_NCHW: torch.Tensor = custom.call(config, images_NCHW, generator=generator)
+        if augmented_NCHW.shape != images_NCHW.shape or augmented_NCHW.dtype != images_NCHW.dtype:
+            raise InputError(
+                f"augmentation {config.name} makes {augmented_NCHW.dtype} {tuple(augmented_NCHW.shape)} of "
+                f"{images_NCHW.dtype} {tuple(images_NCHW.shape)}; needed: the same"
+            )
+        return augmented_NCHW
+
+    return augment
 
 
 def _perspective(config: PerspectiveConfig) -> Augmentation:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sweeper.data.flower_names import FLOWER_NAMES
 from sweeper.data.folders import PictureFolder, folder_class_names, list_pictures, resolve_folder
 from sweeper.errors import DataError
-from sweeper.study.config import DataConfig
+from sweeper.study.config import DataConfig, registration_of
 
 __all__ = [
     "BUILT_IN",
@@ -136,28 +136,44 @@ BUILT_IN = {
 
 def input_shape(config: DataConfig) -> tuple[int, int, int] | None:
     """(C, H, W) of the pictures a model will see; None where these come in any size and no `image_size` is given."""
+    custom = registration_of(config)
+    if custom is not None:
+        return _custom_shape(config, custom.facts["input_shape"])
     known = BUILT_IN.get(config.name)
     n_channels = 1 if config.grayscale or (known is not None and known.n_channels == 1) else 3
     size = config.image_size or (None if known is None else known.size)
     return None if size is None else (n_channels, size, size)
 
 
+def _custom_shape(config: DataConfig, shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+    if shape is None:
+        return None
+    n_channels = 1 if config.grayscale else shape[0]
+    return (n_channels, *(shape[1:] if config.image_size is None else (config.image_size, config.image_size)))
+
+
 def own_folder(config: DataConfig, data_dir: Path | None = None) -> Path | None:
-    """The folder of pictures that is read; None where it is a data set known by name that is read from its files."""
-    if config.path is None:
+    """The folder of pictures that is read; None where it is a data set known by name that is read from its files, or
+    one of a plugin."""
+    if config.path is None or registration_of(config) is not None:
         return None
     root = resolve_folder(config.path, data_dir)
     return root if config.name == "folder" or root.is_dir() else None
 
 
 def class_names(config: DataConfig, *, data_dir: Path | None = None, own: bool = False) -> tuple[str, ...] | None:
-    """Names of the classes in the order of their labels; None for a folder of pictures that is not there (yet).
+    """Names of the classes in the order of their labels; None where they are not known before the data is opened: for a
+    folder of pictures that is not there (yet), and where a plugin does not say.
 
     They are those that `config.classes` keeps, as it calls them; with `own`, all of the data set, as it calls them. A
     relative `config.path` is looked up in `data_dir` if given, else in the working directory. Empty for a regression.
     """
     if not own and config.kept_class_names is not None:
         return config.kept_class_names
+    custom = registration_of(config)
+    if custom is not None:
+        names: tuple[str, ...] | None = custom.facts["class_names"]
+        return names
     folder = own_folder(config, data_dir)
     return BUILT_IN[config.name].class_names if folder is None else folder_class_names(folder)
 
@@ -174,6 +190,8 @@ def picture_counts(
     listed: Callable[[Path], PictureFolder] = list_pictures,
 ) -> PictureCounts:
     """What is known of the number of pictures of each class. `listed` lists a folder; it may remember what it lists."""
+    if registration_of(config) is not None:
+        return PictureCounts(training=None, test=None)
     folder = own_folder(config, data_dir)
     if folder is None:
         known = BUILT_IN[config.name]

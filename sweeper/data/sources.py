@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sweeper.data.catalog import BUILT_IN, input_shape, output_names, own_folder
+from sweeper.data.custom import custom_signature, make_images
 from sweeper.data.downloads import find_files
 from sweeper.data.flowers import list_flowers
 from sweeper.data.folders import PictureFolder, list_pictures
 from sweeper.errors import DataError
-from sweeper.study.config import DataConfig
+from sweeper.study.config import DataConfig, Registration, registration_of
 
 __all__ = ["Pictures", "Source", "find_source"]
 
@@ -59,6 +60,13 @@ def find_source(config: DataConfig, *, cache_dir: Path, data_dir: Path | None) -
     Raises DataError where the data set can be neither found nor downloaded.
     """
     name = config.name
+    custom = registration_of(config)
+    if custom is not None:
+        return Source(
+            name=name,
+            signature=custom_signature(custom, config, data_dir),
+            open=lambda: _open_custom(custom, config, data_dir),
+        )
     root = own_folder(config, data_dir)
     if root is not None:
         pictures = list_pictures(root)
@@ -142,6 +150,28 @@ def _open_functions() -> Pictures:
         shape=(1, 8, 8),
         read=lambda index: images_N1HW[index],
         targets_NT=targets_NT,
+    )
+
+
+def _open_custom(custom: Registration, config: DataConfig, data_dir: Path | None) -> Pictures:
+    from sweeper.data.pictures import convert_array
+
+    images = make_images(custom, config, data_dir)
+
+    def read(index: int) -> npt.NDArray[np.uint8]:
+        return convert_array(
+            images.images[index], image_size=config.image_size, resize=config.resize, grayscale=config.grayscale
+        )
+
+    _, height, width = read(0).shape
+    return Pictures(
+        class_names=images.class_names,
+        labels_N=images.labels,
+        n_validation=images.n_validation,
+        n_test=images.n_test,
+        shape=(len(read(0)), height, width),
+        read=read,
+        ids=images.ids,
     )
 
 

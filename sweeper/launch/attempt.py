@@ -8,35 +8,37 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from filelock import FileLock
 
-from sweeper.data.batches import input_statistics
 from sweeper.data.dataset import Dataset
 from sweeper.errors import DivergedError, InfeasibleError, InputError
 from sweeper.failpoints import failpoint
 from sweeper.launch.control import Control
+from sweeper.launch.describe import describe
 from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Preparing
 from sweeper.launch.of_data import draw_data
-from sweeper.models.backbone_weights import find_weights, weights_hash
-from sweeper.models.layers import backbone_row, layer_table
 from sweeper.places import Places
-from sweeper.study.config import DataConfig, TorchvisionConfig, TrialConfig
+from sweeper.study.config import AnyTrialConfig, DataConfig, LoopTrialConfig, trial_config
+from sweeper.study.plugins.sources import load_plugins
 from sweeper.tracking.outbox import OutboxWriter, Row
 from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.workspace import TrialFiles, make_durable, read_json, write_json
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint, save_whole
 from sweeper.training.devices import limit_memory, peak_memory
 from sweeper.training.loop import EpochMetrics, Interrupted, Training
+from sweeper.training.own_loop import LoopTraining
 
 __all__ = ["run_attempt"]
 
 LOCK_SECONDS = 60.0
 _PREPARING_SECONDS = 1.0
 _DESCRIPTIONS = ("config.json", "data.json", "layers.json", "model.json")
+_DESCRIPTIONS_OF_OWN_LOOP = ("config.json",)
 OBJECTIVE = "objective"
 """Metric in every row: the trial's value if it ended there. Its last value is the trial's value."""
 
@@ -134,23 +136,38 @@ class _Run:
         self.files = files
         self.files.artifacts.mkdir(exist_ok=True)
         failpoint("attempt.begun")
-        self.config = TrialConfig.model_validate(attempt.config)
+        load_plugins(() if places is None else places.plugins)
+        self.config: AnyTrialConfig = trial_config(attempt.config).model_validate(attempt.config)
         limit_memory(device, attempt.memory_share)
-        self.dataset = open_data(self.config.data)
-        failpoint("attempt.data_opened")
-        self.training = Training(
-            config=self.config,
-            dataset=self.dataset,
-            device=device,
-            places=places,
-            should_stop=lambda: control.prune,
-            measure_test=attempt.measure_test,
-            may_split_batches=attempt.memory_share is None,
-        )
+        self.dataset: Dataset | None = None
+        self.training: Training | LoopTraining
+        if isinstance(self.config, LoopTrialConfig):
+            self.training = LoopTraining(
+                config=self.config,
+                device=device,
+                number=attempt.number,
+                folder=self.files.of_loop,
+                artifacts=self.files.artifacts,
+                places=places,
+                should_stop=lambda: control.prune,
+                measure_test=attempt.measure_test,
+            )
+        else:
+            self.dataset = open_data(self.config.data)
+            failpoint("attempt.data_opened")
+            self.training = Training(
+                config=self.config,
+                dataset=self.dataset,
+                device=device,
+                places=places,
+                should_stop=lambda: control.prune,
+                measure_test=attempt.measure_test,
+                may_split_batches=attempt.memory_share is None,
+            )
         self.best_value: float | None = None
         self.best_epoch = 0
         self.best_confusion: dict[str, torch.Tensor] = {}
-        self.best_model: Mapping[str, torch.Tensor] | None = None  # not yet written
+        self.best_model: Mapping[str, torch.Tensor] | None = None  # not yet written; a loop of its own has none
         self.undurable: list[Path] = []  # written, but lost if the machine crashes
         checkpoint = load_checkpoint(self.files.checkpoint, self.files.previous_checkpoint)
         if checkpoint is not None:
@@ -172,23 +189,24 @@ class _Run:
                 if not is_prepared:
                     yield self._stopped()
                     return
-                for metrics in self.training.epochs():
-                    done = self._record(metrics)
-                    failpoint("attempt.epoch_recorded")
-                    yield done
-                    failpoint("attempt.epoch_sent")
-                    if self.attempt.prunable:
-                        # Short epochs would run away from the driver, and no trial would ever be pruned.
-                        self.control.wait_for(metrics.epoch - 1)
-                    if self.control.prune:
-                        state = "PRUNED"
-                        break
-                    if self.control.stop:
-                        self._save()
-                        yield self._stopped()
-                        return
-                    if time.monotonic() - self.saved_at >= self.attempt.checkpoint_seconds:
-                        self._save()
+                with closing(self.training.epochs()) as epochs:  # a loop of its own cleans up before the trial ends
+                    for metrics in epochs:
+                        done = self._record(metrics)
+                        failpoint("attempt.epoch_recorded")
+                        yield done
+                        failpoint("attempt.epoch_sent")
+                        if self.attempt.prunable:
+                            # Short epochs would run away from the driver, and no trial would ever be pruned.
+                            self.control.wait_for(metrics.epoch - 1)
+                        if self.control.prune:
+                            state = "PRUNED"
+                            break
+                        if self.control.stop:
+                            self._save()
+                            yield self._stopped()
+                            return
+                        if time.monotonic() - self.saved_at >= self.attempt.checkpoint_seconds:
+                            self._save()
             except Interrupted:
                 state = "PRUNED"
             except (DivergedError, InfeasibleError) as error:
@@ -222,7 +240,8 @@ class _Run:
     def _record(self, metrics: EpochMetrics) -> EpochDone:
         if self.attempt.metric not in metrics.values:
             known = ", ".join(sorted(metrics.values))
-            raise InputError(f"objective.metric: given {self.attempt.metric!r}; allowed for this data: {known}")
+            what = "of this loop" if self.dataset is None else "for this data"
+            raise InputError(f"objective.metric: given {self.attempt.metric!r}; allowed {what}: {known}")
         value = metrics.values[self.attempt.metric]
         if self._improves(value):
             self.best_value, self.best_epoch = value, metrics.epoch
@@ -238,7 +257,7 @@ class _Run:
             epoch=metrics.epoch,
             value=value,
             objective=self.best_value,
-            pictures_per_second=metrics.values["pictures_per_second"],
+            pictures_per_second=metrics.values.get("pictures_per_second", 0.0),
             peak_bytes=peak_memory(self.training.device),
         )
 
@@ -248,7 +267,10 @@ class _Run:
         return value > self.best_value if self.attempt.maximize else value < self.best_value
 
     def _save(self) -> None:
-        """A checkpoint, and what belongs to it; then the rows up to it may be sent."""
+        """A checkpoint, and what belongs to it; then the rows up to it may be sent. None of a training that keeps
+        nothing: the next attempt makes its rows again."""
+        if not self.training.can_continue:
+            return
         self._write_model()
         self._make_durable()
         self.outbox.sync()
@@ -289,7 +311,7 @@ class _Run:
         if state == "COMPLETE":
             self._write_model()
             failpoint("attempt.model_written")
-        if self.best_confusion:
+        if self.best_confusion and self.dataset is not None:
             self._write_artifact(
                 "confusion.json",
                 {
@@ -312,8 +334,7 @@ class _Run:
                     "sweeper.attempt": str(self.attempt.attempt),
                     "sweeper.best_epoch": str(self.best_epoch),
                     "sweeper.device": str(self.training.device),
-                    "sweeper.data_fingerprint": self.dataset.fingerprint,
-                    "sweeper.n_parameters": str(self.training.n_parameters),
+                    **self._tags_of_built_in(),
                     "sweeper.n_threads": str(torch.get_num_threads()),
                     **({"sweeper.reason": reason} if reason else {}),
                     **({"sweeper.micro_batch": str(self.training.micro_batch)} if self.training.micro_batch else {}),
@@ -322,59 +343,26 @@ class _Run:
             },
         )
 
-    def _weights_hash(self) -> str | None:
-        """Which pretrained weights the model began with, or has for good."""
-        model = self.config.model
-        path = find_weights(model, self.places) if isinstance(model, TorchvisionConfig) else None
-        return None if path is None else weights_hash(path, self.places)
+    def _tags_of_built_in(self) -> dict[str, str]:
+        if self.dataset is None or isinstance(self.training, LoopTraining):
+            return {}
+        return {
+            "sweeper.data_fingerprint": self.dataset.fingerprint,
+            "sweeper.n_parameters": str(self.training.n_parameters),
+        }
 
     def _is_described(self) -> bool:
         """Whether the artifacts of an attempt before are there; a crash of the machine may have left them torn."""
-        return all(read_json(self.files.artifacts / name) is not None for name in _DESCRIPTIONS)
+        names = _DESCRIPTIONS if self.dataset is not None else _DESCRIPTIONS_OF_OWN_LOOP
+        return all(read_json(self.files.artifacts / name) is not None for name in names)
 
     def _describe(self) -> None:
         """Artifacts that are known before the first epoch."""
-        dataset = self.dataset
-        mean_C, deviation_C = input_statistics(dataset, normalize=self.config.data.normalize)
-        parts: dict[str, Any] = {"train": dataset.train, "val": dataset.validation, "test": dataset.test}
         self._write_artifact("config.json", self.config.model_dump(mode="json"))
-        self._write_artifact(
-            "data.json",
-            {
-                "name": dataset.name,
-                "task": self.config.task,
-                "class_names": dataset.class_names,
-                "output_names": dataset.output_names,
-                "counts": {part: split.class_counts(dataset.n_classes) for part, split in parts.items()},
-                "fingerprint": dataset.fingerprint,
-                "input_shape": dataset.input_shape,
-                "split_seed": self.config.data.split_seed,
-            },
-        )
+        if isinstance(self.training, LoopTraining) or isinstance(self.config, LoopTrialConfig):
+            return
+        assert self.dataset is not None
         if self.attempt.number == 0:
-            draw_data(self.files, dataset)
-        rows = layer_table(self.training.model, self.training.feed.input_shape)
-        if isinstance(self.config.model, TorchvisionConfig) and self.config.model.frozen:
-            rows.insert(0, backbone_row(self.config.model))
-        self._write_artifact(
-            "layers.json",
-            [
-                {"name": r.name, "kind": r.kind, "output_shape": r.output_shape, "n_parameters": r.n_parameters}
-                for r in rows
-            ],
-        )
-        self._write_artifact(
-            "model.json",
-            {
-                "model": self.config.model.model_dump(mode="json"),
-                "loss": self.config.training.loss.name,
-                "input_shape": dataset.input_shape,
-                "task": self.config.task,
-                "class_names": dataset.class_names,
-                "output_names": dataset.output_names,
-                "normalize": self.config.data.normalize,
-                "mean": mean_C.tolist(),
-                "deviation": deviation_C.tolist(),
-                "weights_sha256": self._weights_hash(),
-            },
-        )
+            draw_data(self.files, self.dataset)
+        for name, data in describe(self.config, self.dataset, self.training, self.places).items():
+            self._write_artifact(name, data)

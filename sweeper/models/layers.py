@@ -41,23 +41,23 @@ def backbone_row(config: TorchvisionConfig) -> LayerRow:
     )
 
 
-def layer_table(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow]:
-    """The layers of `model` in the order in which they run, for inputs of `input_shape`, such as (C, H, W).
+def _row(name: str, module: nn.Module, output_shape: tuple[int, ...]) -> LayerRow:
+    return LayerRow(name=name, kind=type(module).__name__, output_shape=output_shape, n_parameters=n_parameters(module))
 
-    Runs on the meta device: no arithmetic, no copy of the weights. The model is left as it was.
+
+def layer_table(model: nn.Module, input_shape: tuple[int, ...], *, is_own: bool = True) -> list[LayerRow]:
+    """The layers of `model` in the order in which they run, for inputs of `input_shape`, such as (C, H, W);
+    `is_own` says that the network is sweeper's own.
+
+    Runs on the meta device: no arithmetic, no copy of the weights. The model is left as it was. A network of a plugin
+    need not run there; its layers are then listed as they were made, without shapes.
     """
     rows: list[LayerRow] = []
 
-    def record(name: str) -> Callable[[nn.Module, object, torch.Tensor], None]:
-        def hook(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
-            rows.append(
-                LayerRow(
-                    name=name,
-                    kind=type(module).__name__,
-                    output_shape=tuple(output.shape[1:]),
-                    n_parameters=n_parameters(module),
-                )
-            )
+    def record(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            shape = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
+            rows.append(_row(name, module, shape))
 
         return hook
 
@@ -69,6 +69,10 @@ def layer_table(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow
         tensors = {name: tensor.to("meta") for name, tensor in chain(model.named_parameters(), model.named_buffers())}
         with torch.inference_mode():
             torch.func.functional_call(model, tensors, (torch.empty(1, *input_shape, device="meta"),))
+    except Exception:
+        if is_own:
+            raise
+        rows = [_row(name, module, ()) for name, module in leaves]
     finally:
         for handle in handles:
             handle.remove()

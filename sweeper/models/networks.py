@@ -14,11 +14,13 @@ from sweeper.models.backbone_table import n_backbone_features
 from sweeper.models.backbone_weights import find_weights
 from sweeper.models.backbones import build_backbone
 from sweeper.models.check import Shape, feature_shape, model_fault
+from sweeper.models.custom import build_custom
 from sweeper.places import Places
 from sweeper.study.config import (
     AutoencoderConfig,
     BlockConfig,
     CNNConfig,
+    CustomModelConfig,
     MLPConfig,
     ModelConfig,
     TorchvisionConfig,
@@ -58,6 +60,8 @@ def build_model(
     fault = model_fault(config, input_shape)
     if fault is not None:
         raise InputError(f"model {config.name} cannot be built: {fault}")
+    if isinstance(config, CustomModelConfig):
+        return build_custom(config, input_shape=input_shape, n_outputs=n_outputs, log_probabilities=log_probabilities)
     if isinstance(config, AutoencoderConfig):
         return _autoencoder(config, input_shape)
     modules: OrderedDict[str, nn.Module] = OrderedDict()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from sweeper.errors import InputError
@@ -86,12 +86,13 @@ def load_trained(description: Mapping[str, Any], state: bytes, *, places: Places
         places: Where the weights of a frozen backbone are looked for.
 
     Raises:
-        InputError: `state` is something else, or the weights of the backbone are others than those it was trained on.
+        InputError: The model is a plugin's that was not imported, `state` is something else, or the weights of the
+            backbone are others than those it was trained on.
         DataError: The weights of the backbone are nowhere.
     """
     channels, height, width = description["input_shape"]
     class_names, output_names = tuple(description["class_names"]), tuple(description.get("output_names", ()))
-    config: ModelConfig = TypeAdapter(ModelConfig).validate_python(description["model"])
+    config = _read_config(description["model"])
     is_head = False
     if isinstance(config, TorchvisionConfig) and config.frozen:
         is_head = True  # the network is the head's and its backbone's, which has weights from elsewhere
@@ -124,6 +125,17 @@ def load_trained(description: Mapping[str, Any], state: bytes, *, places: Places
         output_names=output_names,
     )
     return model.eval()
+
+
+def _read_config(raw: Any) -> ModelConfig:
+    try:
+        config: ModelConfig = TypeAdapter(ModelConfig).validate_python(raw)
+    except ValidationError as error:
+        name = raw.get("name") if isinstance(raw, Mapping) else raw
+        raise InputError(
+            f"the model {name!r} of this run is not one that is known here; where a plugin has it, import that first"
+        ) from error
+    return config
 
 
 def _check_weights(config: TorchvisionConfig, expected: str | None, places: Places | None) -> None:

@@ -1,4 +1,4 @@
-"""Sections of other packages, found by the entry points that these declare.
+"""Sections of other packages, found by the entry points that these declare, and those under `sweeper.report_section`.
 
 An entry point of the group `sweeper.report_sections` names a section by its key, and a function from a `StudyData` to
 blocks. Nothing of a package is imported unless its section is shown. One that fails costs its section alone: the report
@@ -16,10 +16,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_args
 
-from sweeper.errors import SectionError
+from sweeper.errors import PluginError, SectionError
 from sweeper.report.blocks import Block, Figure, Picture, Row, Section, Table
 from sweeper.report.format import hide_paths
 from sweeper.report.study_data import StudyData
+from sweeper.study.config import registry
 
 __all__ = ["GROUP", "find_plugin_sections"]
 
@@ -51,6 +52,16 @@ def find_plugin_sections(taken: Sequence[str]) -> tuple[Section, ...]:
             fault = fault or f"another section has the key {key!r}; rename the entry point"
             key = next(f"{key}-{n}" for n in itertools.count(2) if f"{key}-{n}" not in keys)
         sections.append(Section(key=key, title=_title(entry.name), build=partial(_build, entry, fault)))
+    entry_names = {entry.name for entry in entries}
+    for registered in registry.all("report_section"):
+        if registered.name in entry_names:  # the same, which the report has loaded before
+            continue
+        keys = [*taken, *(section.key for section in sections)]
+        if registered.name in keys:
+            raise PluginError(f"report section {registered.name!r}: another section has this key; give it another")
+        title = registered.facts.get("title") or _title(registered.name)
+        build = partial(_call, registered.function, f"section {registered.name!r} of {registered.source}")
+        sections.append(Section(key=registered.name, title=title, build=build))
     return tuple(sections)
 
 
@@ -74,6 +85,10 @@ def _build(entry: EntryPoint, fault: str, data: StudyData) -> Sequence[Block]:
         raise SectionError(f"{where}: {entry.value} cannot be loaded: {_words(error)}") from error
     if not callable(function):
         raise SectionError(f"{where}: {entry.value} is no function but {type(function).__name__}")
+    return _call(function, where, data)
+
+
+def _call(function: Callable[[StudyData], Any], where: str, data: StudyData) -> Sequence[Block]:
     try:
         blocks: Sequence[Block] = function(data)
         _check(blocks)

@@ -28,7 +28,7 @@ from sweeper.search.attributes import (
 from sweeper.search.mirror import Mirror, Pending
 from sweeper.search.samplers import build_pruner, build_sampler
 from sweeper.search.storage import StudyStore, TrialRecord, record_of
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import AnyTrialConfig, trial_config
 
 __all__ = ["Optimizer", "Proposal"]
 
@@ -41,7 +41,7 @@ class Proposal:
     """A trial to be trained."""
 
     number: int
-    config: TrialConfig
+    config: AnyTrialConfig
     params: Mapping[str, Any]
     """What was drawn, by the parameter's name."""
     tags: Mapping[str, str]
@@ -95,7 +95,8 @@ class Optimizer:
         self._memory = memory
         self._n_created = len(trials)
         self._waiting = {trial.number for trial in trials if trial.state == TrialState.WAITING}
-        max_epochs = self.study.trial.upper_bound("training.epochs")
+        space = self.study.trial
+        max_epochs = space.upper_bound("training.epochs") or space.upper_bound("loop.epochs")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             self._optuna = optuna.load_study(
@@ -190,7 +191,9 @@ class Optimizer:
         trial = self._optuna.ask()
         draw = self.study.trial.draw(trial)
         offset = trial.user_attrs.get(SEED_OFFSET_ATTR, 0)
-        config = TrialConfig.model_validate({**draw.tree, "seed": (draw.tree.get("seed", 0) + offset) % 2**32})
+        config = trial_config(draw.tree).model_validate(
+            {**draw.tree, "seed": (draw.tree.get("seed", 0) + offset) % 2**32}
+        )
         frozen = self._trial(trial.number)
         self._running[trial.number] = trial
         self._last_epoch[trial.number] = max(frozen.intermediate_values, default=0)

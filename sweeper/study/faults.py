@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from sweeper.study.config import FieldError
+from sweeper.study.config import CustomConfig, FieldError, registry
 from sweeper.study.distributions import DISTRIBUTIONS
 from sweeper.study.parse import Path
 from sweeper.study.words import nearest, show
@@ -124,5 +124,5 @@ def _known_fields(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel):
-        return [annotation]
+        return [*([] if issubclass(annotation, CustomConfig) else [annotation]), *registry.configs(annotation)]
     return [model for argument in get_args(annotation) for model in _models_in(argument)]

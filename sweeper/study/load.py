@@ -14,10 +14,11 @@ from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 
-from sweeper.errors import Fault, StudyFileError
-from sweeper.study.config import TrialConfig
+from sweeper.errors import Fault, PluginError, StudyFileError
+from sweeper.study.config import LoopTrialConfig, TrialConfig, trial_config
 from sweeper.study.faults import describe_errors
 from sweeper.study.overrides import OverrideError, apply_override
+from sweeper.study.plugins.sources import load_plugin, resolve_plugin
 from sweeper.study.space import Draw, Path, Space, SpaceError
 from sweeper.study.study import Study
 from sweeper.study.words import show
@@ -38,7 +39,7 @@ StudyCheck = Callable[[Study], Iterable[tuple[Path, str]]]
 
 _ALONE = "alone: "
 """Begins the kind of a fault that lies in one value, whatever the others are."""
-_GROUPS: tuple[tuple[str, ...], ...] = (("data", "model"), ("training", "seed"))
+_GROUPS: tuple[tuple[str, ...], ...] = (("data", "model"), ("training", "seed", "loop"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,18 +78,22 @@ def load_study(
         raise StudyFileError(
             [Fault(source=str(path), line=None, field="", message=f"cannot be read: {reason}")]
         ) from error
-    return parse_study(text, source=str(path), overrides=overrides, checks=checks, study_checks=study_checks)
+    return parse_study(
+        text, source=str(path), folder=path.parent, overrides=overrides, checks=checks, study_checks=study_checks
+    )
 
 
 def parse_study(
     text: str,
     *,
     source: str,
+    folder: FilePath | None = None,
     overrides: Sequence[str] = (),
     checks: Sequence[Check] = (),
     study_checks: Sequence[StudyCheck] = (),
 ) -> CheckedStudy:
-    """Read and check the text of a study file; see `load_study`."""
+    """Read and check the text of a study file; see `load_study`. Its plugins are looked for in `folder`, default: the
+    working directory."""
     document = parse_yaml(text, source)
     raw = document.data
     book = _FaultBook(source, document.lines)
@@ -104,6 +109,9 @@ def parse_study(
         except OverrideError as error:
             book.add_override(f"--set {override}", error.field, str(error))
 
+    if isinstance(raw.get("plugins"), list):
+        raw["plugins"] = list(_load_plugins(raw["plugins"], folder or FilePath.cwd(), book))
+        book.raise_if_any()  # without what a plugin registers, all that names it would be a fault too
     space: Space | None = None
     if "trial" in raw:
         try:
@@ -131,6 +139,21 @@ def parse_study(
     book.raise_if_any()
     assert study is not None
     return CheckedStudy(study=study, n_corners=n_corners, complete=complete)
+
+
+def _load_plugins(plugins: Sequence[object], folder: FilePath, book: _FaultBook) -> Iterator[str]:
+    """Import the plugins of a study, and yield their names as any process finds them."""
+    for i, plugin in enumerate(plugins):
+        if not isinstance(plugin, str):
+            book.add(("plugins", i), f"given {show(plugin)}; allowed: a module, or a file that ends in .py")
+            continue
+        try:
+            resolved = resolve_plugin(plugin, folder)
+            load_plugin(resolved)
+        except PluginError as error:
+            book.add(("plugins", i), str(error))
+        else:
+            yield resolved
 
 
 def check_space(space: Space, checks: Sequence[Check] = ()) -> tuple[int, bool, list[tuple[Path, str]]]:
@@ -175,16 +198,19 @@ def _rest(space: Space, corners: Iterator[Draw], in_group: Callable[[str], bool]
 
 def _check_draw(draw: Draw, checks: Sequence[Check]) -> Iterable[tuple[Path, str, str]]:
     """Place in the raw tree, kind of fault, message."""
+    model = trial_config(draw.tree)
     try:
-        config = TrialConfig.model_validate(draw.tree)
+        config = model.model_validate(draw.tree)
     except ValidationError as error:
         errors = error.errors()
         together = [error for error in errors if error["type"] == "value_error"]
         alone = [error for error in errors if error["type"] != "value_error"]
-        for path, message in describe_errors(TrialConfig, draw.tree, alone):
+        for path, message in describe_errors(model, draw.tree, alone):
             yield _origin(draw, path), _ALONE + message.partition("; allowed")[2], message
-        for path, message in describe_errors(TrialConfig, draw.tree, together):
+        for path, message in describe_errors(model, draw.tree, together):
             yield _origin(draw, path), "together", message
+        return
+    if isinstance(config, LoopTrialConfig):
         return
     for check in checks:
         for path, message in check(config):

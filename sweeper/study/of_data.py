@@ -23,6 +23,8 @@ def is_of_data(name: str) -> bool:
 def study_augmentations(study: Study) -> tuple[AugmentConfig, ...]:
     """All augmentations that occur in a study's data, each once, at the ends of its ranges."""
     found: dict[str, AugmentConfig] = {}
+    if study.has_own_loop:
+        return ()
     for corner in islice(study.trial.corners(is_of_data), _MAX_CORNERS):
         try:
             config = TrialConfig.model_validate(corner.tree)

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import LoopTrialConfig, TrialConfig, registry
+from sweeper.study.config.base import METRIC_PATTERN
 from sweeper.study.study import Study
 
 __all__ = ["study_schema"]
@@ -55,25 +56,31 @@ _ABOUT = ("title", "description", "default")
 
 
 def study_schema() -> dict[str, Any]:
-    """The schema, draft 2020-12."""
-    trial = TypeAdapter(TrialConfig).json_schema(mode="validation")
-    definitions: dict[str, Any] = {**_DISTRIBUTIONS, **trial.pop("$defs"), "TrialConfig": trial}
-    for name, model in definitions.items():
+    """The schema, draft 2020-12, with what plugins have registered."""
+    definitions: dict[str, Any] = dict(_DISTRIBUTIONS)
+    for model in (TrialConfig, LoopTrialConfig):
+        trial = TypeAdapter(model).json_schema(mode="validation")
+        definitions |= {**trial.pop("$defs", {}), model.__name__: trial}
+    for name, definition in definitions.items():
         if name not in _DISTRIBUTIONS:
-            _require_name(model)
-            for field, schema in model["properties"].items():
+            _require_name(definition)
+            for field, schema in definition["properties"].items():
                 if "const" not in schema:
-                    model["properties"][field] = _or_distribution(schema, f"#/$defs/{name}/properties/{field}")
+                    definition["properties"][field] = _or_distribution(schema, f"#/$defs/{name}/properties/{field}")
     study = TypeAdapter(Study).json_schema(mode="validation")
-    for name, model in study.pop("$defs").items():
-        _require_name(model)
-        definitions[name] = _with_bare_names(model)
+    for name, definition in study.pop("$defs").items():
+        _require_name(definition)
+        definitions[name] = _with_bare_names(definition)
     study = _with_bare_names(study)
-    study["properties"]["trial"] |= {"$ref": "#/$defs/TrialConfig"}
+    study["properties"]["trial"] |= {"anyOf": [{"$ref": "#/$defs/TrialConfig"}, {"$ref": "#/$defs/LoopTrialConfig"}]}
     del study["properties"]["trial"]["type"]
+    metrics = "".join(f"|^(train|val)/{custom.name}$" for custom in registry.all("metric"))
+    own_metrics = {"properties": {"objective": {"properties": {"metric": {"pattern": METRIC_PATTERN + metrics}}}}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **study,
+        "if": {"properties": {"trial": {"required": ["loop"]}}},
+        "else": own_metrics,  # a loop of one's own may have any
         "title": "sweeper study",
         "$defs": dict(sorted(definitions.items())),
     }

@@ -6,10 +6,20 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from sweeper.study.config import Config, FieldError, MetricName, named
+from sweeper.study.config import (
+    AnyMetricName,
+    Config,
+    FieldError,
+    check_metric,
+    is_known_metric,
+    named,
+    registry,
+    to_tuple,
+)
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
 from sweeper.study.names import NAME_PATTERN, check_name
 from sweeper.study.space import Space
+from sweeper.study.words import show
 
 __all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
 
@@ -22,8 +32,9 @@ Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 class Objective(Config):
     """The metric that trials are compared by."""
 
-    metric: MetricName = DEFAULT_METRIC
-    """`train/` or `val/` with loss, accuracy, accuracy/<class>, balanced_accuracy or auc; or seconds."""
+    metric: AnyMetricName = DEFAULT_METRIC
+    """`train/` or `val/` with loss, accuracy, accuracy/<class>, balanced_accuracy or auc; or seconds. Of a loop of your
+    own: any metric that it yields."""
     direction: Literal["minimize", "maximize"] | None = None
     """Default: the direction in which the metric is better."""
     at: Literal["best", "last"] = "best"
@@ -237,13 +248,22 @@ class Study(Config):
     """How hopeless trials are ended early; a bare name stands for its defaults."""
     budget: Budget = Budget()
     """When the search ends."""
+    plugins: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = ()
+    """Modules, or files such as `my_models.py` beside the study file, that are imported first and register parts of it;
+    see docs/how-to/extend.md. What an installed package declares as an entry point is found without."""
     keep_models: int = Field(default=3, ge=0, le=1000)
     """How many of the best trials keep their trained model as an artifact."""
     trial: Space
     """The search space: a `TrialConfig` in which any leaf may be a distribution and any branch a choice."""
 
+    @property
+    def has_own_loop(self) -> bool:
+        """Whether its trials are trained by a loop of a plugin."""
+        return "loop" in self.trial.root
+
     @model_validator(mode="after")
     def _check(self) -> Study:
+        self._check_objective()
         if self.sampler.name == "grid" and self.trial.n_grid_points is None:
             continuous = ", ".join(f"trial.{name}" for name in self.trial.continuous)
             raise FieldError(
@@ -251,6 +271,25 @@ class Study(Config):
                 "sampler",
             )
         return self
+
+    def _check_objective(self) -> None:
+        metric = self.objective.metric
+        part, _, name = metric.partition("/")
+        # By what the space says, since a stored study is read before its plugins are loaded.
+        is_custom = part in ("train", "val") and name in _names_in(self.trial.to_raw().get("training"), "metrics")
+        if not is_custom and registry.get("metric", name) is not None:
+            message = f"given {show(metric)}, which is not among training.metrics; allowed: add {name} there"
+            raise FieldError(message, "objective", "metric")
+        if not self.has_own_loop and not is_custom:
+            try:
+                check_metric(metric)
+            except ValueError as error:
+                raise FieldError(str(error), "objective", "metric") from None
+        elif self.objective.direction is None and not is_known_metric(metric):
+            raise FieldError(
+                f"is missing; allowed: minimize or maximize, since sweeper does not know {metric}",
+                *("objective", "direction"),
+            )
 
     @property
     def n_trials(self) -> int:
@@ -262,3 +301,14 @@ class Study(Config):
     def to_json_dict(self) -> dict[str, Any]:
         """The study as plain data, in the form of a study file; `Study.model_validate` reads it back."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+
+def _names_in(raw: Any, *path: str) -> set[str]:
+    """Names of what may stand at a path of a raw tree, in any branch of a choice: bare, or as `name` of a mapping."""
+    if isinstance(raw, list):
+        return {name for item in raw for name in _names_in(item, *path)}
+    if isinstance(raw, dict) and ("choice" in raw or "of" in raw):
+        return _names_in(raw.get("choice", raw.get("of")), *path)
+    if path:
+        return _names_in(raw[path[0]], *path[1:]) if isinstance(raw, dict) and path[0] in raw else set()
+    return {str(raw.get("name"))} if isinstance(raw, dict) else {str(raw)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import trial_config
 from sweeper.study.flatten import flatten
 from sweeper.study.space import RandomSuggester
 from sweeper.study.study import Study
@@ -18,6 +18,6 @@ def varied_params(study: Study) -> list[str]:
     Found by drawing: of a choice between branches it is the branch's `name` that varies, of a list its items.
     """
     draws = [study.trial.draw(RandomSuggester(seed)).tree for seed in range(N_DRAWS)]
-    leaves = [flatten(TrialConfig.model_validate(tree).model_dump(mode="json")) for tree in draws]
+    leaves = [flatten(trial_config(tree).model_validate(tree).model_dump(mode="json")) for tree in draws]
     paths = dict.fromkeys(path for flat in leaves for path in flat)
     return [path for path in paths if len({repr(flat[path]) for flat in leaves if path in flat}) > 1]

@@ -13,6 +13,7 @@ from sweeper.sweep.driver import SweepResult
 from sweeper.sweep.finalize import is_done, prepare_tests
 from sweeper.sweep.progress import Progress, TrialEnded, View
 from sweeper.sweep.start import SweepOptions, drive, prepare
+from sweeper.tracking.plugins import remember_plugins
 from sweeper.tracking.workspace import Workspace
 
 __all__ = ["SilentView", "finalize", "start"]
@@ -65,6 +66,7 @@ def start(
     if not isinstance(study, Study):
         study = check_study(Path(study), overrides, data_dir=workspace.data_dir).study
     slots = plan_slots(choose_devices(devices), n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu)
+    remember_plugins(workspace, study.name, study.plugins)
     name = prepare(workspace, study, more_trials=trials)
     options = SweepOptions(launcher=launcher, slots=tuple(slots))
     return drive(workspace, name, options=options, view=view or SilentView())

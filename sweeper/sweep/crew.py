@@ -99,7 +99,7 @@ class Crew:
         self._assigned[worker] = Assignment(proposal=proposal, started=time.monotonic())
         shown = self._workers[worker]
         shown.state, shown.number, shown.epoch = "training", proposal.number, 0
-        shown.n_epochs, shown.objective, shown.preparing = proposal.config.training.epochs, None, None
+        shown.n_epochs, shown.objective, shown.preparing = proposal.config.n_epochs or 0, None, None
         return worker
 
     def preparing(self, event: Preparing) -> bool:

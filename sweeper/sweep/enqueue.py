@@ -13,7 +13,7 @@ from sweeper.errors import InputError
 from sweeper.search.attributes import REPLICATE_OF_ATTR
 from sweeper.search.storage import StoredStudy
 from sweeper.study.assignments import fix_params, paths_of
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import trial_config
 from sweeper.study.distributions import Scalar
 from sweeper.study.faults import describe_errors
 from sweeper.study.space import Draw
@@ -21,6 +21,7 @@ from sweeper.study.suggesters import FixedSuggester
 from sweeper.sweep.control import find_owner
 from sweeper.sweep.owner import Owner
 from sweeper.sweep.store import open_store
+from sweeper.tracking.plugins import load_plugins_of
 from sweeper.tracking.workspace import Workspace
 
 __all__ = ["Enqueued", "enqueue"]
@@ -64,6 +65,7 @@ def enqueue(workspace: Workspace, name: str, assignments: Sequence[str], *, like
         raise InputError(f"{name} holds the tests of {stored.final['of']}, and tries nothing else")
     if like is None and not assignments:
         raise InputError("nothing is given; allowed: path=value, such as training.optimizer.lr=0.01, or --from TRIAL")
+    load_plugins_of(workspace, name, stored.study.plugins)
     params = fix_params(stored.study.trial, assignments, _params_of(stored, like))
     suggester = FixedSuggester(params, seed=0)
     draw = stored.study.trial.draw(suggester)
@@ -103,10 +105,11 @@ def _params_of(stored: StoredStudy, number: int | None) -> Mapping[str, Any]:
 
 def _check(draw: Draw) -> None:
     """Corners of a space are checked when it is read; what lies between may have faults of its own."""
+    model = trial_config(draw.tree)
     try:
-        TrialConfig.model_validate(draw.tree)
+        model.model_validate(draw.tree)
     except ValidationError as error:
-        faults = describe_errors(TrialConfig, draw.tree, error.errors())
+        faults = describe_errors(model, draw.tree, error.errors())
         lines = [f"{'.'.join(map(str, path))}: {message}" for path, message in faults]
         raise InputError("\n".join(lines)) from error
 

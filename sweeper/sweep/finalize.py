@@ -24,6 +24,7 @@ from sweeper.sweep.owner import own, read_owner
 from sweeper.sweep.record import check_tracker
 from sweeper.sweep.store import open_store
 from sweeper.tracking.final import final_name, final_tags
+from sweeper.tracking.plugins import known_plugins, load_plugins_of, remember_plugins
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.recording import study_status, unsent_trials
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json
@@ -156,6 +157,8 @@ def prepare_tests(workspace: Workspace, name: str, *, top: int, seeds: int, tria
             f"it with `sweeper stop {name}`"
         )
     check_tracker(workspace, files, name)
+    load_plugins_of(workspace, name, stored.study.plugins)
+    remember_plugins(workspace, _name_of_tests(name), known_plugins(workspace, name))
     chosen = choose(stored, top=top, trials=trials)
     _check_test_part(workspace, stored, files, chosen)
     final = _name_of_tests(name)

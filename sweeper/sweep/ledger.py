@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -96,6 +97,7 @@ class Ledger:
         end_time_ms = max(outcome["end_time_ms"], start_time_ms)  # the clock may have been set back
         end = {"state": outcome["state"], "end_time_ms": end_time_ms, "tags": tags}
         write_json(files.end, end, durable=False)  # it is made again where it is missing
+        shutil.rmtree(files.of_loop, ignore_errors=True)
         files.checkpoint.unlink(missing_ok=True)
         files.previous_checkpoint.unlink(missing_ok=True)
         if outcome["state"] != "COMPLETE":

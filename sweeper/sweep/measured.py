@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import TrialConfig, registry
 from sweeper.study.words import nearest, show
 
 __all__ = ["metric_fault"]
@@ -25,6 +25,11 @@ def metric_fault(
     kind, _, name = what.partition("/")
     if not what:  # lr, seconds, pictures_per_second
         return None
+    if registry.find("metric", what) is not None:
+        measured = [custom.name for custom in config.training.metrics]
+        if what in measured:
+            return None
+        return f"given {show(metric)}, which is not among training.metrics; allowed: add {what} there"
     if kind == "loss":
         if not name or name in output_names:
             return None

@@ -15,7 +15,7 @@ from sweeper.data.dataset import Dataset, Split
 from sweeper.data.store import is_decoded, open_dataset
 from sweeper.errors import DivergedError
 from sweeper.places import Places
-from sweeper.study.config import DataConfig, TorchvisionConfig, TrialConfig
+from sweeper.study.config import DataConfig, LoopTrialConfig, TorchvisionConfig, TrialConfig, trial_config
 from sweeper.study.study import Study
 from sweeper.study.suggesters import RandomSuggester
 from sweeper.tracking.workspace import Workspace
@@ -33,16 +33,16 @@ class PreviewedTrial:
     """One configuration that the study may try."""
 
     params: Mapping[str, Any]
-    n_parameters: int
-    """Of the model."""
-    seconds: float
-    """Estimate for all epochs, on one worker that has the device for itself."""
+    n_parameters: int | None
+    """Of the model; None for a loop of its own."""
+    seconds: float | None
+    """Estimate for all epochs, on one worker that has the device for itself; None for a loop of its own."""
 
 
 def preview_study(
     study: Study, workspace: Workspace, *, n: int, seed: int, device: str, n_threads: int
 ) -> Iterator[PreviewedTrial]:
-    """Draw `n` configurations and time a few real steps of each.
+    """Draw `n` configurations and time a few real steps of each; those of a loop of its own are drawn alone.
 
     Nothing of the workspace is written. Pictures that are not decoded yet are decoded into a temporary folder.
     """
@@ -52,7 +52,10 @@ def preview_study(
         with tempfile.TemporaryDirectory(prefix="sweeper-preview-") as folder:
             for i in range(n):
                 draw = study.trial.draw(RandomSuggester(seed + i))
-                config = TrialConfig.model_validate(draw.tree)
+                config = trial_config(draw.tree).model_validate(draw.tree)
+                if isinstance(config, LoopTrialConfig):
+                    yield PreviewedTrial(params=draw.params, n_parameters=None, seconds=None)
+                    continue
                 dataset = _open(config.data, workspace, Path(folder))
                 places = replace(workspace.places, cache_dir=Path(folder))
                 n_parameters, seconds = _measure(config, dataset, torch.device(device), places)

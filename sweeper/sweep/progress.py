@@ -23,6 +23,7 @@ class WorkerProgress:
     number: int | None = None
     epoch: int = 0
     n_epochs: int = 0
+    """0: not known beforehand."""
     objective: float | None = None
     pictures_per_second: float | None = None
     preparing: tuple[int, int] | None = None

@@ -59,6 +59,8 @@ def open_shown_data(
     if path.is_file() or path.suffix in (".yaml", ".yml"):
         study = check_study(path, overrides, data_dir=workspace.data_dir).study
         title = study.name
+        if study.has_own_loop:
+            raise InputError(f"{source}: trains with a loop of its own, whose data sweeper does not know")
     else:
         study = _plain_study(source, overrides, workspace)
         title = source if source in BUILT_IN else path.resolve().name

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sweeper.errors import InputError, NotFoundError, StudyExistsError
+from sweeper.errors import NotFoundError, StudyExistsError
 from sweeper.launch.gpus import hold_gpus
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.launch.nursery import Nursery
 from sweeper.search.optimizer import Optimizer
 from sweeper.study.flatten import flatten
+from sweeper.study.plugins.launchers import parse_launcher
+from sweeper.study.plugins.sources import plugin_tags
 from sweeper.study.study import Study
 from sweeper.sweep.driver import Driver, DriverOptions, SweepResult
 from sweeper.sweep.ledger import Ledger
@@ -19,6 +21,7 @@ from sweeper.sweep.progress import View
 from sweeper.sweep.record import bind_tracker, check_tracker, connect_tracker, status_now, study_info
 from sweeper.sweep.store import open_store
 from sweeper.tracking.paths import refuse_links_in
+from sweeper.tracking.plugins import load_plugins_of
 from sweeper.tracking.provenance import provenance_tags
 from sweeper.tracking.recorder import Recorder
 from sweeper.tracking.recording import study_status, unsent_trials
@@ -36,7 +39,7 @@ class SweepOptions:
     """How a sweep is run on this machine; nothing of it changes what is searched."""
 
     launcher: str = "local"
-    """`local` (processes) or `inline` (this process)."""
+    """`local` (processes), `inline` (this process), or a plugin's, with its parameters: `name:field=value,...`."""
     slots: tuple[WorkerSlot, ...]
     """Places for workers; `inline` uses the first."""
     checkpoint_seconds: float = 10.0
@@ -90,9 +93,9 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
 
 
 def _difference(stored: Study, given: Study) -> str:
-    """Lines that say in which fields two studies differ, budget and words apart."""
+    """Lines that say in which fields two studies differ, budget, words and plugins' paths apart."""
     before, after = (
-        flatten(study.model_dump(mode="json", exclude={"budget", "description", "keep_models"}))
+        flatten(study.model_dump(mode="json", exclude={"budget", "description", "keep_models", "plugins"}))
         for study in (stored, given)
     )
     missing = object()
@@ -127,6 +130,7 @@ def drive(
     """
     store = open_store(workspace)
     stored = store.read(name)
+    load_plugins_of(workspace, name, stored.study.plugins)
     files = workspace.study_files(name, stored.uuid)
     gpus = [slot.gpu for slot in options.slots if slot.gpu is not None]
     with own(files, name) as ownership, hold_gpus(gpus, name):
@@ -137,7 +141,7 @@ def drive(
             ownership.wait_for_predecessor()
         optimizer = Optimizer(store, name)
         optimizer.guard(ownership.verify)
-        tags = provenance_tags(workspace.root)
+        tags = {**provenance_tags(workspace.root), **plugin_tags()}
         ledger = Ledger(optimizer, files, tags)
         recorder = Recorder(
             connect or (lambda: connect_tracker(workspace)),
@@ -219,4 +223,8 @@ def _build_launcher(workspace: Workspace, files: StudyFiles, options: SweepOptio
 
         log_dir = files.folder / "workers"
         return LocalLauncher(options.slots, places=workspace.places, log_dir=log_dir, nursery=options.nursery)
-    raise InputError(f"--launcher: given {options.launcher!r}; allowed: local, inline")
+    config, custom = parse_launcher(options.launcher, ("local", "inline"))
+    launcher: Launcher = custom.call(
+        config, slots=options.slots, places=workspace.places, log_dir=files.folder / "workers"
+    )
+    return launcher

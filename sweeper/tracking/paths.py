@@ -10,7 +10,7 @@ from sweeper.errors import InputError
 from sweeper.study.names import check_name
 from sweeper.study.words import show
 
-__all__ = ["check_stored", "refuse_link", "refuse_links_in"]
+__all__ = ["check_stored", "check_stored_name", "refuse_link", "refuse_links_in"]
 
 
 def check_stored(name: str, uuid: str) -> None:
@@ -19,12 +19,21 @@ def check_stored(name: str, uuid: str) -> None:
     Raises:
         InputError: One cannot.
     """
+    check_stored_name(name)
+    if not isinstance(uuid, str) or not re.fullmatch("[0-9a-f]{32}", uuid):
+        raise InputError(f"the study {name!r} is stored with the id {show(uuid)}, which sweeper did not make")
+
+
+def check_stored_name(name: str) -> None:
+    """See that the name of a study, which others may have written, can be part of a path.
+
+    Raises:
+        InputError: It cannot.
+    """
     try:
         check_name(name)
     except ValueError as error:
         raise InputError(f"name of a study: {error}") from None
-    if not isinstance(uuid, str) or not re.fullmatch("[0-9a-f]{32}", uuid):
-        raise InputError(f"the study {name!r} is stored with the id {show(uuid)}, which sweeper did not make")
 
 
 def refuse_link(path: Path) -> None:

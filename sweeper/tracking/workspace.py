@@ -26,7 +26,7 @@ import platformdirs
 
 from sweeper.errors import InputError
 from sweeper.places import Places
-from sweeper.tracking.paths import check_stored, refuse_link, refuse_links_in
+from sweeper.tracking.paths import check_stored, check_stored_name, refuse_link, refuse_links_in
 
 TRACKING_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 
@@ -109,6 +109,11 @@ class TrialFiles:
     def of_data(self) -> Path:
         """Worker, first trial only: pictures of the study's data, for the folder `data` of the study's own run."""
         return self.folder / "of_data"
+
+    @property
+    def of_loop(self) -> Path:
+        """Folder for files of a training loop of a plugin."""
+        return self.folder / "loop"
 
     @property
     def lock(self) -> Path:
@@ -262,7 +267,14 @@ class Workspace:
     @property
     def places(self) -> Places:
         """What training needs to know of it."""
-        return Places(cache_dir=self.cache_dir, data_dir=self.data_dir, features_gib=self.features_gib)
+        from sweeper.study.plugins.sources import loaded_plugins  # with all models of a study, which few commands need
+
+        return Places(
+            cache_dir=self.cache_dir,
+            data_dir=self.data_dir,
+            features_gib=self.features_gib,
+            plugins=loaded_plugins(),
+        )
 
     @property
     def own_tracking(self) -> bool:
@@ -278,6 +290,18 @@ class Workspace:
     def storage_lock(self) -> Path:
         """Held while tables are created in Optuna's database."""
         return self.root / ".sweeper" / ".locks" / "storage.lock"
+
+    def plugins_file(self, name: str) -> Path:
+        """The list of the plugins that a user has named for a study.
+
+        Raises:
+            InputError: The name cannot be part of a path, or a folder or file there is a link.
+        """
+        check_stored_name(name)
+        home = self.root / ".sweeper"
+        refuse_link(home)
+        refuse_links_in(home / name, deep=False)
+        return home / name / "plugins.json"
 
     def study_files(self, name: str, uuid: str) -> StudyFiles:
         """The files of a study, whose name and id may come from a database that others write.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -132,6 +132,9 @@ class Training:
         self._last_stop_check = -math.inf
         self._is_at_epoch_boundary = True
 
+    can_continue = True
+    """Whether `state_dict()` holds all that is needed to go on."""
+
     @property
     def model(self) -> nn.Module:
         """What is trained, with its present weights: the network, or of one with a frozen backbone the head alone."""
@@ -159,7 +162,7 @@ class Training:
                 self._check_stop()
                 yield done, total
 
-    def epochs(self) -> Iterator[EpochMetrics]:
+    def epochs(self) -> Generator[EpochMetrics, None, None]:
         """Train the epochs that are left, and yield after each. Between two of them, `state_dict()` may be called.
 
         Raises:
@@ -237,7 +240,11 @@ class Training:
     def _meter(self, *, smoothing: bool = False) -> Meter:
         dataset = self.dataset
         return build_meter(
-            self._loss, class_names=dataset.class_names, output_names=dataset.output_names, smoothing=smoothing
+            self._loss,
+            class_names=dataset.class_names,
+            output_names=dataset.output_names,
+            smoothing=smoothing,
+            metrics=self.config.training.metrics,
         )
 
     def _check_stop(self) -> None:

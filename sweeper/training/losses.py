@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch.nn import functional
 
 from sweeper.errors import DataError, InputError
-from sweeper.study.config import CrossEntropyConfig, LossConfig, MSEConfig
+from sweeper.study.config import CrossEntropyConfig, LossConfig, MSEConfig, registration_of
 
-__all__ = ["ClassLoss", "Loss", "SquaredError", "build_loss", "class_weights", "needs_log_probabilities"]
+__all__ = ["ClassLoss", "CustomLoss", "Loss", "SquaredError", "build_loss", "class_weights", "needs_log_probabilities"]
 
 
 class Loss(Protocol):
@@ -79,7 +80,14 @@ class ClassLoss:
         total = self.weights_K[labels_B].sum()
         return torch.where(total > 0.0, total.reciprocal(), 0.0)
 
-    def over(self, log_probabilities_NK: torch.Tensor, labels_N: torch.Tensor, *, smoothing: bool) -> float:
+    def over(
+        self,
+        log_probabilities_NK: torch.Tensor,
+        labels_N: torch.Tensor,
+        *,
+        smoothing: bool,
+        outputs_NK: torch.Tensor | None = None,
+    ) -> float:
         """The loss over many pictures at once, summed in double precision.
 
         Args:
@@ -87,6 +95,7 @@ class ClassLoss:
             labels_N: int64, (N,).
             smoothing: Whether targets are smoothed, as in training. Without it, losses of trials with different
                 smoothing can be compared.
+            outputs_NK: (N, K), what the network gave, for a loss that does not follow from log-probabilities.
         """
         amount = self.label_smoothing if smoothing else 0.0
         losses_N = log_probabilities_NK.gather(1, labels_N[:, None]).squeeze(1).neg()
@@ -97,6 +106,42 @@ class ClassLoss:
             losses_N = (1.0 - amount) * losses_N - amount * spread_NK.mean(1)
         weight = len(labels_N) if self.weights_K is None else float(self.weights_K[labels_N].sum(dtype=torch.float64))
         return float(losses_N.sum(dtype=torch.float64)) / weight if weight else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomLoss(ClassLoss):
+    """Weighted mean of the pictures' losses, which a plugin computes. Implements `Loss`."""
+
+    name: str
+    losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """From logits (B, K) and labels (B,) to losses (B,)."""
+
+    def __call__(
+        self, outputs_BK: torch.Tensor, labels_B: torch.Tensor, *, scale: torch.Tensor | float | None = None
+    ) -> torch.Tensor:
+        scale = self.scale(labels_B) if scale is None else scale
+        return self._weighted(outputs_BK, labels_B).sum() * scale
+
+    def over(
+        self,
+        log_probabilities_NK: torch.Tensor,
+        labels_N: torch.Tensor,
+        *,
+        smoothing: bool,
+        outputs_NK: torch.Tensor | None = None,
+    ) -> float:
+        outputs_NK = log_probabilities_NK if outputs_NK is None else outputs_NK
+        weight = len(labels_N) if self.weights_K is None else float(self.weights_K[labels_N].sum(dtype=torch.float64))
+        return float(self._weighted(outputs_NK, labels_N).sum(dtype=torch.float64)) / weight if weight else 0.0
+
+    def _weighted(self, outputs_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+        losses_B = self.losses(outputs_BK, labels_B)
+        if losses_B.shape != labels_B.shape:
+            raise InputError(
+                f"loss {self.name} gives {tuple(losses_B.shape)} for {len(labels_B)} pictures; needed: "
+                f"({len(labels_B)},), one a picture"
+            )
+        return losses_B if self.weights_K is None else losses_B * self.weights_K[labels_B]
 
 
 def needs_log_probabilities(config: LossConfig) -> bool:
@@ -127,8 +172,17 @@ def build_loss(
     """
     if isinstance(config, MSEConfig):
         return SquaredError()
-    given = "balanced" if balanced else config.class_weights
+    given = "balanced" if balanced else getattr(config, "class_weights", None)
     weights = class_weights(given, class_names=class_names, class_counts=class_counts)
+    custom = registration_of(config)
+    if custom is not None:
+        return CustomLoss(
+            log_probabilities=False,
+            label_smoothing=0.0,
+            weights_K=None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
+            name=config.name,
+            losses=partial(custom.call, config),
+        )
     return ClassLoss(
         log_probabilities=needs_log_probabilities(config),
         label_smoothing=config.label_smoothing if isinstance(config, CrossEntropyConfig) else 0.0,

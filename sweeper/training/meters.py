@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 
+from sweeper.errors import InputError
+from sweeper.study.config import CustomMetricConfig, registration_of
 from sweeper.training.epoch import Evaluation
 from sweeper.training.losses import ClassLoss, Loss
 from sweeper.training.metrics import accuracies, confusion_matrix, macro_auc
@@ -31,18 +34,32 @@ class Meter(Protocol):
 
 
 def build_meter(
-    loss: Loss, *, class_names: Sequence[str], output_names: Sequence[str], smoothing: bool = False
+    loss: Loss,
+    *,
+    class_names: Sequence[str],
+    output_names: Sequence[str],
+    smoothing: bool = False,
+    metrics: Sequence[CustomMetricConfig] = (),
 ) -> Meter:
-    """A new meter for the outputs that `loss` is of; see `ClassLoss.over` for `smoothing`."""
+    """A new meter for the outputs that `loss` is of; see `ClassLoss.over` for `smoothing`. `metrics` are those of
+    plugins that are measured too."""
     if isinstance(loss, ClassLoss):
-        return ClassMeter(loss, class_names, smoothing=smoothing)
+        return ClassMeter(loss, class_names, smoothing=smoothing, metrics=metrics)
     return ErrorMeter(output_names)
 
 
 class ClassMeter:
     """Outputs are scores of classes. Implements `Meter`."""
 
-    def __init__(self, loss: ClassLoss, class_names: Sequence[str], *, smoothing: bool = False) -> None:
+    def __init__(
+        self,
+        loss: ClassLoss,
+        class_names: Sequence[str],
+        *,
+        smoothing: bool = False,
+        metrics: Sequence[CustomMetricConfig] = (),
+    ) -> None:
+        self._metrics = metrics
         self._loss = loss
         self._class_names = class_names
         self._smoothing = smoothing
@@ -55,15 +72,17 @@ class ClassMeter:
 
     @torch.inference_mode()
     def read(self, true_labels_N: torch.Tensor | None) -> Evaluation:
-        log_probabilities_NK, labels_N = torch.cat(self._outputs).log_softmax(1), torch.cat(self._labels)
+        outputs_NK, labels_N = torch.cat(self._outputs), torch.cat(self._labels)
+        log_probabilities_NK = outputs_NK.log_softmax(1)
         confusion_KK = confusion_matrix(log_probabilities_NK, labels_N)
         values = {
-            "loss": self._loss.over(log_probabilities_NK, labels_N, smoothing=self._smoothing),
+            "loss": self._loss.over(log_probabilities_NK, labels_N, smoothing=self._smoothing, outputs_NK=outputs_NK),
             **accuracies(confusion_KK, self._class_names),
         }
         auc = macro_auc(log_probabilities_NK.cpu().numpy(), labels_N.cpu().numpy())
         if auc is not None:
             values["auc"] = auc
+        values |= _measure(self._metrics, log_probabilities_NK, labels_N)
         true_confusion_KK = None
         if true_labels_N is not None:
             true_confusion_KK = confusion_matrix(log_probabilities_NK, true_labels_N.to(labels_N.device))
@@ -75,6 +94,24 @@ class ClassMeter:
             true_confusion_KK=true_confusion_KK,
             log_probabilities_NK=log_probabilities_NK,
         )
+
+
+def _measure(
+    metrics: Sequence[CustomMetricConfig], log_probabilities_NK: torch.Tensor, labels_N: torch.Tensor
+) -> dict[str, float]:
+    """What metrics of plugins give, by their names; without what is not finite."""
+    values: dict[str, float] = {}
+    for metric in metrics:
+        custom = registration_of(metric)
+        assert custom is not None
+        given = custom.call(metric, log_probabilities_NK, labels_N)
+        try:
+            value = float(given)
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(f"metric {metric.name} gives {given!r}; needed: a number") from None
+        if math.isfinite(value):
+            values[metric.name] = value
+    return values
 
 
 class ErrorMeter:

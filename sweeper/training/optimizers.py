@@ -7,7 +7,15 @@ from typing import Any
 
 from torch import nn, optim
 
-from sweeper.study.config import AdamConfig, AdamWConfig, OptimizerConfig, SGDConfig
+from sweeper.errors import InputError
+from sweeper.study.config import (
+    AdamConfig,
+    AdamWConfig,
+    OptimizerConfig,
+    RMSpropConfig,
+    SGDConfig,
+    registration_of,
+)
 
 __all__ = ["LR_FACTOR", "build_optimizer", "parameter_groups"]
 
@@ -57,6 +65,13 @@ def build_optimizer(
             weight_decay=config.weight_decay,
             fused=True,
         )
+    custom = registration_of(config)
+    if custom is not None:
+        made = custom.call(config, list(parameters))
+        if not isinstance(made, optim.Optimizer):
+            raise InputError(f"optimizer {config.name}: made {type(made).__name__}; needed: a torch.optim.Optimizer")
+        return made
+    assert isinstance(config, RMSpropConfig)
     return optim.RMSprop(
         parameters, lr=config.lr, alpha=config.alpha, momentum=config.momentum, weight_decay=config.weight_decay
     )

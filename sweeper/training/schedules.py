@@ -12,6 +12,7 @@ from sweeper.study.config import (
     OneCycleScheduleConfig,
     ScheduleConfig,
     StepScheduleConfig,
+    registration_of,
 )
 
 __all__ = ["Schedule", "build_schedule"]
@@ -29,6 +30,10 @@ def build_schedule(config: ScheduleConfig, *, lr: float, epochs: int, steps_per_
         return _step(config, lr, steps_per_epoch)
     if isinstance(config, CosineScheduleConfig):
         return _cosine(config, lr, n_steps, config.warmup_epochs * steps_per_epoch)
+    custom = registration_of(config)
+    if custom is not None:
+        return lambda step: lr * float(custom.call(config, step, n_steps))
+    assert isinstance(config, OneCycleScheduleConfig)
     return _one_cycle(config, lr, n_steps)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-__all__ = ["derive_seed", "seeded"]
+__all__ = ["derive_seed", "seed_generators", "seeded"]
 
 
 def derive_seed(*keys: int) -> int:
@@ -27,10 +27,15 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     else:
         fork = torch.random.fork_rng(devices=[device.index or 0], device_type=device.type)
     with fork:
-        # Not torch.manual_seed, which seeds the generators of all devices.
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-        elif device.type == "mps":
-            torch.mps.manual_seed(seed)
+        seed_generators(seed, device)
         yield
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed torch's global generators of the CPU and of `device`."""
+    # Not torch.manual_seed, which seeds the generators of all devices.
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

@@ -148,6 +148,24 @@ def test_nothing_unpickles_or_imports_by_name() -> None:
             assert "weights_only=True" in match[0], path
         found = [line for line in text.splitlines() if banned.search(line.replace(".eval(", ""))]
         assert not found, f"{path}: {found}"
-        if "import_module" in text:
-            assert path == PACKAGE / "__init__.py"  # the package's own names, from a table there
+        if "import_module" in text or "exec_module" in text:
+            # The package's own names, from a table there; and plugins, which a user has named.
+            assert path in (PACKAGE / "__init__.py", PACKAGE / "study/plugins/sources.py")
     assert loads >= 2
+
+
+def test_plugins_are_imported_only_where_a_user_has_named_them() -> None:
+    """A name that is read from a database reaches none of these: `tests/extend/test_kinds.py` tries."""
+    importing = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"\bload_plugins?\(", path.read_text())
+    }
+    assert importing == {
+        "study/plugins/sources.py",
+        "study/load.py",  # of a study file
+        "cli/options.py",  # of --plugin
+        "tracking/plugins.py",  # what was named in this workspace
+        "launch/attempt.py",  # by a worker, from the arguments that its driver gave it
+        "analysis/folds.py",  # the same
+    }

@@ -5,6 +5,7 @@ documentation: it goes into the JSON Schema and from there into docs/study-file.
 """
 
 from sweeper.study.config.base import *  # noqa: F403
+from sweeper.study.config.custom import *  # noqa: F403
 from sweeper.study.config.data import *  # noqa: F403
 from sweeper.study.config.models import *  # noqa: F403
 from sweeper.study.config.training import *  # noqa: F403

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from sweeper.study.words import nearest, show
 
 __all__ = [
+    "AnyMetricName",
     "Config",
     "FieldError",
     "MetricName",
@@ -17,7 +18,9 @@ __all__ = [
     "Share",
     "Width",
     "Widths",
+    "check_metric",
     "count_of",
+    "is_known_metric",
     "named",
     "to_tuple",
 ]
@@ -64,13 +67,28 @@ def count_of(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def _check_metric(name: str) -> str:
+def is_known_metric(name: str) -> bool:
+    """Whether a metric is one of sweeper's own, by the form of its name."""
+    return re.fullmatch(METRIC_PATTERN, name) is not None
+
+
+def _refuse_test(name: str) -> str:
+    if name.startswith("test/"):
+        raise ValueError(
+            f"given {show(name)}; allowed: train/ or val/. What the test pictures say must choose nothing; "
+            "`sweeper finalize` measures on them"
+        )
+    return name
+
+
+def check_metric(name: str) -> str:
+    """A metric that sweeper's own training measures, by the form of its name.
+
+    Raises:
+        ValueError: It is another.
+    """
+    _refuse_test(name)
     if not re.fullmatch(METRIC_PATTERN, name):
-        if name.startswith("test/"):
-            raise ValueError(
-                f"given {show(name)}; allowed: train/ or val/. What the test pictures say must choose nothing; "
-                "`sweeper finalize` measures on them"
-            )
         hint = nearest(name, [f"{part}/{what}" for part in ("train", "val") for what in ("loss", *_SHARES)])
         raise ValueError(
             f"given {show(name)}{hint or ';'} allowed: train/ or val/ with loss, accuracy, accuracy/<class>, "
@@ -80,6 +98,7 @@ def _check_metric(name: str) -> str:
     return name
 
 
+AnyMetricName: TypeAlias = Annotated[str, Field(min_length=1, max_length=250), AfterValidator(_refuse_test)]
 MetricName: TypeAlias = Annotated[
-    str, AfterValidator(_check_metric), WithJsonSchema({"type": "string", "pattern": METRIC_PATTERN})
+    str, AfterValidator(check_metric), WithJsonSchema({"type": "string", "pattern": METRIC_PATTERN})
 ]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from sweeper.study.config.base import Config, FieldError, Share, named, to_tuple
+from sweeper.study.config.custom import CustomAugmentationConfig, Extensible, registration_of
 from sweeper.study.words import show
 
 __all__ = [
@@ -151,8 +152,9 @@ AugmentConfig: TypeAlias = Annotated[
     | CenterCropConfig
     | RandomCropConfig
     | ColorJitterConfig
-    | CutoutConfig,
-    Field(discriminator="name"),
+    | CutoutConfig
+    | CustomAugmentationConfig,
+    Extensible("augmentation"),
 ]
 
 
@@ -248,7 +250,9 @@ class DataConfig(Config):
     def _check(self) -> DataConfig:
         if self.name == "folder" and self.path is None:
             raise FieldError("is missing; name the folder of pictures", "path")
-        if self.name in ("digits", "functions") and self.path is not None:
+        custom = registration_of(self)
+        reads_files = self.name not in ("digits", "functions") if custom is None else "path" in custom.takes
+        if self.path is not None and not reads_files:
             raise FieldError(f"given {show(self.path)} with name: {self.name}; allowed: with sets of pictures", "path")
         if isinstance(self.train, float) and isinstance(self.validation, float) and self.train + self.validation > 1.0:
             raise FieldError(

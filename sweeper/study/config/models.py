@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from sweeper.study.config.base import Config, FieldError, Rate, Width, Widths, count_of, to_tuple
+from sweeper.study.config.custom import CustomModelConfig, Extensible
 
 __all__ = [
     "AutoencoderConfig",
@@ -160,6 +161,6 @@ class TorchvisionConfig(Config):
 
 
 ModelConfig: TypeAlias = Annotated[
-    LogisticConfig | LinearConfig | MLPConfig | CNNConfig | AutoencoderConfig | TorchvisionConfig,
-    Field(discriminator="name"),
+    LogisticConfig | LinearConfig | MLPConfig | CNNConfig | AutoencoderConfig | TorchvisionConfig | CustomModelConfig,
+    Extensible("model"),
 ]

@@ -7,6 +7,13 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from sweeper.study.config.base import Config, FieldError, MetricName, Rate, named, to_tuple
+from sweeper.study.config.custom import (
+    CustomLossConfig,
+    CustomMetricConfig,
+    CustomOptimizerConfig,
+    CustomScheduleConfig,
+    Extensible,
+)
 
 __all__ = [
     "AdamConfig",
@@ -92,7 +99,7 @@ class RMSpropConfig(Config):
 
 
 OptimizerConfig: TypeAlias = Annotated[
-    AdamConfig | AdamWConfig | SGDConfig | RMSpropConfig, Field(discriminator="name")
+    AdamConfig | AdamWConfig | SGDConfig | RMSpropConfig | CustomOptimizerConfig, Extensible("optimizer")
 ]
 
 
@@ -123,7 +130,7 @@ class MSEConfig(Config):
     name: Literal["mse"] = "mse"
 
 
-LossConfig: TypeAlias = Annotated[CrossEntropyConfig | NLLConfig | MSEConfig, Field(discriminator="name")]
+LossConfig: TypeAlias = Annotated[CrossEntropyConfig | NLLConfig | MSEConfig | CustomLossConfig, Extensible("loss")]
 
 
 class ConstantScheduleConfig(Config):
@@ -165,8 +172,8 @@ class OneCycleScheduleConfig(Config):
 
 
 ScheduleConfig: TypeAlias = Annotated[
-    ConstantScheduleConfig | StepScheduleConfig | CosineScheduleConfig | OneCycleScheduleConfig,
-    Field(discriminator="name"),
+    ConstantScheduleConfig | StepScheduleConfig | CosineScheduleConfig | OneCycleScheduleConfig | CustomScheduleConfig,
+    Extensible("schedule"),
 ]
 
 
@@ -201,6 +208,11 @@ class TrainingConfig(Config):
     """Learning rate of a pretrained backbone that is trained too, as a share of the head's."""
     schedule: Annotated[ScheduleConfig, BeforeValidator(named)] = ConstantScheduleConfig()
     """How the learning rate changes; a bare name stands for its defaults."""
+    metrics: Annotated[
+        tuple[Annotated[CustomMetricConfig, Extensible("metric"), BeforeValidator(named)], ...],
+        BeforeValidator(to_tuple),
+    ] = ()
+    """Metrics of plugins that are measured too, each under its name, as `train/<name>` and `val/<name>`."""
     early_stopping: EarlyStoppingConfig | None = None
     """When to end before the last epoch. Default: never."""
     backend: Literal["torch", "numpy"] = "torch"
@@ -210,6 +222,9 @@ class TrainingConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) < len(names):
+            raise FieldError(f"given {', '.join(names)}; allowed: each once", "metrics")
         if self.balance in ("loss", "both") and getattr(self.loss, "class_weights", None) is not None:
             raise FieldError(f"given {self.balance} beside loss.class_weights; allowed: one of them", "balance")
         if self.balance != "none" and isinstance(self.loss, MSEConfig):

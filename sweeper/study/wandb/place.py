@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from sweeper.study.config import TrialConfig
+from sweeper.study.config import CustomConfig, TrialConfig
 from sweeper.study.distributions import DISTRIBUTIONS, labels_of
 from sweeper.study.parse import Path
 from sweeper.study.wandb.distributions import NotCarriedError
@@ -36,7 +36,8 @@ def models_at(field: str) -> tuple[type[BaseModel], ...]:
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel):
+    is_model = isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel)
+    if is_model and not issubclass(annotation, CustomConfig):  # a base, which has no name of its own
         yield annotation
     for argument in get_args(annotation):
         yield from _models(argument)
