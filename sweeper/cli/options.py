@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 if TYPE_CHECKING:
-    from sweeper.launch.launcher import WorkerSlot
+    from sweeper.launch.placement import Placement
     from sweeper.tracking.workspace import Workspace
 
 __all__ = [
+    "Address",
     "CheckpointSeconds",
     "Csv",
     "Devices",
@@ -22,16 +23,15 @@ __all__ = [
     "Overrides",
     "PerGpu",
     "Quiet",
+    "WorkerCpus",
     "Workers",
     "complete_assignment",
     "complete_name",
     "complete_parameter",
     "open_workspace",
-    "plan_workers",
+    "read_placement",
+    "to_options",
 ]
-
-
-LAUNCHERS = ("local", "inline")
 
 
 def open_workspace() -> Workspace:
@@ -90,21 +90,41 @@ def complete_assignment(context: typer.Context, incomplete: str) -> list[str]:
     return [each for each in dict.fromkeys(known) if each.startswith(incomplete)]
 
 
-def plan_workers(
-    launcher: str, workers: int | None, devices: str | None, per_gpu: str, *, may_be_held: bool = False
-) -> tuple[WorkerSlot, ...]:
-    """Places for workers from the options that say how many and where; `may_be_held` as for `choose_devices`."""
-    from sweeper.launch.devices import choose_devices, plan_slots
+def read_placement(
+    workers: int | None,
+    devices: str | None,
+    per_gpu: str = "1",
+    *,
+    launcher: str = "local",
+    address: str | None = None,
+    worker_cpus: float | None = None,
+) -> Placement:
+    """Where workers are to go, from the options that say so."""
+    from sweeper.launch.placement import Placement
 
     parts = None if devices is None else [part.strip() for part in devices.split(",")]
     names = None if parts is None else [f"cuda:{part}" if part.isdecimal() else part for part in parts]
-    return tuple(
-        plan_slots(
-            choose_devices(names, may_be_held=may_be_held),
-            n_workers=1 if launcher == "inline" else workers,
-            per_gpu="auto" if per_gpu == "auto" else int(per_gpu),
-        )
+    return Placement(
+        launcher=launcher,
+        workers=workers,
+        devices=names,
+        per_gpu="auto" if per_gpu == "auto" else int(per_gpu),
+        address=address,
+        worker_cpus=worker_cpus,
     )
+
+
+def to_options(placement: Placement) -> list[str]:
+    """The options that `read_placement` reads back."""
+    given = {
+        "--launcher": placement.launcher,
+        "--per-gpu": placement.per_gpu,
+        "--workers": placement.workers,
+        "--devices": None if placement.devices is None else ",".join(placement.devices),
+        "--address": placement.address,
+        "--worker-cpus": placement.worker_cpus,
+    }
+    return [part for option, value in given.items() if value is not None for part in (option, str(value))]
 
 
 def _check_per_gpu(value: str) -> str:
@@ -114,9 +134,17 @@ def _check_per_gpu(value: str) -> str:
 
 
 def _check_launcher(name: str) -> str:
+    from sweeper.launch.placement import LAUNCHERS
+
     if name not in LAUNCHERS:
         raise typer.BadParameter(f"given {name!r}; allowed: {', '.join(LAUNCHERS)}")
     return name
+
+
+def _complete_launcher(incomplete: str) -> list[str]:
+    from sweeper.launch.placement import LAUNCHERS
+
+    return [name for name in LAUNCHERS if name.startswith(incomplete)]
 
 
 Files: TypeAlias = Annotated[list[Path], typer.Argument(help="Study files.", metavar="FILE...")]
@@ -142,10 +170,20 @@ PerGpu: TypeAlias = Annotated[
 Launcher: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="Where trials run: local (processes) or inline (debugging).",
+        help="Where trials run: local (processes), ray (a Ray cluster) or inline (debugging).",
         callback=_check_launcher,
-        autocompletion=lambda incomplete: [name for name in LAUNCHERS if name.startswith(incomplete)],
+        autocompletion=_complete_launcher,
     ),
+]
+Address: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Ray cluster for --launcher ray. Default: RAY_ADDRESS, else the one on this machine."
+    ),
+]
+WorkerCpus: TypeAlias = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="CPUs that Ray keeps for each worker; 0.5: two workers share one. Default: 1."),
 ]
 CheckpointSeconds: TypeAlias = Annotated[
     float, typer.Option(metavar="X", min=0.0, help="Seconds between checkpoints of a trial; what a crash can cost.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import (
+    Address,
     CheckpointSeconds,
     Devices,
     Files,
@@ -22,15 +23,18 @@ from sweeper.cli.options import (
     Overrides,
     PerGpu,
     Quiet,
+    WorkerCpus,
     Workers,
     open_workspace,
-    plan_workers,
+    read_placement,
+    to_options,
 )
 from sweeper.cli.output import number
 
 if TYPE_CHECKING:
     from sweeper.launch.launcher import WorkerSlot
     from sweeper.launch.nursery import Nursery
+    from sweeper.launch.placement import Placement
     from sweeper.sweep.driver import Driver, SweepResult
     from sweeper.sweep.progress import Progress
     from sweeper.tracking.workspace import Workspace
@@ -60,6 +64,8 @@ def start(
     devices: Devices = None,
     per_gpu: PerGpu = "1",
     launcher: Launcher = "local",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
     checkpoint_seconds: CheckpointSeconds = 10.0,
     detach: Detach = False,
     quiet: Quiet = False,
@@ -71,10 +77,12 @@ def start(
     Ctrl-C lets each trial finish its epoch and make a checkpoint; twice leaves at once. Either way
     `sweeper resume` goes on from there.
     """
+    from sweeper.launch.placement import plan_workers
     from sweeper.sweep.check import check_study
 
     workspace = open_workspace()
-    slots = plan_workers(launcher, workers, devices, per_gpu)
+    placement = read_placement(workers, devices, per_gpu, launcher=launcher, address=address, worker_cpus=worker_cpus)
+    slots = plan_workers(placement)
     studies = [check_study(file, overrides or [], data_dir=workspace.data_dir).study for file in files]
     nursery = None if detach else _start_nursery(launcher, slots)
 
@@ -82,10 +90,10 @@ def start(
 
     names = [prepare(workspace, study, more_trials=trials) for study in studies]
     if detach:
-        _detach(workspace, names, launcher, workers, devices, per_gpu, checkpoint_seconds)
+        _detach(workspace, names, placement, checkpoint_seconds)
         return
     for name in names:
-        _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
+        _drive(workspace, name, placement, slots, checkpoint_seconds, quiet, nursery)
         nursery = None  # closed with the first sweep
 
 
@@ -96,25 +104,29 @@ def resume(
     devices: Devices = None,
     per_gpu: PerGpu = "1",
     launcher: Launcher = "local",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
     checkpoint_seconds: CheckpointSeconds = 10.0,
     detach: Detach = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a stored study, from its checkpoints."""
+    from sweeper.launch.placement import plan_workers
     from sweeper.sweep.start import prepare
     from sweeper.sweep.store import open_store
 
     workspace = open_workspace()
     stored = open_store(workspace).read(name)
-    slots = plan_workers(launcher, workers, devices, per_gpu)
+    placement = read_placement(workers, devices, per_gpu, launcher=launcher, address=address, worker_cpus=worker_cpus)
+    slots = plan_workers(placement)
     has_ended = trials is None and stored.count("COMPLETE", "PRUNED", "FAIL") >= stored.n_trials
     nursery = None if detach or has_ended else _start_nursery(launcher, slots)
     if trials is not None:
         prepare(workspace, stored.study, more_trials=trials)
     if detach:
-        _detach(workspace, [name], launcher, workers, devices, per_gpu, checkpoint_seconds)
+        _detach(workspace, [name], placement, checkpoint_seconds)
         return
-    _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
+    _drive(workspace, name, placement, slots, checkpoint_seconds, quiet, nursery)
 
 
 def _start_nursery(launcher: str, slots: tuple[WorkerSlot, ...]) -> Nursery | None:
@@ -127,7 +139,7 @@ def _start_nursery(launcher: str, slots: tuple[WorkerSlot, ...]) -> Nursery | No
 def run_driver(
     workspace: Workspace,
     name: str,
-    launcher: str,
+    placement: Placement,
     slots: tuple[WorkerSlot, ...],
     checkpoint_seconds: float,
     *,
@@ -144,7 +156,11 @@ def run_driver(
             workspace,
             name,
             options=SweepOptions(
-                launcher=launcher, slots=slots, checkpoint_seconds=checkpoint_seconds, nursery=nursery
+                launcher=placement.launcher,
+                slots=slots,
+                address=placement.address,
+                checkpoint_seconds=checkpoint_seconds,
+                nursery=nursery,
             ),
             view=view,
             on_driver=drivers.append,
@@ -155,13 +171,13 @@ def run_driver(
 def _drive(
     workspace: Workspace,
     name: str,
-    launcher: str,
+    placement: Placement,
     slots: tuple[WorkerSlot, ...],
     checkpoint_seconds: float,
     quiet: bool,
     nursery: Nursery | None,
 ) -> None:
-    result, progress = run_driver(workspace, name, launcher, slots, checkpoint_seconds, quiet=quiet, nursery=nursery)
+    result, progress = run_driver(workspace, name, placement, slots, checkpoint_seconds, quiet=quiet, nursery=nursery)
     counts = progress.n_by_state
     typer.echo(f"{name}: {counts['COMPLETE']} done, {counts['PRUNED']} pruned, {counts['FAIL']} failed")
     if progress.best_value is not None:
@@ -200,15 +216,7 @@ def _signals(drivers: list[Driver], view: Any) -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def _detach(
-    workspace: Workspace,
-    names: list[str],
-    launcher: str,
-    workers: int | None,
-    devices: str | None,
-    per_gpu: str,
-    checkpoint_seconds: float,
-) -> None:
+def _detach(workspace: Workspace, names: list[str], placement: Placement, checkpoint_seconds: float) -> None:
     from sweeper.errors import InputError
     from sweeper.sweep.owner import read_owner
     from sweeper.sweep.store import open_store
@@ -218,9 +226,7 @@ def _detach(
     name = names[0]
     files = workspace.study_files(name, open_store(workspace).read(name).uuid)
     files.log.parent.mkdir(parents=True, exist_ok=True)
-    options = ["--launcher", launcher, "--per-gpu", per_gpu, "--checkpoint-seconds", str(checkpoint_seconds)]
-    options += ["--workers", str(workers)] if workers else []
-    options += ["--devices", devices] if devices else []
+    options = ["--checkpoint-seconds", str(checkpoint_seconds), *to_options(placement)]
     with files.log.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  # our own module
             [sys.executable, "-m", "sweeper", "resume", name, *options],

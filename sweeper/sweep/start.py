@@ -9,6 +9,7 @@ from sweeper.errors import InputError, NotFoundError, StudyExistsError
 from sweeper.launch.gpus import hold_gpus
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.launch.nursery import Nursery
+from sweeper.launch.placement import LAUNCHERS
 from sweeper.search.optimizer import Optimizer
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Study
@@ -33,12 +34,14 @@ FLUSH_SECONDS_WHEN_DOWN = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """How a sweep is run on this machine; nothing of it changes what is searched."""
+    """How a sweep is run; nothing of it changes what is searched."""
 
     launcher: str = "local"
-    """`local` (processes) or `inline` (this process)."""
+    """`local` (processes), `inline` (this process) or `ray` (a Ray cluster)."""
     slots: tuple[WorkerSlot, ...]
     """Places for workers; `inline` uses the first."""
+    address: str | None = None
+    """Of the Ray cluster. Default: `RAY_ADDRESS`, else the one that was started on this machine."""
     checkpoint_seconds: float = 10.0
     """Seconds between the checkpoints of a trial."""
     nursery: Nursery | None = None
@@ -214,9 +217,13 @@ def _build_launcher(workspace: Workspace, files: StudyFiles, options: SweepOptio
         from sweeper.launch.inline import InlineLauncher  # imports torch, which the local launcher's driver need not
 
         return InlineLauncher(device=options.slots[0].device, places=workspace.places)
+    log_dir = files.folder / "workers"
     if options.launcher == "local":
         from sweeper.launch.local import LocalLauncher
 
-        log_dir = files.folder / "workers"
         return LocalLauncher(options.slots, places=workspace.places, log_dir=log_dir, nursery=options.nursery)
-    raise InputError(f"--launcher: given {options.launcher!r}; allowed: local, inline")
+    if options.launcher == "ray":
+        from sweeper.launch.ray import RayLauncher  # an optional package
+
+        return RayLauncher(options.slots, places=workspace.places, log_dir=log_dir, address=options.address)
+    raise InputError(f"--launcher: given {options.launcher!r}; allowed: {', '.join(LAUNCHERS)}")

@@ -1,0 +1,106 @@
+"""A real Ray cluster of several nodes on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+# Else Ray replaces 127.0.0.1 by an address of the machine's network. It reads this when it is imported, here and in the
+# processes that tests start.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+ray = pytest.importorskip("ray")
+LOOPBACK = "127.0.0.1"
+
+PATIENCE = {
+    "RAY_health_check_initial_delay_ms": "60000",
+    "RAY_health_check_timeout_ms": "60000",
+    "RAY_health_check_failure_threshold": "20",
+    "RAY_worker_register_timeout_seconds": "240",
+    "RAY_raylet_start_wait_time_s": "240",
+}
+"""On a machine that tests keep busy, a node that is slow is not a node that is lost."""
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_memory_usage_threshold": "1.0",
+}
+OBJECT_STORE_BYTES = 80 << 20
+
+
+class Cluster:
+    """Nodes that are processes of this machine; all their traffic is on 127.0.0.1."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster as RayCluster
+
+        self._cluster: Any = RayCluster()
+        self.head = self.add_node(include_dashboard=False)
+        # Checked before anything connects: no test talks to an address beyond this machine.
+        address = ray._private.services.canonicalize_bootstrap_address(self.address)
+        assert address.startswith(f"{LOOPBACK}:"), address
+
+    @property
+    def address(self) -> str:
+        """For `--address`."""
+        return str(self._cluster.address)
+
+    def add_node(self, *, n_cpus: int = 0, **arguments: Any) -> Any:
+        """Add a node; returns when the cluster has it."""
+        return self._cluster.add_node(
+            num_cpus=n_cpus, object_store_memory=OBJECT_STORE_BYTES, node_ip_address=LOOPBACK, **arguments
+        )
+
+    def kill_node(self, node: Any) -> None:
+        """SIGKILL what makes up a node."""
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def kill_head(self) -> None:
+        """SIGKILL the head, on which everything else depends."""
+        self.kill_node(self.head)
+
+    def close(self) -> None:
+        """End all nodes."""
+        self._cluster.shutdown()
+
+
+@contextmanager
+def ray_cluster(environment: Mapping[str, str] = PATIENCE) -> Iterator[Cluster]:
+    """A cluster whose head has no CPUs for workers.
+
+    Args:
+        environment: Settings of Ray's own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        for name, value in {**QUIET, **environment}.items():
+            patch.setenv(name, value)
+        cluster = Cluster()
+        try:
+            yield cluster
+        finally:
+            ray.shutdown()
+            cluster.close()
+
+
+def workers_on(node: Any) -> list[psutil.Process]:
+    """The worker processes on a node."""
+    (raylet,) = node.all_processes[ray._private.ray_constants.PROCESS_TYPE_RAYLET]
+    try:
+        children = psutil.Process(raylet.process.pid).children(recursive=True)
+        return [child for child in children if "sweeper.launch.worker" in _command(child)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
