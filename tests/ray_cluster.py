@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,13 +18,14 @@ ray = pytest.importorskip("ray")
 LOOPBACK = "127.0.0.1"
 
 PATIENCE = {
-    "RAY_health_check_initial_delay_ms": "60000",
-    "RAY_health_check_timeout_ms": "60000",
-    "RAY_health_check_failure_threshold": "20",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "30000",
+    "RAY_health_check_failure_threshold": "8",
     "RAY_worker_register_timeout_seconds": "240",
     "RAY_raylet_start_wait_time_s": "240",
 }
-"""On a machine that tests keep busy, a node that is slow is not a node that is lost."""
+"""On a machine that tests keep busy, a node that is slow is not a node that is lost: it has 30 s for each of 8 answers.
+One that is gone refuses the connection, and is known to be lost after 8 s."""
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
@@ -58,12 +60,11 @@ class Cluster:
         )
 
     def kill_node(self, node: Any) -> None:
-        """SIGKILL what makes up a node."""
+        """SIGKILL what makes up a node, as if its machine were gone: what is above goes first, and reports nothing."""
+        for process in _processes_of(node):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self._cluster.remove_node(node, allow_graceful=False)
-
-    def kill_head(self) -> None:
-        """SIGKILL the head, on which everything else depends."""
-        self.kill_node(self.head)
 
     def close(self) -> None:
         """End all nodes."""
@@ -71,15 +72,11 @@ class Cluster:
 
 
 @contextmanager
-def ray_cluster(environment: Mapping[str, str] = PATIENCE) -> Iterator[Cluster]:
-    """A cluster whose head has no CPUs for workers.
-
-    Args:
-        environment: Settings of Ray's own.
-    """
+def ray_cluster() -> Iterator[Cluster]:
+    """A cluster whose head has no CPUs for workers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
-        for name, value in {**QUIET, **environment}.items():
+        for name, value in {**QUIET, **PATIENCE}.items():
             patch.setenv(name, value)
         cluster = Cluster()
         try:
@@ -91,10 +88,15 @@ def ray_cluster(environment: Mapping[str, str] = PATIENCE) -> Iterator[Cluster]:
 
 def workers_on(node: Any) -> list[psutil.Process]:
     """The worker processes on a node."""
+    return [process for process in _processes_of(node) if "sweeper.launch.worker" in _command(process)]
+
+
+def _processes_of(node: Any) -> list[psutil.Process]:
+    """Its raylet, the actors' processes below it, and what these have started, from top to bottom."""
     (raylet,) = node.all_processes[ray._private.ray_constants.PROCESS_TYPE_RAYLET]
     try:
-        children = psutil.Process(raylet.process.pid).children(recursive=True)
-        return [child for child in children if "sweeper.launch.worker" in _command(child)]
+        process = psutil.Process(raylet.process.pid)
+        return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
 
