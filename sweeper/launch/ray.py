@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeper.errors import InputError
+from sweeper.errors import ClusterLostError, InputError
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.launch.messages import Attempt, Event, Order, Proceed, Prune, Stop, WorkerDied, from_json, to_json
 from sweeper.launch.node import SHUTDOWN_SECONDS, NodeWorker
@@ -36,6 +37,11 @@ __all__ = ["RayLauncher", "connect", "read_nodes"]
 
 GRACE_SECONDS = 2.0
 """Beyond what a worker has to end, for the messages to its node and back."""
+HEAD_SECONDS = 40.0
+"""How long the head may be out of reach. After 60 s (RAY_gcs_rpc_server_reconnect_timeout_s) Ray ends this process, and
+the driver could no longer put its trials back."""
+_LOOK_SECONDS = 5.0
+_ANSWER_SECONDS = 2.0
 
 
 def connect(address: str | None) -> None:
@@ -52,9 +58,13 @@ def connect(address: str | None) -> None:
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if is_main else None
     given = address or os.environ.get("RAY_ADDRESS") or "auto"
+    if "://" in given:
+        raise InputError(f"--address: given {given!r}; allowed: HOST:PORT, as `ray start --head` prints it")
     try:
+        if given != "auto":
+            _reach(given)  # Ray would try for minutes
         ray.init(address=given, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, RayError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         where = "on this machine" if given == "auto" else f"at {given}"
         raise InputError(
             f"--launcher ray: no Ray cluster can be used {where}: {error}; start one with `ray start --head`, or give "
@@ -65,10 +75,53 @@ def connect(address: str | None) -> None:
             signal.signal(signal.SIGTERM, before)  # Ray's own would leave before trials have their checkpoints
 
 
+def _reach(address: str) -> None:
+    """Connect to a head, and leave it.
+
+    Raises:
+        OSError: It cannot be reached.
+        ValueError: That is no address.
+    """
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
+
+
 def read_nodes() -> list[Mapping[str, float]]:
     """What each node of the cluster has in all, by Ray's names: `CPU`, `GPU`."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return [node["Resources"] for node in nodes if node["Alive"]]
+
+
+class _Head:
+    """Watches whether the head of the cluster can be reached."""
+
+    def __init__(self, address: str) -> None:
+        self.is_lost = False
+        self._address = address
+        self._looked_at = self._seen_at = time.monotonic()
+
+    def look(self) -> None:
+        """Look, if that is some seconds ago.
+
+        Raises:
+            ClusterLostError: It has been out of reach for too long.
+        """
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return
+        if now - self._looked_at > HEAD_SECONDS / 2:
+            self._seen_at = now  # nobody looked meanwhile: this process was held up, not the head
+        self._looked_at = now
+        try:
+            _reach(self._address)
+            self._seen_at = now
+        except OSError as error:
+            if now - self._seen_at > HEAD_SECONDS:
+                self.is_lost = True
+                raise ClusterLostError(
+                    f"the head of the Ray cluster at {self._address} has been out of reach for {HEAD_SECONDS:.0f} s "
+                    f"({error}); trials are kept, go on with `sweeper resume` once there is a cluster"
+                ) from error
 
 
 @dataclass(eq=False)
@@ -105,6 +158,7 @@ class RayLauncher:
         self._log_dir = log_dir.resolve()
         self._workers: dict[int, _Worker] = {}
         self._calls: dict[Any, _Worker] = {}
+        self._head = _Head(ray.get_runtime_context().gcs_address)
 
     def start(self) -> None:
         self._log_dir.mkdir(parents=True, exist_ok=True)
@@ -147,6 +201,12 @@ class RayLauncher:
         self._start_worker(self.slots[worker])
 
     def poll(self, timeout_seconds: float) -> list[Event]:
+        """As the protocol says.
+
+        Raises:
+            ClusterLostError: The cluster's head is out of reach.
+        """
+        self._head.look()
         if not self._calls:
             time.sleep(timeout_seconds)
             return []
@@ -188,6 +248,8 @@ class RayLauncher:
         del self._workers[worker.slot.index]
         for call in worker.calls:
             self._calls.pop(call, None)
+        if self._head.is_lost:  # nobody is there to do it, and Ray would wait
+            return
         with contextlib.suppress(RayError, ValueError):
             ray.kill(worker.actor)
 

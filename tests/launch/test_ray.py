@@ -180,6 +180,35 @@ def test_what_cannot_be_placed(given: dict[str, object], message: str) -> None:
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:1", "no Ray cluster can be used at 127.0.0.1:1: "),
+        ("127.0.0.1", "no Ray cluster can be used at 127.0.0.1: "),
+        ("ray://127.0.0.1:10001", "--address: given 'ray://127.0.0.1:10001'; allowed: HOST:PORT"),
+    ],
+)
+def test_no_cluster(address: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sweeper.launch.ray
+
+    monkeypatch.setattr(sweeper.launch.ray.ray, "is_initialized", lambda: False)  # type: ignore[attr-defined]
+    with pytest.raises(InputError) as raised:
+        plan_workers(Placement(launcher="ray", address=address))
+    assert message in str(raised.value)
+
+
+def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "sweeper.launch.ray", raising=False)
+    with pytest.raises(InputError, match=r'pip install "sweeper\[ray\]"'):
+        plan_workers(Placement(launcher="ray"))
+
+
+def test_who_does_not_use_ray_does_not_import_it() -> None:
+    code = "import sys, sweeper.cli.main, sweeper.sweep.start, sweeper.launch.node; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_places_of_a_node(tmp_path: Path) -> None:
     given = Places(cache_dir=tmp_path / "home", data_dir=tmp_path / "data")
     assert places_of_node(given, {}) == given

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
+from subprocess import Popen
 
 import psutil
 import pytest
@@ -85,3 +87,38 @@ def test_a_node_that_is_lost_and_one_that_is_added(cli: CommandLine, cluster: Cl
     assert Attempts.read(trial_files(cli, number_on_lost)).n_deaths == 1
     assert number_on_added != number_on_lost
     assert not workers_on(added)
+
+
+def test_a_driver_as_ray_jobs_are_run_and_a_head_that_is_lost(cli: CommandLine, cluster: Cluster) -> None:
+    """A job has no terminal, the address in its environment, and SIGTERM when it is stopped."""
+    node = cluster.add_node(n_cpus=1)
+    options = ("--launcher", "ray", "--checkpoint-seconds", "0")
+    cli.environment["RAY_ADDRESS"] = cluster.address
+    write_study(cli.folder, trials=3, epochs=100)
+    for command in (("start", "tiny.yaml"), ("resume", "tiny")):
+        driver = cli.begin(*command, *options)
+
+        def has_checkpoint(driver: Popen[str] = driver) -> bool:
+            number = trial_on(node)
+            return driver.poll() is not None or (number is not None and trial_files(cli, number).checkpoint.exists())
+
+        wait_until(has_checkpoint, "a checkpoint")
+        assert driver.poll() is None, driver.communicate()[0]
+        (worker,) = workers_on(node)
+        worker.suspend()  # in the middle of a trial
+        if command[0] == "start":
+            driver.send_signal(signal.SIGTERM)
+            worker.resume()
+            output, _ = driver.communicate(timeout=GUARD_SECONDS)
+            assert driver.returncode == 130, output
+            assert "go on with: sweeper resume tiny" in output
+            assert any(trial.rows for trial in check_accounts(cli.folder, n_trials=3, finished=False).trials)
+    cluster.kill_node(cluster.head)
+    output, _ = driver.communicate(timeout=GUARD_SECONDS)
+    assert driver.returncode == 1, output
+    assert "has been out of reach for 40 s" in output
+    assert "Traceback" not in output
+    wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "the worker's end")
+    check_accounts(cli.folder, n_trials=3, finished=False)
+    cli.run("resume", "tiny", "--workers", "1")
+    assert {trial.state for trial in check_accounts(cli.folder, n_trials=3).trials} == {"COMPLETE"}
