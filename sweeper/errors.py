@@ -11,6 +11,7 @@ SweeperError                    anything a caller may want to catch; exit code 1
 ├── TrackingError               the tracker (MLflow) refused or is out of reach
 ├── SectionError                a section of the report that another package has; the rest of the report is written
 ├── WorkersLostError            no worker is left to train on
+├── ClusterLostError            the head of the Ray cluster is out of reach
 └── TrialError                  one trial cannot go on; the sweep does
     ├── DivergedError           its loss became NaN or infinite
     └── InfeasibleError         it does not fit into memory, not even one picture at a time
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "ClusterLostError",
     "DataError",
     "DivergedError",
     "Fault",
@@ -110,6 +112,10 @@ class SectionError(SweeperError):
 
 class WorkersLostError(SweeperError):
     """Every worker has been retired."""
+
+
+class ClusterLostError(SweeperError):
+    """The head of the Ray cluster is out of reach, and with it everything that places workers."""
 
 
 class TrialError(SweeperError):

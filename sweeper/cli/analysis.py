@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from sweeper.analysis.choices import BETWEEN, EMBED_PARTS, METHODS, PARTS, PRUNE_METHODS, RANKINGS
-from sweeper.cli.options import Devices, Json, Name, PerGpu, Workers, complete_name, open_workspace, plan_workers
+from sweeper.cli.options import Devices, Json, Name, PerGpu, Workers, complete_name, open_workspace, read_placement
 from sweeper.cli.output import console, number, print_json, print_table
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ def audit_labels(
     """
     from sweeper.analysis.audit import AuditOptions
     from sweeper.analysis.audit import audit_labels as audit
+    from sweeper.launch.placement import plan_workers
 
     options = AuditOptions(
         top=top,
@@ -173,7 +174,7 @@ def audit_labels(
         min_probability=min_probability,
         n_pictures=pictures,
     )
-    slots = plan_workers("local", workers, devices, per_gpu)
+    slots = plan_workers(read_placement(workers, devices, per_gpu))
     path = out or Path(f"{name}-suspects.csv")
     with _progress(goes_on=True) as tell:
         done = audit(open_workspace(), name, options, slots=slots, out=path, on_progress=tell)

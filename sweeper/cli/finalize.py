@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import (
+    Address,
     CheckpointSeconds,
     Devices,
     Json,
@@ -14,9 +15,10 @@ from sweeper.cli.options import (
     Name,
     PerGpu,
     Quiet,
+    WorkerCpus,
     Workers,
     open_workspace,
-    plan_workers,
+    read_placement,
 )
 from sweeper.cli.output import number, print_json, print_table, short_names
 from sweeper.cli.sweeps import EXIT_STOPPED, run_driver
@@ -53,6 +55,8 @@ def finalize(
     devices: Devices = None,
     per_gpu: PerGpu = "1",
     launcher: Launcher = "local",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
     checkpoint_seconds: CheckpointSeconds = 10.0,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -62,10 +66,12 @@ def finalize(
     Nothing else touches test. The runs are those of a study of their own, NAME.final. What is there already is not
     trained again: after a stop the command goes on, and with a higher --top or --seeds it adds what is missing.
     """
+    from sweeper.launch.placement import plan_workers
     from sweeper.sweep.finalize import is_done, prepare_tests
 
     workspace = open_workspace()
-    slots = plan_workers(launcher, workers, devices, per_gpu)
+    placement = read_placement(workers, devices, per_gpu, launcher=launcher, address=address, worker_cpus=worker_cpus)
+    slots = plan_workers(placement)
     tests = prepare_tests(workspace, name, top=top, seeds=seeds, trials=trial or ())
     for note in tests.notes:
         typer.echo(note, err=True)
@@ -73,7 +79,7 @@ def finalize(
         if not quiet and not as_json:
             typer.echo(_describe(name, tests))
         result, progress = run_driver(
-            workspace, tests.name, launcher, slots, checkpoint_seconds, quiet=quiet or as_json
+            workspace, tests.name, placement, slots, checkpoint_seconds, quiet=quiet or as_json
         )
         if not result.finished:
             n_left = progress.n_trials - progress.n_ended

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 if TYPE_CHECKING:
-    from sweeper.launch.launcher import WorkerSlot
+    from sweeper.launch.placement import Placement
     from sweeper.study.study import Study
     from sweeper.tracking.workspace import Workspace
 
 __all__ = [
+    "Address",
     "CheckpointSeconds",
     "Csv",
     "Devices",
@@ -23,19 +24,18 @@ __all__ = [
     "Overrides",
     "PerGpu",
     "Quiet",
+    "WorkerCpus",
     "Workers",
     "complete_assignment",
     "complete_name",
     "complete_parameter",
     "name_plugins",
     "open_workspace",
-    "plan_workers",
     "plugin_options",
+    "read_placement",
+    "to_options",
     "with_named_plugins",
 ]
-
-
-LAUNCHERS = ("local", "inline")
 
 
 def open_workspace() -> Workspace:
@@ -117,21 +117,41 @@ def complete_assignment(context: typer.Context, incomplete: str) -> list[str]:
     return [each for each in dict.fromkeys(known) if each.startswith(incomplete)]
 
 
-def plan_workers(
-    launcher: str, workers: int | None, devices: str | None, per_gpu: str, *, may_be_held: bool = False
-) -> tuple[WorkerSlot, ...]:
-    """Places for workers from the options that say how many and where; `may_be_held` as for `choose_devices`."""
-    from sweeper.launch.devices import choose_devices, plan_slots
+def read_placement(
+    workers: int | None,
+    devices: str | None,
+    per_gpu: str = "1",
+    *,
+    launcher: str = "local",
+    address: str | None = None,
+    worker_cpus: float | None = None,
+) -> Placement:
+    """Where workers are to go, from the options that say so."""
+    from sweeper.launch.placement import Placement
 
     parts = None if devices is None else [part.strip() for part in devices.split(",")]
     names = None if parts is None else [f"cuda:{part}" if part.isdecimal() else part for part in parts]
-    return tuple(
-        plan_slots(
-            choose_devices(names, may_be_held=may_be_held),
-            n_workers=1 if launcher == "inline" else workers,
-            per_gpu="auto" if per_gpu == "auto" else int(per_gpu),
-        )
+    return Placement(
+        launcher=launcher,
+        workers=workers,
+        devices=names,
+        per_gpu="auto" if per_gpu == "auto" else int(per_gpu),
+        address=address,
+        worker_cpus=worker_cpus,
     )
+
+
+def to_options(placement: Placement) -> list[str]:
+    """The options that `read_placement` reads back."""
+    given = {
+        "--launcher": placement.launcher,
+        "--per-gpu": placement.per_gpu,
+        "--workers": placement.workers,
+        "--devices": None if placement.devices is None else ",".join(placement.devices),
+        "--address": placement.address,
+        "--worker-cpus": placement.worker_cpus,
+    }
+    return [part for option, value in given.items() if value is not None for part in (option, str(value))]
 
 
 def _check_per_gpu(value: str) -> str:
@@ -141,6 +161,8 @@ def _check_per_gpu(value: str) -> str:
 
 
 def _check_launcher(name: str) -> str:
+    from sweeper.launch.placement import LAUNCHERS
+
     if name in LAUNCHERS:
         return name
     from sweeper.errors import InputError
@@ -151,6 +173,12 @@ def _check_launcher(name: str) -> str:
     except InputError as error:
         raise typer.BadParameter(str(error).removeprefix("--launcher: ")) from None
     return name
+
+
+def _complete_launcher(incomplete: str) -> list[str]:
+    from sweeper.launch.placement import LAUNCHERS
+
+    return [name for name in LAUNCHERS if name.startswith(incomplete)]
 
 
 Files: TypeAlias = Annotated[list[Path], typer.Argument(help="Study files.", metavar="FILE...")]
@@ -176,10 +204,23 @@ PerGpu: TypeAlias = Annotated[
 Launcher: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="Where trials run: local (processes), inline (debugging), or a plugin's: NAME:FIELD=VALUE,...",
+        help=(
+            "Where trials run: local (processes), ray (a Ray cluster), inline (debugging), or a plugin's: "
+            "NAME:FIELD=VALUE,..."
+        ),
         callback=_check_launcher,
-        autocompletion=lambda incomplete: [name for name in LAUNCHERS if name.startswith(incomplete)],
+        autocompletion=_complete_launcher,
     ),
+]
+Address: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Ray cluster for --launcher ray. Default: RAY_ADDRESS, else the one on this machine."
+    ),
+]
+WorkerCpus: TypeAlias = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="CPUs that Ray keeps for each worker; 0.5: two workers share one. Default: 1."),
 ]
 CheckpointSeconds: TypeAlias = Annotated[
     float, typer.Option(metavar="X", min=0.0, help="Seconds between checkpoints of a trial; what a crash can cost.")

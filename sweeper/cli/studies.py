@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.options import Devices, Files, Json, Overrides, Workers, open_workspace, plan_workers
+from sweeper.cli.options import Devices, Files, Json, Overrides, Workers, open_workspace, read_placement
 from sweeper.cli.output import duration, number, print_json, print_table, short_names
 from sweeper.report.format import plural
 
@@ -59,12 +59,13 @@ def preview(
 
     Configurations, model sizes, estimated time.
     """
+    from sweeper.launch.placement import plan_workers
     from sweeper.sweep.check import check_study
     from sweeper.sweep.preview import preview_study
 
     workspace = open_workspace()
     study = check_study(file, overrides or [], data_dir=workspace.data_dir).study
-    slots = plan_workers("local", workers, devices, "1", may_be_held=True)
+    slots = plan_workers(read_placement(workers, devices), may_be_held=True)
     trials = list(preview_study(study, workspace, n=n, seed=seed, device=slots[0].device, n_threads=slots[0].n_threads))
     timed = [trial.seconds for trial in trials if trial.seconds is not None]
     mean_seconds = sum(timed) / n if len(timed) == n else None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.options import (
+    Address,
     CheckpointSeconds,
     Devices,
     Files,
@@ -22,10 +23,12 @@ from sweeper.cli.options import (
     Overrides,
     PerGpu,
     Quiet,
+    WorkerCpus,
     Workers,
     open_workspace,
-    plan_workers,
     plugin_options,
+    read_placement,
+    to_options,
     with_named_plugins,
 )
 from sweeper.cli.output import number
@@ -33,6 +36,7 @@ from sweeper.cli.output import number
 if TYPE_CHECKING:
     from sweeper.launch.launcher import WorkerSlot
     from sweeper.launch.nursery import Nursery
+    from sweeper.launch.placement import Placement
     from sweeper.sweep.driver import Driver, SweepResult
     from sweeper.sweep.progress import Progress
     from sweeper.tracking.workspace import Workspace
@@ -63,6 +67,8 @@ def start(
     devices: Devices = None,
     per_gpu: PerGpu = "1",
     launcher: Launcher = "local",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
     checkpoint_seconds: CheckpointSeconds = 10.0,
     detach: Detach = False,
     quiet: Quiet = False,
@@ -74,10 +80,12 @@ def start(
     Ctrl-C lets each trial finish its epoch and make a checkpoint; twice leaves at once. Either way
     `sweeper resume` goes on from there.
     """
+    from sweeper.launch.placement import plan_workers
     from sweeper.sweep.check import check_study
 
     workspace = open_workspace()
-    slots = plan_workers(launcher, workers, devices, per_gpu)
+    placement = read_placement(workers, devices, per_gpu, launcher=launcher, address=address, worker_cpus=worker_cpus)
+    slots = plan_workers(placement)
     studies = [
         with_named_plugins(check_study(file, overrides or [], data_dir=workspace.data_dir).study, context)
         for file in files
@@ -91,10 +99,10 @@ def start(
         remember_plugins(workspace, study.name, study.plugins)
     names = [prepare(workspace, study, more_trials=trials) for study in studies]
     if detach:
-        _detach(context, workspace, names, launcher, workers, devices, per_gpu, checkpoint_seconds)
+        _detach(context, workspace, names, placement, checkpoint_seconds)
         return
     for name in names:
-        _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
+        _drive(workspace, name, placement, slots, checkpoint_seconds, quiet, nursery)
         nursery = None  # closed with the first sweep
 
 
@@ -106,11 +114,14 @@ def resume(
     devices: Devices = None,
     per_gpu: PerGpu = "1",
     launcher: Launcher = "local",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
     checkpoint_seconds: CheckpointSeconds = 10.0,
     detach: Detach = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a stored study, from its checkpoints."""
+    from sweeper.launch.placement import plan_workers
     from sweeper.sweep.start import prepare
     from sweeper.sweep.store import open_store
     from sweeper.tracking.plugins import load_plugins_of, remember_plugins
@@ -119,15 +130,16 @@ def resume(
     stored = open_store(workspace).read(name)
     load_plugins_of(workspace, name, stored.study.plugins)
     remember_plugins(workspace, name, context.obj or ())
-    slots = plan_workers(launcher, workers, devices, per_gpu)
+    placement = read_placement(workers, devices, per_gpu, launcher=launcher, address=address, worker_cpus=worker_cpus)
+    slots = plan_workers(placement)
     has_ended = trials is None and stored.count("COMPLETE", "PRUNED", "FAIL") >= stored.n_trials
     nursery = None if detach or has_ended else _start_nursery(launcher, slots)
     if trials is not None:
         prepare(workspace, stored.study, more_trials=trials)
     if detach:
-        _detach(context, workspace, [name], launcher, workers, devices, per_gpu, checkpoint_seconds)
+        _detach(context, workspace, [name], placement, checkpoint_seconds)
         return
-    _drive(workspace, name, launcher, slots, checkpoint_seconds, quiet, nursery)
+    _drive(workspace, name, placement, slots, checkpoint_seconds, quiet, nursery)
 
 
 def _start_nursery(launcher: str, slots: tuple[WorkerSlot, ...]) -> Nursery | None:
@@ -140,7 +152,7 @@ def _start_nursery(launcher: str, slots: tuple[WorkerSlot, ...]) -> Nursery | No
 def run_driver(
     workspace: Workspace,
     name: str,
-    launcher: str,
+    placement: Placement,
     slots: tuple[WorkerSlot, ...],
     checkpoint_seconds: float,
     *,
@@ -157,7 +169,11 @@ def run_driver(
             workspace,
             name,
             options=SweepOptions(
-                launcher=launcher, slots=slots, checkpoint_seconds=checkpoint_seconds, nursery=nursery
+                launcher=placement.launcher,
+                slots=slots,
+                address=placement.address,
+                checkpoint_seconds=checkpoint_seconds,
+                nursery=nursery,
             ),
             view=view,
             on_driver=drivers.append,
@@ -168,13 +184,13 @@ def run_driver(
 def _drive(
     workspace: Workspace,
     name: str,
-    launcher: str,
+    placement: Placement,
     slots: tuple[WorkerSlot, ...],
     checkpoint_seconds: float,
     quiet: bool,
     nursery: Nursery | None,
 ) -> None:
-    result, progress = run_driver(workspace, name, launcher, slots, checkpoint_seconds, quiet=quiet, nursery=nursery)
+    result, progress = run_driver(workspace, name, placement, slots, checkpoint_seconds, quiet=quiet, nursery=nursery)
     counts = progress.n_by_state
     typer.echo(f"{name}: {counts['COMPLETE']} done, {counts['PRUNED']} pruned, {counts['FAIL']} failed")
     if progress.best_value is not None:
@@ -214,14 +230,7 @@ def _signals(drivers: list[Driver], view: Any) -> Iterator[None]:
 
 
 def _detach(
-    context: typer.Context,
-    workspace: Workspace,
-    names: list[str],
-    launcher: str,
-    workers: int | None,
-    devices: str | None,
-    per_gpu: str,
-    checkpoint_seconds: float,
+    context: typer.Context, workspace: Workspace, names: list[str], placement: Placement, checkpoint_seconds: float
 ) -> None:
     from sweeper.errors import InputError
     from sweeper.sweep.owner import read_owner
@@ -232,9 +241,7 @@ def _detach(
     name = names[0]
     files = workspace.study_files(name, open_store(workspace).read(name).uuid)
     files.log.parent.mkdir(parents=True, exist_ok=True)
-    options = ["--launcher", launcher, "--per-gpu", per_gpu, "--checkpoint-seconds", str(checkpoint_seconds)]
-    options += ["--workers", str(workers)] if workers else []
-    options += ["--devices", devices] if devices else []
+    options = ["--checkpoint-seconds", str(checkpoint_seconds), *to_options(placement)]
     with files.log.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  # our own module
             [sys.executable, "-m", "sweeper", *plugin_options(context), "resume", name, *options],

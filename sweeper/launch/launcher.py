@@ -25,6 +25,11 @@ class WorkerSlot:
     """Of an NVIDIA GPU."""
     is_reserve: bool = False
     """Whether its worker is started by `restart` alone, once it is known to fit."""
+    n_cpus: float | None = None
+    """CPUs that a cluster keeps for it, above 0. None on this machine, which keeps none."""
+    gpu_share: float | None = None
+    """Part of a GPU that a cluster keeps for it, above 0 and at most 1; also the part of its memory. None where it
+    needs no GPU, or has one of this machine."""
 
 
 class Launcher(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import selectors
-import subprocess
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
@@ -126,11 +125,7 @@ class LocalLauncher:
         self._selector.unregister(process.connection)
         process.connection.close()
         del self._processes[process.slot.index]
-        try:
-            exit_code = process.handle.wait(timeout=SHUTDOWN_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.handle.kill()
-            exit_code = process.handle.wait()
+        exit_code = process.wait(SHUTDOWN_SECONDS)
         output = process.log.tail()
         if not output and exit_code is None and self._nursery is not None:  # it was never forked
             output = self._nursery.log.tail()
@@ -145,11 +140,7 @@ class LocalLauncher:
             else:
                 process.order(Shutdown())
         for process in self._processes.values():
-            try:
-                process.handle.wait(timeout=SHUTDOWN_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.handle.kill()
-                process.handle.wait()
+            process.wait(SHUTDOWN_SECONDS)
             self._selector.unregister(process.connection)
             process.connection.close()
         self._processes.clear()

@@ -93,6 +93,8 @@ class WorkerReady:
     pid: int
     device: str
     n_threads: int
+    place: str = ""
+    """Machine and device, where only the worker knows them; workers on one GPU say the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +147,13 @@ class WorkerDied:
     exit_code: int | None
     output: str
     """The last lines that it printed."""
+    reason: str = ""
+    """Where more is known than the exit code: its machine was lost."""
+
+    @property
+    def why(self) -> str:
+        """The reason, or the exit code."""
+        return self.reason or f"exit code {self.exit_code}"
 
 
 Order: TypeAlias = Attempt | Proceed | Prune | Stop | Shutdown

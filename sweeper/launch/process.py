@@ -131,3 +131,11 @@ class ChildProcess:
             return self.connection.recv_bytes()
         except (EOFError, OSError):
             return None
+
+    def wait(self, within_seconds: float) -> int | None:
+        """Wait for its end, and kill it where that takes longer; its exit code, None where nobody can know it."""
+        try:
+            return self.handle.wait(timeout=within_seconds)
+        except subprocess.TimeoutExpired:
+            self.handle.kill()
+            return self.handle.wait()

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweeper.errors import InputError
-from sweeper.launch.devices import PerGpu, choose_devices, plan_slots
+from sweeper.launch.devices import PerGpu
+from sweeper.launch.placement import Placement, plan_workers
 from sweeper.study.study import Study
 from sweeper.sweep.check import check_study
 from sweeper.sweep.driver import SweepResult
@@ -39,6 +40,8 @@ def start(
     devices: Sequence[str] | None = None,
     per_gpu: PerGpu = 1,
     launcher: str = "local",
+    address: str | None = None,
+    worker_cpus: float | None = None,
     trials: int | None = None,
     overrides: Sequence[str] = (),
     workspace: Workspace | None = None,
@@ -51,7 +54,9 @@ def start(
         workers: Number of workers. Default: one a GPU, else one a CPU, at most 4.
         devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: all that no other sweep has.
         per_gpu: Workers on each GPU; `"auto"`: as many as fit beside each other.
-        launcher: `local` (worker processes) or `inline` (this process, for debugging).
+        launcher: `local` (worker processes), `ray` (a Ray cluster) or `inline` (this process, for debugging).
+        address: Of the Ray cluster. Default: `RAY_ADDRESS`, else the one that was started on this machine.
+        worker_cpus: CPUs that Ray keeps for each worker. Default: 1.
         trials: Trials to add to those that the study has. Default: up to its budget.
         overrides: As of `--set`: `["trial.training.epochs=3"]`. For study files only.
         workspace: Default: the current folder's.
@@ -65,10 +70,18 @@ def start(
     workspace = workspace or Workspace.from_environment()
     if not isinstance(study, Study):
         study = check_study(Path(study), overrides, data_dir=workspace.data_dir).study
-    slots = plan_slots(choose_devices(devices), n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu)
+    placement = Placement(
+        launcher=launcher,
+        workers=workers,
+        devices=devices,
+        per_gpu=per_gpu,
+        address=address,
+        worker_cpus=worker_cpus,
+    )
+    slots = plan_workers(placement)
     remember_plugins(workspace, study.name, study.plugins)
     name = prepare(workspace, study, more_trials=trials)
-    options = SweepOptions(launcher=launcher, slots=tuple(slots))
+    options = SweepOptions(launcher=launcher, slots=slots, address=address)
     return drive(workspace, name, options=options, view=view or SilentView())
 
 
@@ -82,6 +95,8 @@ def finalize(
     devices: Sequence[str] | None = None,
     per_gpu: PerGpu = 1,
     launcher: str = "local",
+    address: str | None = None,
+    worker_cpus: float | None = None,
     workspace: Workspace | None = None,
     view: View | None = None,
 ) -> SweepResult:
@@ -96,7 +111,9 @@ def finalize(
         workers: Number of workers. Default: one a GPU, else one a CPU, at most 4.
         devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: all that no other sweep has.
         per_gpu: Workers on each GPU; `"auto"`: as many as fit beside each other.
-        launcher: `local` (worker processes) or `inline` (this process, for debugging).
+        launcher: `local` (worker processes), `ray` (a Ray cluster) or `inline` (this process, for debugging).
+        address: Of the Ray cluster. Default: `RAY_ADDRESS`, else the one that was started on this machine.
+        worker_cpus: CPUs that Ray keeps for each worker. Default: 1.
         workspace: Default: the current folder's.
         view: Is told of progress and of what should be known. Default: silence.
 
@@ -114,5 +131,13 @@ def finalize(
         view.message(note)
     if is_done(workspace, tests.name):
         return SweepResult(finished=True, reason="")
-    slots = plan_slots(choose_devices(devices), n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu)
-    return drive(workspace, tests.name, options=SweepOptions(launcher=launcher, slots=tuple(slots)), view=view)
+    placement = Placement(
+        launcher=launcher,
+        workers=workers,
+        devices=devices,
+        per_gpu=per_gpu,
+        address=address,
+        worker_cpus=worker_cpus,
+    )
+    options = SweepOptions(launcher=launcher, slots=plan_workers(placement), address=address)
+    return drive(workspace, tests.name, options=options, view=view)

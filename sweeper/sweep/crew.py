@@ -71,7 +71,8 @@ class Crew:
     def ready(self, event: WorkerReady) -> None:
         """A worker has started."""
         self._idle.append(event.worker)
-        self._workers[event.worker].state = "idle"
+        shown = self._workers[event.worker]
+        shown.state, shown.device = "idle", event.place or shown.device
 
     def open(self, worker: int) -> None:
         """Start a worker that was in reserve."""
@@ -85,7 +86,7 @@ class Crew:
             return False
         if self._cleared is None:
             n_busy = Counter(self._workers[worker].device for worker in self._assigned)
-            devices = dict.fromkeys(w.device for w in self._workers if w.state not in ("lost", "reserve"))
+            devices = dict.fromkeys(w.device for w in self._workers if w.state in ("idle", "training"))
             self._cleared = min(devices, key=lambda device: n_busy[device], default=None)
         is_busy = any(self._workers[worker].device == self._cleared for worker in self._assigned)
         return not is_busy and any(self._workers[worker].device == self._cleared for worker in self._idle)
@@ -152,8 +153,8 @@ class Crew:
         shown = self._workers[worker]
         shown.number, shown.pictures_per_second = None, None
         shown.state = "lost" if self._deaths.get(worker, 0) >= MAX_DEATHS_IN_A_ROW else "starting"
-        if all(w.state in ("lost", "reserve") for w in self._workers if w.device == self._cleared):
-            self._cleared = None  # nobody is left there: another device is chosen
+        if not any(w.state in ("idle", "training") for w in self._workers if w.device == self._cleared):
+            self._cleared = None  # nobody is left there, and who comes may come elsewhere: a device is chosen anew
         if shown.state == "starting" and restart:
             self._launcher.restart(worker)
         return assignment

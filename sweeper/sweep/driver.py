@@ -379,7 +379,7 @@ class Driver:
         if not preempted:
             retired = self.progress.workers[event.worker].state == "lost"
             what_now = "it died too often and is retired" if retired else "starting another"
-            self._view.message(f"worker {event.worker} died (exit code {event.exit_code}); {what_now}")
+            self._view.message(f"worker {event.worker} died ({event.why}); {what_now}")
         if assignment is not None:
             proposal, seconds = assignment.proposal, assignment.seconds
             files = self._files.trial(proposal.number)
@@ -389,7 +389,7 @@ class Driver:
             elif preempted:
                 self._put_back(proposal)
             else:
-                reason = f"the worker's process ended with exit code {event.exit_code}"
+                reason = event.reason or f"the worker's process ended with exit code {event.exit_code}"
                 details = f"{reason}; its last output:\n{event.output}"
                 attempts = Attempts.read(files).died(files)
                 self._disk.write(lambda: self._failed(proposal, attempts, reason, details))

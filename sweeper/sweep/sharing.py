@@ -41,6 +41,8 @@ class Sharing:
         """The part of its GPU's memory that a worker may use, above 0 and below 1; None where it has it for itself, or
         has none."""
         slot = self._slots[worker]
+        if slot.gpu_share is not None:
+            return slot.gpu_share if slot.gpu_share < 1.0 else None
         n_open = self._n_open[slot.device]
         return None if slot.gpu is None or n_open == 1 else 1.0 / n_open
 

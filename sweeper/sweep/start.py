@@ -9,6 +9,7 @@ from sweeper.errors import NotFoundError, StudyExistsError
 from sweeper.launch.gpus import hold_gpus
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.launch.nursery import Nursery
+from sweeper.launch.placement import LAUNCHERS
 from sweeper.search.optimizer import Optimizer
 from sweeper.study.flatten import flatten
 from sweeper.study.plugins.launchers import parse_launcher
@@ -36,12 +37,15 @@ FLUSH_SECONDS_WHEN_DOWN = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """How a sweep is run on this machine; nothing of it changes what is searched."""
+    """How a sweep is run; nothing of it changes what is searched."""
 
     launcher: str = "local"
-    """`local` (processes), `inline` (this process), or a plugin's, with its parameters: `name:field=value,...`."""
+    """`local` (processes), `ray` (a Ray cluster), `inline` (this process), or a plugin's, with its parameters:
+    `name:field=value,...`."""
     slots: tuple[WorkerSlot, ...]
     """Places for workers; `inline` uses the first."""
+    address: str | None = None
+    """Of the Ray cluster. Default: `RAY_ADDRESS`, else the one that was started on this machine."""
     checkpoint_seconds: float = 10.0
     """Seconds between the checkpoints of a trial."""
     nursery: Nursery | None = None
@@ -218,13 +222,15 @@ def _build_launcher(workspace: Workspace, files: StudyFiles, options: SweepOptio
         from sweeper.launch.inline import InlineLauncher  # imports torch, which the local launcher's driver need not
 
         return InlineLauncher(device=options.slots[0].device, places=workspace.places)
+    log_dir = files.folder / "workers"
     if options.launcher == "local":
         from sweeper.launch.local import LocalLauncher
 
-        log_dir = files.folder / "workers"
         return LocalLauncher(options.slots, places=workspace.places, log_dir=log_dir, nursery=options.nursery)
-    config, custom = parse_launcher(options.launcher, ("local", "inline"))
-    launcher: Launcher = custom.call(
-        config, slots=options.slots, places=workspace.places, log_dir=files.folder / "workers"
-    )
+    if options.launcher == "ray":
+        from sweeper.launch.ray import RayLauncher  # an optional package
+
+        return RayLauncher(options.slots, places=workspace.places, log_dir=log_dir, address=options.address)
+    config, custom = parse_launcher(options.launcher, LAUNCHERS)
+    launcher: Launcher = custom.call(config, slots=options.slots, places=workspace.places, log_dir=log_dir)
     return launcher

@@ -61,7 +61,8 @@ def make_attempt(tmp_path: Path) -> MakeAttempt:
 
 PROCESSES = pytest.mark.xdist_group("workers")
 FORKED, STARTED = (pytest.param(kind, marks=PROCESSES) for kind in ("forked", "started"))
-KINDS = ["inline", FORKED, STARTED]
+RAY = pytest.param("ray", marks=pytest.mark.xdist_group("ray"))
+KINDS = ["inline", FORKED, STARTED, RAY]
 
 
 @pytest.fixture(autouse=True)
@@ -80,17 +81,27 @@ def start_local(cache_dir: Path, log_dir: Path, n: int = 1, *, fork: bool) -> Lo
     return launcher
 
 
+def start(kind: str, request: pytest.FixtureRequest, cache_dir: Path, log_dir: Path) -> Launcher:
+    """A launcher of a kind with one worker."""
+    if kind in ("forked", "started"):
+        return start_local(cache_dir, log_dir, fork=kind == "forked")
+    launcher: Launcher
+    if kind == "inline":
+        launcher = InlineLauncher(device="cpu", places=Places(cache_dir=cache_dir))
+    else:
+        from tests.launch.test_ray import build_launcher
+
+        launcher = build_launcher(request.getfixturevalue("ray_node"), cache_dir, log_dir)
+    launcher.start()
+    return launcher
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def launcher(
     request: pytest.FixtureRequest, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Launcher]:
     """A launcher of each kind whose one worker is ready, for all tests that leave it as it was."""
-    shared: Launcher
-    if request.param == "inline":
-        shared = InlineLauncher(device="cpu", places=Places(cache_dir=cache_dir))
-        shared.start()
-    else:
-        shared = start_local(cache_dir, tmp_path_factory.mktemp("workers"), fork=request.param == "forked")
+    shared = start(request.param, request, cache_dir, tmp_path_factory.mktemp("workers"))
     wait_for(shared, WorkerReady)
     yield shared
     shared.close(kill=True)
@@ -99,12 +110,7 @@ def launcher(
 @pytest.fixture(params=KINDS)
 def fresh_launcher(request: pytest.FixtureRequest, cache_dir: Path, tmp_path: Path) -> Iterator[Launcher]:
     """A launcher of each kind that was started a moment ago, for tests that stop or end it."""
-    fresh: Launcher
-    if request.param == "inline":
-        fresh = InlineLauncher(device="cpu", places=Places(cache_dir=cache_dir))
-        fresh.start()
-    else:
-        fresh = start_local(cache_dir, tmp_path / "workers", fork=request.param == "forked")
+    fresh = start(request.param, request, cache_dir, tmp_path / "workers")
     yield fresh
     fresh.close(kill=True)
 
@@ -304,15 +310,16 @@ def wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
     assert not alive
 
 
-@pytest.mark.parametrize("kind", [FORKED, STARTED])
+@pytest.mark.parametrize("kind", [FORKED, STARTED, RAY])
 def test_a_killed_worker(
+    request: pytest.FixtureRequest,
     cache_dir: Path,
     tmp_path: Path,
     make_attempt: MakeAttempt,
     started: Callable[[], list[psutil.Process]],
     kind: str,
 ) -> None:
-    launcher = start_local(cache_dir, tmp_path / "workers", fork=kind == "forked")
+    launcher = start(kind, request, cache_dir, tmp_path / "workers")
     (ready,) = wait_for(launcher, WorkerReady)
     assert isinstance(ready, WorkerReady)
     whole = make_attempt(folder="whole", config={**long_training(6)})
@@ -332,7 +339,8 @@ def test_a_killed_worker(
     assert isinstance(end, AttemptEnded)
     assert end.how == "outcome"
     assert measured(attempt) == measured(whole)
-    processes = started()
+    processes = [process for process in started() if "sweeper.launch" in " ".join(process.cmdline())]
+    assert processes
     launcher.close()
     wait_until_gone(processes, 0.0)
 
