@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 import sweeper
-from sweeper.cli import analysis, care, compare, data, enqueue, finalize, importing, results, studies, sweeps, ui
+from sweeper.cli import (
+    analysis,
+    care,
+    compare,
+    data,
+    enqueue,
+    finalize,
+    importing,
+    registering,
+    results,
+    studies,
+    sweeps,
+    ui,
+)
 from sweeper.errors import StudyFileError, SweeperError
 from sweeper.masking import without_passwords
 
@@ -41,7 +54,9 @@ def _root(
     """Options of the program itself."""
 
 
-for module in (studies, importing, data, sweeps, enqueue, finalize, care, results, compare, analysis, ui):
+COMMANDS = (studies, importing, data, sweeps, enqueue, finalize, registering, care, results, compare, analysis, ui)
+
+for module in COMMANDS:
     module.register(app)
 
 

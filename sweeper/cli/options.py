@@ -22,6 +22,7 @@ __all__ = [
     "Overrides",
     "PerGpu",
     "Quiet",
+    "Run",
     "Workers",
     "complete_assignment",
     "complete_name",
@@ -121,6 +122,14 @@ def _check_launcher(name: str) -> str:
 
 Files: TypeAlias = Annotated[list[Path], typer.Argument(help="Study files.", metavar="FILE...")]
 Name: TypeAlias = Annotated[str, typer.Argument(help="Name of a study.", autocompletion=complete_name)]
+Run: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        help="STUDY (its best trial), STUDY/NUMBER (one of its trials), or MLflow's id of a run.",
+        metavar="RUN",
+        autocompletion=complete_name,
+    ),
+]
 Overrides: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Override a field of the file: trial.training.epochs=3"),
