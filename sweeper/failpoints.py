@@ -47,9 +47,9 @@ FAILPOINTS = (
     "recorder.artifacts_sent",
     "recorder.status_sent",
     "recorder.model_sent",
-    "finalize.created",
-    "finalize.planned",
-    "finalize.enqueued",
+    "derived.created",
+    "derived.planned",
+    "derived.enqueued",
 )
 """All names; each stands once in the code."""
 EACH_TIME = 0

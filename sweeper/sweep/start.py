@@ -12,6 +12,7 @@ from sweeper.launch.nursery import Nursery
 from sweeper.search.optimizer import Optimizer
 from sweeper.study.flatten import flatten
 from sweeper.study.study import Study
+from sweeper.sweep.derived import KINDS
 from sweeper.sweep.driver import Driver, DriverOptions, SweepResult
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.owner import own
@@ -67,10 +68,11 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
         except NotFoundError:
             store.create(study, n_trials=more_trials or study.n_trials)
             return study.name
-    if stored.final is not None:
+    if stored.derived is not None:
+        kind, of = KINDS[stored.kind], stored.derived["of"]
         raise StudyExistsError(
-            f"{study.name} holds the tests of {stored.final['of']} and draws no trials of its own; go on with it by "
-            f"`sweeper resume {study.name}`, add to it by `sweeper finalize {stored.final['of']} --top K --seeds N`"
+            f"{study.name} holds the {kind.what} of {of} and draws no trials of its own; go on with it by "
+            f"`sweeper resume {study.name}`, add to it by `sweeper {kind.command.format(of=of)}`"
         )
     difference = _difference(stored.study, study)
     if difference:
