@@ -17,21 +17,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweeper.errors import SweeperError
     from sweeper.study.study import Study
-    from sweeper.sweep.api import finalize, start
+    from sweeper.sweep.api import enqueue, finalize, register, reproduce, start
     from sweeper.tracking.final import final_runs
     from sweeper.tracking.runs import TrackedRun, best_runs, runs
 
 __version__ = "0.1.0"
 
-__all__ = ["Study", "SweeperError", "TrackedRun", "__version__", "best_runs", "final_runs", "finalize", "runs", "start"]
+__all__ = [
+    "Study",
+    "SweeperError",
+    "TrackedRun",
+    "__version__",
+    "best_runs",
+    "enqueue",
+    "final_runs",
+    "finalize",
+    "register",
+    "reproduce",
+    "runs",
+    "start",
+]
 
 _HOMES = {
     "Study": "sweeper.study.study",
     "SweeperError": "sweeper.errors",
     "TrackedRun": "sweeper.tracking.runs",
     "best_runs": "sweeper.tracking.runs",
+    "enqueue": "sweeper.sweep.api",
     "final_runs": "sweeper.tracking.final",
     "finalize": "sweeper.sweep.api",
+    "register": "sweeper.sweep.api",
+    "reproduce": "sweeper.sweep.api",
     "runs": "sweeper.tracking.runs",
     "start": "sweeper.sweep.api",
 }

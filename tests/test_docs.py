@@ -38,6 +38,7 @@ RUN = (
     "docs/how-to/python.md",
     "docs/how-to/enqueue.md",
     "docs/how-to/serve.md",
+    "docs/how-to/reproduce.md",
     "docs/how-to/wandb.md",
 )
 """Pages whose commands and Python are run, in this order, in one workspace."""

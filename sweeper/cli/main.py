@@ -18,6 +18,7 @@ from sweeper.cli import (
     finalize,
     importing,
     registering,
+    reproducing,
     results,
     studies,
     sweeps,
@@ -54,9 +55,21 @@ def _root(
     """Options of the program itself."""
 
 
-COMMANDS = (studies, importing, data, sweeps, enqueue, finalize, registering, care, results, compare, analysis, ui)
-
-for module in COMMANDS:
+for module in (
+    studies,
+    importing,
+    data,
+    sweeps,
+    enqueue,
+    finalize,
+    registering,
+    reproducing,
+    care,
+    results,
+    compare,
+    analysis,
+    ui,
+):
     module.register(app)
 
 

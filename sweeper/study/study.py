@@ -208,6 +208,9 @@ PrunerConfig: TypeAlias = Annotated[
 ]
 
 
+MAX_MODELS = 1000
+
+
 class Budget(Config):
     """When the search ends: at whichever bound is met first."""
 
@@ -237,7 +240,7 @@ class Study(Config):
     """How hopeless trials are ended early; a bare name stands for its defaults."""
     budget: Budget = Budget()
     """When the search ends."""
-    keep_models: int = Field(default=3, ge=0, le=1000)
+    keep_models: int = Field(default=3, ge=0, le=MAX_MODELS)
     """How many of the best trials keep their trained model as an artifact."""
     trial: Space
     """The search space: a `TrialConfig` in which any leaf may be a distribution and any branch a choice."""

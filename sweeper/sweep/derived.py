@@ -16,7 +16,7 @@ from sweeper.errors import InputError, OwnedError
 from sweeper.failpoints import failpoint
 from sweeper.search.storage import Queued, StoredStudy, StudyStore
 from sweeper.study.names import check_name
-from sweeper.study.study import Budget, NoPrunerConfig, RandomSamplerConfig, Study
+from sweeper.study.study import MAX_MODELS, Budget, NoPrunerConfig, RandomSamplerConfig, Study
 from sweeper.sweep.owner import own, read_owner
 from sweeper.sweep.record import check_tracker
 from sweeper.sweep.store import open_store
@@ -43,6 +43,8 @@ class Kind:
     """By which it is added to; `{of}` is the study."""
     description: str
     """Of the study; `{of}` is the study that it is of."""
+    keeps_models: bool = False
+    """Whether all trainings keep their models, and not only the best of them."""
 
 
 KINDS = {
@@ -60,6 +62,7 @@ KINDS = {
         what="reproduced runs",
         command="reproduce {of}/NUMBER",
         description="Runs of {of}, trained again as they were tracked.",
+        keeps_models=True,
     ),
 }
 
@@ -225,5 +228,6 @@ def _study_of(study: Study, name: str, kind: str) -> Study:
             "sampler": RandomSamplerConfig(name="random", seed=0),
             "pruner": NoPrunerConfig(name="none"),
             "budget": Budget(trials=1),
+            "keep_models": MAX_MODELS if KINDS[kind].keeps_models else study.keep_models,
         }
     )
