@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweeper.errors import SweeperError
     from sweeper.study.study import Study
-    from sweeper.sweep.api import enqueue, finalize, register, reproduce, start
+    from sweeper.sweep.api import enqueue, finalize, promote, register, reproduce, start
     from sweeper.tracking.final import final_runs
     from sweeper.tracking.runs import TrackedRun, best_runs, runs
 
@@ -32,6 +32,7 @@ __all__ = [
     "enqueue",
     "final_runs",
     "finalize",
+    "promote",
     "register",
     "reproduce",
     "runs",
@@ -46,6 +47,7 @@ _HOMES = {
     "enqueue": "sweeper.sweep.api",
     "final_runs": "sweeper.tracking.final",
     "finalize": "sweeper.sweep.api",
+    "promote": "sweeper.sweep.api",
     "register": "sweeper.sweep.api",
     "reproduce": "sweeper.sweep.api",
     "runs": "sweeper.tracking.runs",

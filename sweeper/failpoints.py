@@ -49,6 +49,7 @@ FAILPOINTS = (
     "recorder.model_sent",
     "derived.created",
     "derived.planned",
+    "derived.copied",
     "derived.enqueued",
 )
 """All names; each stands once in the code."""

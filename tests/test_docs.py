@@ -37,6 +37,7 @@ RUN = (
     "docs/tutorial.md",
     "docs/how-to/python.md",
     "docs/how-to/enqueue.md",
+    "docs/how-to/promote.md",
     "docs/how-to/serve.md",
     "docs/how-to/reproduce.md",
     "docs/how-to/wandb.md",

@@ -62,7 +62,8 @@ def finalize(
     Nothing else touches test. The runs are those of a study of their own, NAME.final. What is there already is not
     trained again: after a stop the command goes on, and with a higher --top or --seeds it adds what is missing.
     """
-    from sweeper.sweep.finalize import is_done, prepare_tests
+    from sweeper.sweep.derived import is_done
+    from sweeper.sweep.finalize import prepare_tests
 
     workspace = open_workspace()
     slots = plan_workers(launcher, workers, devices, per_gpu)

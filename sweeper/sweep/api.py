@@ -12,11 +12,13 @@ from sweeper.launch.devices import PerGpu, choose_devices, plan_slots
 from sweeper.launch.threads import threads
 from sweeper.study.study import Study
 from sweeper.sweep.check import check_study
+from sweeper.sweep.derived import is_done
 from sweeper.sweep.driver import SweepResult
 from sweeper.sweep.enqueue import Enqueued
 from sweeper.sweep.enqueue import enqueue as enqueue_configuration
-from sweeper.sweep.finalize import is_done, prepare_tests
+from sweeper.sweep.finalize import prepare_tests
 from sweeper.sweep.progress import Progress, TrialEnded, View
+from sweeper.sweep.promote import prepare_promotion
 from sweeper.sweep.reproduce import conclude, prepare_reproduction
 from sweeper.sweep.start import SweepOptions, drive, prepare
 from sweeper.tracking.agreement import Agreement
@@ -26,7 +28,7 @@ from sweeper.tracking.workspace import Workspace
 if TYPE_CHECKING:
     from sweeper.tracking.registry import RegisteredVersion
 
-__all__ = ["SilentView", "enqueue", "finalize", "register", "reproduce", "start"]
+__all__ = ["SilentView", "enqueue", "finalize", "promote", "register", "reproduce", "start"]
 
 
 class SilentView:
@@ -75,9 +77,8 @@ def start(
     workspace = workspace or Workspace.from_environment()
     if not isinstance(study, Study):
         study = check_study(Path(study), overrides, data_dir=workspace.data_dir).study
-    slots = plan_slots(choose_devices(devices), n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu)
+    options = _options(workers, devices, per_gpu, launcher)
     name = prepare(workspace, study, more_trials=trials)
-    options = SweepOptions(launcher=launcher, slots=tuple(slots))
     return drive(workspace, name, options=options, view=view or SilentView())
 
 
@@ -123,8 +124,56 @@ def finalize(
         view.message(note)
     if is_done(workspace, tests.name):
         return SweepResult(finished=True, reason="")
+    return drive(workspace, tests.name, options=_options(workers, devices, per_gpu, launcher), view=view)
+
+
+def promote(
+    study: str,
+    *,
+    epochs: int,
+    top: int = 5,
+    trials: Sequence[int] = (),
+    workers: int | None = None,
+    devices: Sequence[str] | None = None,
+    per_gpu: PerGpu = 1,
+    launcher: str = "local",
+    workspace: Workspace | None = None,
+    view: View | None = None,
+) -> SweepResult:
+    """Continue the best trials of a study for longer, from their last epoch; returns when that has ended. Their runs
+    are those of the study `NAME.promoted`; what was trained before is left as it is.
+
+    Args:
+        study: Its name.
+        epochs: Epochs in all, those that a trial has included.
+        top: How many configurations, the best first.
+        trials: Numbers of complete trials that are continued instead of the best.
+        workers: Number of workers. Default: one a GPU, else one a CPU, at most 4.
+        devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: all that no other sweep has.
+        per_gpu: Workers on each GPU; `"auto"`: as many as fit beside each other.
+        launcher: `local` (worker processes) or `inline` (this process, for debugging).
+        workspace: Default: the current folder's.
+        view: Is told of progress and of what should be known. Default: silence.
+
+    Raises:
+        NotFoundError: There is no study of that name.
+        InputError: Nothing of it can be continued so: no complete trial, or none with fewer epochs.
+        OwnedError: The study still runs, or its continued trials do.
+    """
+    if top < 1:
+        raise InputError(f"top: given {top}; allowed: 1 or more")
+    workspace, view = workspace or Workspace.from_environment(), view or SilentView()
+    promotion = prepare_promotion(workspace, study, top=top, epochs=epochs, trials=trials)
+    for note in promotion.notes:
+        view.message(note)
+    if is_done(workspace, promotion.name):
+        return SweepResult(finished=True, reason="")
+    return drive(workspace, promotion.name, options=_options(workers, devices, per_gpu, launcher), view=view)
+
+
+def _options(workers: int | None, devices: Sequence[str] | None, per_gpu: PerGpu, launcher: str) -> SweepOptions:
     slots = plan_slots(choose_devices(devices), n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu)
-    return drive(workspace, tests.name, options=SweepOptions(launcher=launcher, slots=tuple(slots)), view=view)
+    return SweepOptions(launcher=launcher, slots=tuple(slots))
 
 
 def reproduce(

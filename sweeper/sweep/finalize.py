@@ -14,12 +14,12 @@ from typing import Any
 from sweeper.errors import InputError
 from sweeper.search.attributes import REPLICATE_OF_ATTR, SEED_OFFSET_ATTR
 from sweeper.search.storage import Queued, StoredStudy, TrialRecord
-from sweeper.sweep.derived import Plan, Planned, create_derived, extend, is_done, open_ended, run_ids
+from sweeper.sweep.derived import Plan, Planned, create_derived, extend, open_ended, run_ids
 from sweeper.sweep.store import open_store
 from sweeper.tracking.final import final_tags
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json
 
-__all__ = ["Configuration", "Tests", "choose", "is_done", "prepare_tests", "rank_configurations"]
+__all__ = ["Configuration", "Tests", "choose", "prepare_tests", "rank_configurations"]
 
 
 @dataclass(frozen=True, kw_only=True)

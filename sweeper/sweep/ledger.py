@@ -99,16 +99,16 @@ class Ledger:
         files.checkpoint.unlink(missing_ok=True)
         files.previous_checkpoint.unlink(missing_ok=True)
         if outcome["state"] != "COMPLETE":
-            files.model.unlink(missing_ok=True)
+            _drop(files)
             return
         self._kept[number] = value
         self._drop_models()
 
     def _drop_models(self) -> None:
-        """Only the best k trials keep their models."""
+        """Only the best k trials keep their models, and what they can be continued from."""
         best = self.best_numbers()
         for number in set(self._kept) - set(best):
-            self._files.trial(number).model.unlink(missing_ok=True)
+            _drop(self._files.trial(number))
 
     def best_numbers(self) -> list[int]:
         """The best k complete trials, the best first."""
@@ -145,6 +145,11 @@ class Ledger:
                 self.end(trial.number, read_json(files.outcome) or _outcome_of(trial))
                 touched.append(trial.number)
         return touched
+
+
+def _drop(files: TrialFiles) -> None:
+    files.model.unlink(missing_ok=True)
+    files.last.unlink(missing_ok=True)
 
 
 def _has_ended(files: TrialFiles) -> bool:

@@ -22,6 +22,7 @@ from sweeper.sweep.derived import Plan, Planned, create_derived, extend
 from sweeper.sweep.store import open_store
 from sweeper.tracking.agreement import Agreement, Change, changed_tags, compare_runs
 from sweeper.tracking.derived import source_tags
+from sweeper.tracking.promoted import CONTINUED_TAG
 from sweeper.tracking.provenance import provenance_tags
 from sweeper.tracking.recording import is_recorded
 from sweeper.tracking.records import RunRecord, StudyRecord
@@ -77,6 +78,12 @@ def prepare_reproduction(workspace: Workspace, name: str, *, device: str | None 
     if run.state not in _REPRODUCIBLE:
         raise InputError(f"{subject.name} is {run.state}; allowed: runs that are {' or '.join(_REPRODUCIBLE)}")
     config = config_of(run, subject.reader)
+    continued, schedule = run.tags.get(CONTINUED_TAG, "0"), config.training.schedule.name
+    if continued != "0" and schedule in ("cosine", "one_cycle"):
+        raise InputError(
+            f"{subject.name} was continued after epoch {continued}, the schedule {schedule} spread anew over all; "
+            "from the start it would be another training; allowed: runs that were trained in one go"
+        )
     slot = _slot(run, device)
     open_pictures(workspace, run, config)
     store = open_store(workspace, create=True)
