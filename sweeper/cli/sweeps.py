@@ -39,7 +39,7 @@ __all__ = ["EXIT_STOPPED", "register", "run_driver"]
 
 Trials = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Trials to add to those that the study has. Default: up to its budget."),
+    typer.Option(metavar="N", min=1, help="Trials to add; of a new study, their number. Default: its budget."),
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Run in the background, with a log file.")]
 EXIT_STOPPED = 130

@@ -64,7 +64,8 @@ def start(
         devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: all that no other sweep has.
         per_gpu: Workers on each GPU; `"auto"`: as many as fit beside each other.
         launcher: `local` (worker processes) or `inline` (this process, for debugging).
-        trials: Trials to add to those that the study has. Default: up to its budget.
+        trials: Trials to add to those that are done or still to be done; of a new study, their number. Default: up to
+            its budget.
         overrides: As of `--set`: `["trial.training.epochs=3"]`. For study files only.
         workspace: Default: the current folder's.
         view: Is told of progress. Default: silence.

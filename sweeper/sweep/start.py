@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,7 +53,8 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
     Args:
         workspace: Where.
         study: The study.
-        more_trials: Trials to add to those that there are; default: the study's budget is the total.
+        more_trials: Trials to add to those that are done or still to be done; of a new study, their number. Default:
+            the study's budget is the total.
 
     Returns:
         The study's name.
@@ -60,12 +62,15 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
     Raises:
         StudyExistsError: A study of that name with other contents is stored.
         OwnedError: The budget would change, but a driver that lives owns the study.
+        InputError: More trials than the points of a grid.
     """
     store = open_store(workspace, create=True)
     with store.locked():
         try:
             stored = store.read(study.name)
         except NotFoundError:
+            if more_trials is not None:
+                _check_grid(study, 0, more_trials)
             store.create(study, n_trials=more_trials or study.n_trials)
             return study.name
     if stored.derived is not None:
@@ -84,11 +89,26 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
     check_tracker(workspace, workspace.study_files(study.name, stored.uuid), study.name)
     n_trials = max(stored.n_trials, study.n_trials)
     if more_trials is not None:
-        n_trials = len(stored.trials) + more_trials
+        n_before = max(stored.n_trials, len(stored.trials))
+        _check_grid(study, n_before, more_trials)
+        n_trials = n_before + more_trials
     if n_trials != stored.n_trials or study.budget != stored.study.budget:
         with own(workspace.study_files(study.name, stored.uuid), study.name):
             store.set_budget(study.name, study, n_trials=n_trials)
     return study.name
+
+
+def _check_grid(study: Study, n_trials: int, more_trials: int) -> None:
+    """See that no point of a grid is tried twice."""
+    n_points = study.trial.n_grid_points if study.sampler.name == "grid" else None
+    n_left = math.inf if n_points is None else n_points * study.budget.seeds - n_trials
+    if more_trials > n_left:
+        seeds = f" with {study.budget.seeds} seeds" if study.budget.seeds > 1 else ""
+        allowed = f"at most {n_left}" if n_left > 0 else "none"
+        raise InputError(
+            f"--trials: given {more_trials}; allowed: {allowed}, since the grid of {study.name} has {n_points} "
+            f"points{seeds}, and tries each once"
+        )
 
 
 def _difference(stored: Study, given: Study) -> str:
