@@ -12,24 +12,43 @@ tests = sweeper.final_runs("digits-mlp")
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
+
+# In a notebook without ipywidgets, tqdm, which Optuna imports, asks for them; nothing here shows its bars.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 if TYPE_CHECKING:
     from sweeper.errors import SweeperError
+    from sweeper.report.figures import figures
+    from sweeper.study.distributions import (
+        ChoiceDistribution,
+        FloatDistribution,
+        IntDistribution,
+        RepeatDistribution,
+    )
     from sweeper.study.study import Study
-    from sweeper.sweep.api import enqueue, finalize, promote, register, reproduce, start
+    from sweeper.sweep.api import finalize, promote, start, start_detached
+    from sweeper.sweep.api_runs import enqueue, register, reproduce
+    from sweeper.sweep.handle import Sweep
     from sweeper.tracking.final import final_runs
     from sweeper.tracking.runs import TrackedRun, best_runs, runs
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ChoiceDistribution",
+    "FloatDistribution",
+    "IntDistribution",
+    "RepeatDistribution",
     "Study",
+    "Sweep",
     "SweeperError",
     "TrackedRun",
     "__version__",
     "best_runs",
     "enqueue",
+    "figures",
     "final_runs",
     "finalize",
     "promote",
@@ -37,21 +56,29 @@ __all__ = [
     "reproduce",
     "runs",
     "start",
+    "start_detached",
 ]
 
 _HOMES = {
+    "ChoiceDistribution": "sweeper.study.distributions",
+    "FloatDistribution": "sweeper.study.distributions",
+    "IntDistribution": "sweeper.study.distributions",
+    "RepeatDistribution": "sweeper.study.distributions",
     "Study": "sweeper.study.study",
+    "Sweep": "sweeper.sweep.handle",
     "SweeperError": "sweeper.errors",
     "TrackedRun": "sweeper.tracking.runs",
     "best_runs": "sweeper.tracking.runs",
-    "enqueue": "sweeper.sweep.api",
+    "enqueue": "sweeper.sweep.api_runs",
+    "figures": "sweeper.report.figures",
     "final_runs": "sweeper.tracking.final",
     "finalize": "sweeper.sweep.api",
     "promote": "sweeper.sweep.api",
-    "register": "sweeper.sweep.api",
-    "reproduce": "sweeper.sweep.api",
+    "register": "sweeper.sweep.api_runs",
+    "reproduce": "sweeper.sweep.api_runs",
     "runs": "sweeper.tracking.runs",
     "start": "sweeper.sweep.api",
+    "start_detached": "sweeper.sweep.api",
 }
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -210,34 +207,14 @@ def _detach(
     checkpoint_seconds: float,
 ) -> None:
     from sweeper.errors import InputError
-    from sweeper.sweep.owner import read_owner
-    from sweeper.sweep.store import open_store
+    from sweeper.sweep.detach import detach
 
     if len(names) > 1:
         raise InputError(f"--detach: given {len(names)} study files; allowed: one, since each has a driver of its own")
     name = names[0]
-    files = workspace.study_files(name, open_store(workspace).read(name).uuid)
-    files.log.parent.mkdir(parents=True, exist_ok=True)
     options = ["--launcher", launcher, "--per-gpu", per_gpu, "--checkpoint-seconds", str(checkpoint_seconds)]
     options += ["--workers", str(workers)] if workers else []
     options += ["--devices", devices] if devices else []
-    with files.log.open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", "sweeper", "resume", name, *options],
-            cwd=workspace.root,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    # It owns the study within a second or two, on a busy machine later, or has failed to.
-    for _ in range(600):
-        if process.poll() is not None:
-            typer.echo(files.log.read_text()[-2000:], err=True)
-            raise typer.Exit(process.returncode)
-        owner = read_owner(files)
-        if owner is not None and owner.pid == process.pid:
-            break
-        time.sleep(0.1)
-    typer.echo(f"{name} runs in the background, pid {process.pid}, log {files.log}")
+    detached = detach(workspace, name, options)
+    typer.echo(f"{name} runs in the background, pid {detached.pid}, log {detached.log}")
     typer.echo(f"watch it: sweeper watch {name}    stop it: sweeper stop {name}")

@@ -8,10 +8,12 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 
 from sweeper.study.config import Config, FieldError, MetricName, named
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
+from sweeper.study.distributions import describe
+from sweeper.study.html import facts, heading, table
 from sweeper.study.names import NAME_PATTERN, check_name
 from sweeper.study.space import Space
 
-__all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
+__all__ = ["MAX_MODELS", "Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
 
 StudyName: TypeAlias = Annotated[
     str, AfterValidator(check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})
@@ -254,6 +256,25 @@ class Study(Config):
                 "sampler",
             )
         return self
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what is searched, for what, and how."""
+        objective = self.objective
+        goal = f"{'maximize' if objective.maximize else 'minimize'} {objective.metric}, at its {objective.at} epoch"
+        seeds = f", {self.budget.seeds} seeds each" if self.budget.seeds > 1 else ""
+        searched = [(name, describe(node)) for name, node in self.trial.distributions.items()]
+        return (
+            heading(self.name, self.description)
+            + facts(
+                {
+                    "objective": goal,
+                    "sampler": self.sampler.name,
+                    "pruner": self.pruner.name,
+                    "trials": f"{self.n_trials}{seeds}",
+                }
+            )
+            + table(["parameter", "values"], searched)
+        )
 
     @property
     def n_trials(self) -> int:

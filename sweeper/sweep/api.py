@@ -1,34 +1,25 @@
-"""What commands do, from Python: `sweeper.start`, `sweeper.finalize` and so on."""
+"""Sweeps from Python: `sweeper.start`, `sweeper.start_detached`, `sweeper.finalize`, `sweeper.promote`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from sweeper.errors import InputError, SweeperError
+from sweeper.errors import InputError
 from sweeper.launch.devices import PerGpu, choose_devices, plan_slots
-from sweeper.launch.threads import threads
 from sweeper.study.study import Study
 from sweeper.sweep.check import check_study
 from sweeper.sweep.derived import is_done
+from sweeper.sweep.detach import detach
 from sweeper.sweep.driver import SweepResult
-from sweeper.sweep.enqueue import Enqueued
-from sweeper.sweep.enqueue import enqueue as enqueue_configuration
 from sweeper.sweep.finalize import prepare_tests
+from sweeper.sweep.handle import Sweep
 from sweeper.sweep.progress import Progress, TrialEnded, View
 from sweeper.sweep.promote import prepare_promotion
-from sweeper.sweep.reproduce import conclude, prepare_reproduction
 from sweeper.sweep.start import SweepOptions, drive, prepare
-from sweeper.tracking.agreement import Agreement
-from sweeper.tracking.subject import find_run
 from sweeper.tracking.workspace import Workspace
 
-if TYPE_CHECKING:
-    from sweeper.tracking.registry import RegisteredVersion
-
-__all__ = ["SilentView", "enqueue", "finalize", "promote", "register", "reproduce", "start"]
+__all__ = ["SilentView", "finalize", "promote", "start", "start_detached"]
 
 
 class SilentView:
@@ -76,11 +67,49 @@ def start(
         OwnedError: Another driver owns the study.
     """
     workspace = workspace or Workspace.from_environment()
-    if not isinstance(study, Study):
-        study = check_study(Path(study), overrides, data_dir=workspace.data_dir).study
+    study = _checked(study, overrides, workspace)
     options = _options(workers, devices, per_gpu, launcher)
     name = prepare(workspace, study, more_trials=trials)
     return drive(workspace, name, options=options, view=view or SilentView())
+
+
+def start_detached(
+    study: Study | str | Path,
+    *,
+    workers: int | None = None,
+    devices: Sequence[str] | None = None,
+    per_gpu: PerGpu = 1,
+    trials: int | None = None,
+    overrides: Sequence[str] = (),
+    workspace: Workspace | None = None,
+) -> Sweep:
+    """Run a study's sweep in the background, in a process that outlives this one; returns when it has begun.
+
+    Args:
+        study: A `Study`, or the path of a study file.
+        workers: As of `start`.
+        devices: As of `start`.
+        per_gpu: As of `start`.
+        trials: As of `start`.
+        overrides: As of `start`.
+        workspace: Default: the current folder's. Its databases are those of the environment.
+
+    Raises:
+        StudyFileError: The file has faults.
+        StudyExistsError: A study of that name with other contents is stored.
+        OwnedError: Another driver owns the study.
+    """
+    workspace = workspace or Workspace.from_environment()
+    name = prepare(workspace, _checked(study, overrides, workspace), more_trials=trials)
+    arguments = ["--per-gpu", str(per_gpu)]
+    arguments += ["--workers", str(workers)] if workers else []
+    arguments += ["--devices", ",".join(devices)] if devices else []
+    detach(workspace, name, arguments)
+    return Sweep(name, workspace=workspace)
+
+
+def _checked(study: Study | str | Path, overrides: Sequence[str], workspace: Workspace) -> Study:
+    return study if isinstance(study, Study) else check_study(Path(study), overrides, data_dir=workspace.data_dir).study
 
 
 def finalize(
@@ -175,79 +204,3 @@ def promote(
 def _options(workers: int | None, devices: Sequence[str] | None, per_gpu: PerGpu, launcher: str) -> SweepOptions:
     slots = plan_slots(choose_devices(devices), n_workers=1 if launcher == "inline" else workers, per_gpu=per_gpu)
     return SweepOptions(launcher=launcher, slots=tuple(slots))
-
-
-def reproduce(
-    run: str,
-    *,
-    device: str | None = None,
-    launcher: str = "local",
-    workspace: Workspace | None = None,
-    view: View | None = None,
-) -> Agreement:
-    """Train a tracked run again, from what is tracked, and hold the numbers of both against each other.
-
-    Args:
-        run: `STUDY` (its best trial), `STUDY/NUMBER` (one of its trials), or MLflow's id.
-        device: Such as `cpu` or `cuda:0`. Default: as the run had.
-        launcher: `local` (a worker process) or `inline` (this process, for debugging).
-        workspace: Default: the current folder's.
-        view: Is told of progress. Default: silence.
-
-    Raises:
-        NotFoundError: There is no such run.
-        InputError: It cannot be reproduced: it failed, or its device or its data are not here.
-        OwnedError: Another reproduction of the study runs.
-        SweeperError: It was stopped.
-    """
-    workspace = workspace or Workspace.from_environment()
-    reproduction = prepare_reproduction(workspace, run, device=device)
-    options = SweepOptions(launcher=launcher, slots=(reproduction.slot,))
-    with threads(reproduction.slot.n_threads):
-        result = drive(workspace, reproduction.study, options=options, view=view or SilentView())
-    if not result.finished:
-        raise SweeperError(f"{reproduction.name}: {result.reason}; calling again goes on from there")
-    return conclude(workspace, reproduction)
-
-
-def register(run: str, name: str, *, alias: str | None = None, workspace: Workspace | None = None) -> RegisteredVersion:
-    """Put the model of a run into MLflow's registry; a run that is registered under that name gets no second version.
-
-    Args:
-        run: `STUDY` (its best trial), `STUDY/NUMBER` (one of its trials), or MLflow's id.
-        name: Of the registered model.
-        alias: A further name of this version, which an earlier one loses.
-        workspace: Default: the current folder's.
-
-    Raises:
-        NotFoundError: There is no such run, or it kept no model.
-        InputError: Its outputs are neither classes nor numbers, or a name is one that MLflow does not allow.
-        TrackingError: MLflow refused or cannot be reached.
-    """
-    from sweeper.tracking.registry import register_model  # imports MLflow, which takes seconds
-
-    workspace = workspace or Workspace.from_environment()
-    return register_model(workspace, find_run(workspace, run), name, alias=alias)
-
-
-def enqueue(
-    study: str,
-    params: Mapping[str, Any] | None = None,
-    *,
-    like: int | None = None,
-    workspace: Workspace | None = None,
-) -> Enqueued:
-    """Have a configuration tried next; what it leaves open is drawn.
-
-    Args:
-        study: Its name.
-        params: Values by path, or by the end of it where that is clear: `{"optimizer": "sgd", "optimizer.lr": 0.05}`.
-        like: Number of a trial whose values are taken for the others.
-        workspace: Default: the current folder's.
-
-    Raises:
-        NotFoundError: There is no study of that name.
-        InputError: It has no such parameter, trial or value, or draws no trials of its own.
-    """
-    assignments = [f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in (params or {}).items()]
-    return enqueue_configuration(workspace or Workspace.from_environment(), study, assignments, like=like)
