@@ -10,6 +10,7 @@ from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.search.storage import TrialRecord
 from sweeper.study.flatten import flatten
 from sweeper.sweep.attempts import Attempts
+from sweeper.tracking.derived import describe_source
 from sweeper.tracking.outbox import OutboxWriter
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json, write_json
 
@@ -53,7 +54,7 @@ class Ledger:
                         "sweeper.number": str(proposal.number),
                         "sweeper.state": "RUNNING",
                         "sweeper.attempt": "1",
-                        "mlflow.note.content": _describe(proposal.params),
+                        "mlflow.note.content": _describe(proposal.params, proposal.tags),
                     },
                 },
                 durable=False,  # it is made again where it is missing
@@ -165,11 +166,12 @@ def _outcome_of(trial: TrialRecord) -> dict[str, Any]:
     return {"state": trial.state, "value": trial.value, "reason": reason, "end_time_ms": end_time_ms, "tags": tags}
 
 
-def _describe(params: Mapping[str, Any]) -> str:
-    """What was drawn, for the run's description in MLflow's UI (Markdown)."""
-    if not params:
-        return "No parameter varies in this study."
-    return "\n".join(
+def _describe(params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    """What was drawn, and for which trial, for the run's description in MLflow's UI (Markdown)."""
+    lines = [
         f"- `{name}`: {value:.4g}" if isinstance(value, float) else f"- `{name}`: {value}"
         for name, value in params.items()
-    )
+    ]
+    drawn = "\n".join(lines) or "No parameter varies in this study."
+    source = describe_source(tags)
+    return f"{source}\n\n{drawn}" if source else drawn

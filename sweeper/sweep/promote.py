@@ -20,8 +20,7 @@ from sweeper.study.config import TrialConfig
 from sweeper.sweep.derived import Plan, Planned, create_derived, extend, open_ended, run_ids
 from sweeper.sweep.finalize import Configuration, choose
 from sweeper.sweep.store import open_store
-from sweeper.tracking.derived import source_tags
-from sweeper.tracking.promoted import CONTINUED_TAG
+from sweeper.tracking.derived import CONTINUED_TAG, source_tags
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.subject import config_of
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, Workspace, read_json

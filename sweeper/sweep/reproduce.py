@@ -21,8 +21,7 @@ from sweeper.study.study import Study
 from sweeper.sweep.derived import Plan, Planned, create_derived, extend
 from sweeper.sweep.store import open_store
 from sweeper.tracking.agreement import Agreement, Change, changed_tags, compare_runs
-from sweeper.tracking.derived import source_tags
-from sweeper.tracking.promoted import CONTINUED_TAG
+from sweeper.tracking.derived import CONTINUED_TAG, source_tags
 from sweeper.tracking.provenance import provenance_tags
 from sweeper.tracking.recording import is_recorded
 from sweeper.tracking.records import RunRecord, StudyRecord

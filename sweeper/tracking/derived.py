@@ -6,13 +6,17 @@ There are three kinds: `NAME.final` (tests of the best configurations), `NAME.pr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sweeper.tracking.records import RunRecord
 
-__all__ = ["RUN_TAG", "derived_name", "derived_of_tag", "source_of", "source_tags"]
+__all__ = ["CONTINUED_TAG", "RUN_TAG", "derived_name", "derived_of_tag", "describe_source", "source_of", "source_tags"]
 
 _TRIAL_TAG = "sweeper.source_trial"
 RUN_TAG = "sweeper.source_run"
 """The run that one is of."""
+CONTINUED_TAG = "sweeper.continued_from_epoch"
+"""Of a run that began where another ended: the epochs that it had then; 0 where it was trained from the start."""
 
 
 def derived_name(name: str, kind: str) -> str:
@@ -34,6 +38,15 @@ def source_tags(number: int, run_id: str | None) -> dict[str, str]:
     """
     tags = {_TRIAL_TAG: str(number)}
     return tags if run_id is None else {**tags, RUN_TAG: run_id}
+
+
+def describe_source(tags: Mapping[str, str]) -> str:
+    """Which trial a run with these tags is of, in a sentence; empty for the runs of a search."""
+    if _TRIAL_TAG not in tags:
+        return ""
+    epoch = tags.get(CONTINUED_TAG, "0")
+    run = f", run `{tags[RUN_TAG]}`" if RUN_TAG in tags else ""
+    return f"Of trial {tags[_TRIAL_TAG]}{run}" + (f", continued after epoch {epoch}." if epoch != "0" else ".")
 
 
 def source_of(run: RunRecord) -> int | None:

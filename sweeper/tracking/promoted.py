@@ -7,13 +7,10 @@ from typing import Any
 
 from sweeper.errors import NotFoundError
 from sweeper.study.direction import is_maximized
-from sweeper.tracking.derived import derived_name, derived_of_tag, source_of
+from sweeper.tracking.derived import CONTINUED_TAG, derived_name, derived_of_tag, source_of
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
-__all__ = ["CONTINUED_TAG", "Continued", "read_promoted"]
-
-CONTINUED_TAG = "sweeper.continued_from_epoch"
-"""Of a run that began where another ended: the epochs that it had then; 0 where it was trained from the start."""
+__all__ = ["Continued", "read_promoted"]
 
 
 @dataclass(frozen=True, kw_only=True)
