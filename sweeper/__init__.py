@@ -15,11 +15,22 @@ def resmlp(*, input_shape: tuple[int, int, int], n_outputs: int, width: int = 64
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
+
+# In a notebook without ipywidgets, tqdm, which Optuna imports, asks for them; nothing here shows its bars.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 if TYPE_CHECKING:
     from sweeper.data.custom import Images
     from sweeper.errors import SweeperError
+    from sweeper.report.figures import figures
+    from sweeper.study.distributions import (
+        ChoiceDistribution,
+        FloatDistribution,
+        IntDistribution,
+        RepeatDistribution,
+    )
     from sweeper.study.plugins import (
         augmentation,
         dataset,
@@ -33,7 +44,9 @@ if TYPE_CHECKING:
         training_loop,
     )
     from sweeper.study.study import Study
-    from sweeper.sweep.api import finalize, start
+    from sweeper.sweep.api import finalize, promote, start, start_detached
+    from sweeper.sweep.api_runs import enqueue, register, reproduce
+    from sweeper.sweep.handle import Sweep
     from sweeper.tracking.final import final_runs
     from sweeper.tracking.runs import TrackedRun, best_runs, runs
     from sweeper.training.own_loop import Trial
@@ -41,8 +54,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ChoiceDistribution",
+    "FloatDistribution",
     "Images",
+    "IntDistribution",
+    "RepeatDistribution",
     "Study",
+    "Sweep",
     "SweeperError",
     "TrackedRun",
     "Trial",
@@ -50,6 +68,8 @@ __all__ = [
     "augmentation",
     "best_runs",
     "dataset",
+    "enqueue",
+    "figures",
     "final_runs",
     "finalize",
     "launcher",
@@ -57,10 +77,14 @@ __all__ = [
     "metric",
     "model",
     "optimizer",
+    "promote",
+    "register",
     "report_section",
+    "reproduce",
     "runs",
     "schedule",
     "start",
+    "start_detached",
     "training_loop",
 ]
 
@@ -79,15 +103,26 @@ _PLUGINS = (
 _HOMES = {
     **dict.fromkeys(_PLUGINS, "sweeper.study.plugins"),
     "Images": "sweeper.data.custom",
+    "ChoiceDistribution": "sweeper.study.distributions",
+    "FloatDistribution": "sweeper.study.distributions",
+    "IntDistribution": "sweeper.study.distributions",
+    "RepeatDistribution": "sweeper.study.distributions",
     "Study": "sweeper.study.study",
+    "Sweep": "sweeper.sweep.handle",
     "SweeperError": "sweeper.errors",
     "Trial": "sweeper.training.own_loop",
     "TrackedRun": "sweeper.tracking.runs",
     "best_runs": "sweeper.tracking.runs",
+    "enqueue": "sweeper.sweep.api_runs",
+    "figures": "sweeper.report.figures",
     "final_runs": "sweeper.tracking.final",
     "finalize": "sweeper.sweep.api",
+    "promote": "sweeper.sweep.api",
+    "register": "sweeper.sweep.api_runs",
+    "reproduce": "sweeper.sweep.api_runs",
     "runs": "sweeper.tracking.runs",
     "start": "sweeper.sweep.api",
+    "start_detached": "sweeper.sweep.api",
 }
 
 

@@ -47,9 +47,10 @@ FAILPOINTS = (
     "recorder.artifacts_sent",
     "recorder.status_sent",
     "recorder.model_sent",
-    "finalize.created",
-    "finalize.planned",
-    "finalize.enqueued",
+    "derived.created",
+    "derived.planned",
+    "derived.copied",
+    "derived.enqueued",
 )
 """All names; each stands once in the code."""
 EACH_TIME = 0

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.analysis.attack_examples import draw_examples
 from sweeper.analysis.attack_pictures import Attack, AttackOptions, attack_pictures
-from sweeper.analysis.subject import OnProgress, Subject, config_of, find_run, load_model, open_pictures
 from sweeper.errors import InputError
 from sweeper.tracking.analyses import Kept, connect, keep_result
+from sweeper.tracking.subject import OnProgress, Subject, config_of, find_run, load_model, open_pictures
 from sweeper.training.devices import resolve_device
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import torch
 
 from sweeper.analysis.choices import Method, Part
 from sweeper.analysis.perturb import Scores, perturb
-from sweeper.analysis.subject import OnProgress
 from sweeper.errors import DataError, InputError
+from sweeper.tracking.subject import OnProgress
 
 if TYPE_CHECKING:
     from sweeper.data.dataset import Dataset, Split

@@ -25,13 +25,13 @@ from sweeper.analysis.confident import Suspects, find_suspects
 from sweeper.analysis.folds import DROPPED
 from sweeper.analysis.out_of_fold import Audited, CrossValidation, open_audited
 from sweeper.analysis.pictures import Tile, draw_sheet
-from sweeper.analysis.subject import OnProgress
 from sweeper.errors import InputError, NotFoundError
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.tracking.analyses import Kept, connect, keep_result
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import StudyRecord
 from sweeper.tracking.runs import best_of
+from sweeper.tracking.subject import OnProgress
 from sweeper.tracking.workspace import Workspace
 
 __all__ = ["Audit", "AuditOptions", "audit_labels", "suspects_csv"]

@@ -10,9 +10,9 @@ import torch
 
 from sweeper.analysis.choices import EmbedPart
 from sweeper.analysis.embedding import N_NEIGHBOURS, extract_features, separation, to_plane
-from sweeper.analysis.subject import OnProgress, config_of, find_run, load_model, open_pictures
 from sweeper.errors import DataError, InputError
 from sweeper.tracking.analyses import Kept, connect, keep_result
+from sweeper.tracking.subject import OnProgress, config_of, find_run, load_model, open_pictures
 from sweeper.training.devices import resolve_device
 
 if TYPE_CHECKING:

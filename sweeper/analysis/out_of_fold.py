@@ -13,7 +13,6 @@ import torch
 from sweeper.analysis.arrays import FloatArray, IntArray
 from sweeper.analysis.folds import Fold, fold_of_pictures, pool_of, read_fold
 from sweeper.analysis.pool import train_folds
-from sweeper.analysis.subject import OnProgress, config_of, open_pictures
 from sweeper.data.dataset import Dataset
 from sweeper.errors import InputError
 from sweeper.launch.launcher import WorkerSlot
@@ -21,6 +20,7 @@ from sweeper.places import Places
 from sweeper.study.config import TrialConfig
 from sweeper.study.study import Objective
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
+from sweeper.tracking.subject import OnProgress, config_of, open_pictures
 from sweeper.tracking.workspace import Workspace
 
 __all__ = ["Audited", "CrossValidation", "open_audited"]

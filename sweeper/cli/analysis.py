@@ -11,25 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from sweeper.analysis.choices import BETWEEN, EMBED_PARTS, METHODS, PARTS, PRUNE_METHODS, RANKINGS
-from sweeper.cli.options import Devices, Json, Name, PerGpu, Workers, complete_name, open_workspace, read_placement
+from sweeper.cli.options import Devices, Json, Name, PerGpu, Run, Workers, open_workspace, read_placement
 from sweeper.cli.output import console, number, print_json, print_table
 
 if TYPE_CHECKING:
-    from sweeper.analysis.subject import OnProgress
     from sweeper.tracking.analyses import Kept
+    from sweeper.tracking.subject import OnProgress
 
 __all__ = ["register"]
 
 EXIT_STOPPED = 130
 
-Run: TypeAlias = Annotated[
-    str,
-    typer.Argument(
-        help="STUDY (its best trial), STUDY/NUMBER (one of its trials), or MLflow's id of a run.",
-        metavar="RUN",
-        autocompletion=complete_name,
-    ),
-]
 Device: TypeAlias = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda:0, mps.")]
 Seed: TypeAlias = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the choice of pictures.")]
 

@@ -67,7 +67,8 @@ def finalize(
     trained again: after a stop the command goes on, and with a higher --top or --seeds it adds what is missing.
     """
     from sweeper.launch.placement import plan_workers
-    from sweeper.sweep.finalize import is_done, prepare_tests
+    from sweeper.sweep.derived import is_done
+    from sweeper.sweep.finalize import prepare_tests
 
     workspace = open_workspace()
     placement = read_placement(workers, devices, per_gpu, launcher=launcher, address=address, worker_cpus=worker_cpus)

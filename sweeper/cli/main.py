@@ -9,7 +9,22 @@ from typing import Annotated
 import typer
 
 import sweeper
-from sweeper.cli import analysis, care, compare, data, enqueue, finalize, importing, results, studies, sweeps, ui
+from sweeper.cli import (
+    analysis,
+    care,
+    compare,
+    data,
+    enqueue,
+    finalize,
+    importing,
+    promoting,
+    registering,
+    reproducing,
+    results,
+    studies,
+    sweeps,
+    ui,
+)
 from sweeper.cli.options import name_plugins
 from sweeper.errors import StudyFileError, SweeperError
 from sweeper.masking import without_passwords
@@ -49,7 +64,22 @@ def _root(
         context.obj = name_plugins(plugins)
 
 
-for module in (studies, importing, data, sweeps, enqueue, finalize, care, results, compare, analysis, ui):
+for module in (
+    studies,
+    importing,
+    data,
+    sweeps,
+    enqueue,
+    finalize,
+    promoting,
+    registering,
+    reproducing,
+    care,
+    results,
+    compare,
+    analysis,
+    ui,
+):
     module.register(app)
 
 

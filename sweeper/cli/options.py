@@ -24,6 +24,7 @@ __all__ = [
     "Overrides",
     "PerGpu",
     "Quiet",
+    "Run",
     "WorkerCpus",
     "Workers",
     "complete_assignment",
@@ -31,7 +32,6 @@ __all__ = [
     "complete_parameter",
     "name_plugins",
     "open_workspace",
-    "plugin_options",
     "read_placement",
     "to_options",
     "with_named_plugins",
@@ -53,11 +53,6 @@ def name_plugins(plugins: list[str]) -> tuple[str, ...]:
     for plugin in resolved:
         load_plugin(plugin)
     return tuple(resolved)
-
-
-def plugin_options(context: typer.Context) -> list[str]:
-    """The options `--plugin` of a command, for another process."""
-    return [word for plugin in context.obj or () for word in ("--plugin", plugin)]
 
 
 def with_named_plugins(study: Study, context: typer.Context) -> Study:
@@ -183,6 +178,14 @@ def _complete_launcher(incomplete: str) -> list[str]:
 
 Files: TypeAlias = Annotated[list[Path], typer.Argument(help="Study files.", metavar="FILE...")]
 Name: TypeAlias = Annotated[str, typer.Argument(help="Name of a study.", autocompletion=complete_name)]
+Run: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        help="STUDY (its best trial), STUDY/NUMBER (one of its trials), or MLflow's id of a run.",
+        metavar="RUN",
+        autocompletion=complete_name,
+    ),
+]
 Overrides: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Override a field of the file: trial.training.epochs=3"),

@@ -194,12 +194,16 @@ def report(
     top: Annotated[
         int, typer.Option("--top", "-k", metavar="N", min=1, help="How many of the best are shown in detail.")
     ] = 5,
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Make it an artifact of the study's run too, for MLflow's UI.")
+    ] = False,
 ) -> None:
     """Write a report of studies from their tracked runs.
 
     A page that opens without a network, Markdown with figures, LaTeX, CSV of all data.
     """
-    from sweeper.errors import SectionError
+    from sweeper.errors import InputError, SectionError
+    from sweeper.report.attach import FOLDER, attach_report
     from sweeper.report.files import choose_formats
     from sweeper.report.sections import choose_sections
     from sweeper.report.write import default_folder, write_report
@@ -211,7 +215,12 @@ def report(
     reader = open_reader(workspace.tracking_uri)
     folder = out or default_folder(names)
     records = [reader.read_study(name) for name in names]
+    if attach and len(names) > 1:
+        raise InputError(f"--attach: given with {len(names)} studies; allowed: with one, whose run has its report")
     files = write_report(records, reader, folder, top=top, by=by, sections=chosen, formats=forms)
     typer.echo(f"report: {files.first}")
+    if attach:
+        run_id = attach_report(workspace, records[0], files)
+        typer.echo(f"attached to run {run_id}, under {FOLDER}; see it with: sweeper ui")
     if files.problems:
         raise SectionError("; ".join(files.problems))

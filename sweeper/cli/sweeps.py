@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +23,6 @@ from sweeper.cli.options import (
     WorkerCpus,
     Workers,
     open_workspace,
-    plugin_options,
     read_placement,
     to_options,
     with_named_plugins,
@@ -45,7 +41,7 @@ __all__ = ["EXIT_STOPPED", "register", "run_driver"]
 
 Trials = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Trials to add to those that the study has. Default: up to its budget."),
+    typer.Option(metavar="N", min=1, help="Trials to add; of a new study, their number. Default: its budget."),
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Run in the background, with a log file.")]
 EXIT_STOPPED = 130
@@ -233,32 +229,12 @@ def _detach(
     context: typer.Context, workspace: Workspace, names: list[str], placement: Placement, checkpoint_seconds: float
 ) -> None:
     from sweeper.errors import InputError
-    from sweeper.sweep.owner import read_owner
-    from sweeper.sweep.store import open_store
+    from sweeper.sweep.detach import detach
 
     if len(names) > 1:
         raise InputError(f"--detach: given {len(names)} study files; allowed: one, since each has a driver of its own")
     name = names[0]
-    files = workspace.study_files(name, open_store(workspace).read(name).uuid)
-    files.log.parent.mkdir(parents=True, exist_ok=True)
     options = ["--checkpoint-seconds", str(checkpoint_seconds), *to_options(placement)]
-    with files.log.open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", "sweeper", *plugin_options(context), "resume", name, *options],
-            cwd=workspace.root,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    # It owns the study within a second or two, on a busy machine later, or has failed to.
-    for _ in range(600):
-        if process.poll() is not None:
-            typer.echo(files.log.read_text()[-2000:], err=True)
-            raise typer.Exit(process.returncode)
-        owner = read_owner(files)
-        if owner is not None and owner.pid == process.pid:
-            break
-        time.sleep(0.1)
-    typer.echo(f"{name} runs in the background, pid {process.pid}, log {files.log}")
+    detached = detach(workspace, name, options, plugins=context.obj or ())
+    typer.echo(f"{name} runs in the background, pid {detached.pid}, log {detached.log}")
     typer.echo(f"watch it: sweeper watch {name}    stop it: sweeper stop {name}")

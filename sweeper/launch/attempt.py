@@ -274,19 +274,18 @@ class _Run:
         self._write_model()
         self._make_durable()
         self.outbox.sync()
-        save_checkpoint(
-            self.files.checkpoint,
-            self.files.previous_checkpoint,
-            {
-                "training": self.training.state_dict(),
-                "best_value": self.best_value,
-                "best_epoch": self.best_epoch,
-                "best_confusion": self.best_confusion,
-            },
-        )
+        save_checkpoint(self.files.checkpoint, self.files.previous_checkpoint, self._state())
         self.outbox.release()
         failpoint("checkpoint.released")
         self.saved_at = time.monotonic()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "training": self.training.state_dict(),
+            "best_value": self.best_value,
+            "best_epoch": self.best_epoch,
+            "best_confusion": self.best_confusion,
+        }
 
     def _write_model(self) -> None:
         if self.best_model is not None:
@@ -310,6 +309,10 @@ class _Run:
     def _finish(self, state: str, reason: str) -> None:
         if state == "COMPLETE":
             self._write_model()
+            if self.attempt.keep_model and not self.training.stopped_early:  # by more epochs it would not go on
+                # 0.7 ms of a multilayer perceptron of 5,000 parameters, 1.4 s of 25 million with Adam (busy AMD EPYC).
+                # Not durable: a trial without it is continued from the start.
+                save_whole(self.files.last, self._state(), durable=False)
             failpoint("attempt.model_written")
         if self.best_confusion and self.dataset is not None:
             self._write_artifact(

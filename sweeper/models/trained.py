@@ -80,9 +80,10 @@ def load_trained(description: Mapping[str, Any], state: bytes, *, places: Places
     """The model of a run, in evaluation mode, on the CPU.
 
     Args:
-        description: Contents of its `model.json`.
+        description: Contents of its `model.json`. With `has_backbone`, as that of a registered model has it, nothing is
+            looked for elsewhere.
         state: Contents of its `model.pt`: a state dict, loaded as data only. Of a model with a frozen backbone, that of
-            the head alone.
+            the head alone unless it `has_backbone`.
         places: Where the weights of a frozen backbone are looked for.
 
     Raises:
@@ -94,7 +95,7 @@ def load_trained(description: Mapping[str, Any], state: bytes, *, places: Places
     class_names, output_names = tuple(description["class_names"]), tuple(description.get("output_names", ()))
     config = _read_config(description["model"])
     is_head = False
-    if isinstance(config, TorchvisionConfig) and config.frozen:
+    if isinstance(config, TorchvisionConfig) and config.frozen and not description.get("has_backbone"):
         is_head = True  # the network is the head's and its backbone's, which has weights from elsewhere
         _check_weights(config, description.get("weights_sha256"), places)
     network = build_model(

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import InputError, NotFoundError
-from sweeper.search.attributes import FINAL_ATTR, N_TRIALS_ATTR, STUDY_ATTR, UUID_ATTR
+from sweeper.search.attributes import DERIVED_ATTR, N_TRIALS_ATTR, STUDY_ATTR, UUID_ATTR
 from sweeper.search.urls import masked, reason_of, refuse_mlflow
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
 from sweeper.study.names import NAME_PATTERN
@@ -130,7 +130,7 @@ def _glance(connection: Connection, url: str, key: tuple[int, str], attrs: Mappi
     return Glance(
         name=name,
         uuid=attrs.get(UUID_ATTR, ""),
-        n_trials=n_trials if FINAL_ATTR not in attrs else sum(n_by_state.values()),
+        n_trials=n_trials if DERIVED_ATTR not in attrs else sum(n_by_state.values()),
         metric=str(objective.get("metric", DEFAULT_METRIC)),
         n_by_state=n_by_state,
         best=None if best is None else best.value,

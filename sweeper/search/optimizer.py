@@ -18,6 +18,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.search.attributes import (
+    CONFIG_ATTR,
     ENQUEUED_ATTR,
     QUEUE_ATTR,
     REASON_ATTR,
@@ -79,7 +80,7 @@ class Optimizer:
         self.study = stored.study
         self.uuid = stored.uuid
         self.n_trials = stored.n_trials
-        self.is_final = stored.final is not None
+        self.is_final = stored.kind == "final"
         """Whether its trials are evaluated on the test part."""
         study_id = store.storage.get_study_id_from_name(name)
         trials = store.storage.get_all_trials(study_id, deepcopy=False)
@@ -189,11 +190,14 @@ class Optimizer:
         # Seeded by the trial's number: a sweep that was resumed draws what it would have drawn without the break.
         self._optuna.sampler = build_sampler(self.study.sampler, number=n_before)
         trial = self._optuna.ask()
-        draw = self.study.trial.draw(trial)
         offset = trial.user_attrs.get(SEED_OFFSET_ATTR, 0)
-        config = trial_config(draw.tree).model_validate(
-            {**draw.tree, "seed": (draw.tree.get("seed", 0) + offset) % 2**32}
-        )
+        given = trial.user_attrs.get(CONFIG_ATTR)
+        params: Mapping[str, Any] = {}
+        if given is None or self._trial(trial.number).system_attrs.get("fixed_params"):
+            draw = self.study.trial.draw(trial)
+            params, seed = draw.params, (draw.tree.get("seed", 0) + offset) % 2**32
+            given = given or {**draw.tree, "seed": seed}
+        config = trial_config(given).model_validate(given)
         frozen = self._trial(trial.number)
         self._running[trial.number] = trial
         self._last_epoch[trial.number] = max(frozen.intermediate_values, default=0)
@@ -202,9 +206,9 @@ class Optimizer:
         self._waiting.discard(trial.number)
         pending = self._mirror.create_trial(frozen) if is_new else self._mirror.update_trial(frozen)
         if offset == 0:
-            self._enqueue_replicates(trial.number, draw.params)
+            self._enqueue_replicates(trial.number, params)
         tags = trial.user_attrs.get(TAGS_ATTR, {})
-        return Proposal(number=trial.number, config=config, params=draw.params, tags=tags, pending=pending)
+        return Proposal(number=trial.number, config=config, params=params, tags=tags, pending=pending)
 
     def _enqueue_replicates(self, number: int, params: Mapping[str, Any]) -> None:
         """See that each further seed of a configuration has its trial; after a crash some may be there already."""

@@ -23,8 +23,9 @@ from sweeper.errors import InputError, NotFoundError
 from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
 from sweeper.search.attributes import (
+    CONFIG_ATTR,
+    DERIVED_ATTR,
     ENQUEUED_ATTR,
-    FINAL_ATTR,
     N_TRIALS_ATTR,
     QUEUE_ATTR,
     SEED_OFFSET_ATTR,
@@ -86,6 +87,8 @@ class Queued:
     """What its seed is above that of the configuration."""
     tags: Mapping[str, str]
     """Of its run."""
+    config: Mapping[str, Any] | None = None
+    """The configuration as plain data, where it is not what the parameters and the seed give."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +101,16 @@ class StoredStudy:
     """Trials after which the search ends."""
     created: datetime | None
     trials: tuple[TrialRecord, ...]
-    final: Mapping[str, Any] | None = None
-    """For a study of tests, which draws no trials of its own: of which study, and what was asked for; see
-    `sweeper.sweep.finalize`. None for a search."""
+    derived: Mapping[str, Any] | None = None
+    """For a study that draws no trials of its own: of which study it is, and what was asked for; see
+    `sweeper.sweep.derived`. None for a search."""
     queue: tuple[Mapping[str, Any], ...] = ()
     """The parameters of each configuration that a user has asked for, tried or not; others are drawn."""
+
+    @property
+    def kind(self) -> str:
+        """`search`, or what a study is that draws no trials of its own: `final`, `promoted` or `reproduced`."""
+        return "search" if self.derived is None else str(self.derived.get("kind", "final"))
 
     @property
     def n_queued(self) -> int:
@@ -207,25 +215,25 @@ class StudyStore:
             raise InputError(f"the study {name!r} in {masked(self.url)} is stored with the name {study.name!r}")
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
         starts = [t.datetime_start for t in trials if t.datetime_start is not None]
-        final = attrs.get(FINAL_ATTR)
+        derived = attrs.get(DERIVED_ATTR)
         return StoredStudy(
             study=study,
             uuid=attrs[UUID_ATTR],
-            n_trials=attrs[N_TRIALS_ATTR] if final is None else len(trials),
+            n_trials=attrs[N_TRIALS_ATTR] if derived is None else len(trials),
             created=min(starts, default=None),
             trials=tuple(record_of(trial) for trial in trials),
-            final=final,
+            derived=derived,
             queue=tuple(attrs.get(QUEUE_ATTR, ())),
         )
 
     @translated
-    def create(self, study: Study, *, n_trials: int, final: Mapping[str, Any] | None = None) -> None:
+    def create(self, study: Study, *, n_trials: int, derived: Mapping[str, Any] | None = None) -> None:
         """Store a new study. After a crash it is stored in full or does not count as stored.
 
         Args:
             study: The study; none of its name is stored.
             n_trials: Trials after which the search ends.
-            final: What makes it a study of tests: it has the trials that are put into it by `enqueue`, and no others.
+            derived: What makes it a study that draws none: it has the trials that are put into it by `enqueue`.
         """
         direction = StudyDirection.MAXIMIZE if study.objective.maximize else StudyDirection.MINIMIZE
         try:
@@ -241,8 +249,8 @@ class StudyStore:
         self.storage.set_study_user_attr(study_id, UUID_ATTR, uuid4().hex)
         self.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
         self.storage.set_study_system_attr(study_id, "study:metric_names", [study.objective.metric])
-        if final is not None:
-            self.storage.set_study_user_attr(study_id, FINAL_ATTR, dict(final))
+        if derived is not None:
+            self.storage.set_study_user_attr(study_id, DERIVED_ATTR, dict(derived))
         # Last: a study without this attribute is not taken for one of ours.
         self.storage.set_study_user_attr(study_id, STUDY_ATTR, study.to_json_dict())
 
@@ -256,22 +264,23 @@ class StudyStore:
         self.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
 
     @translated
-    def set_final(self, name: str, final: Mapping[str, Any]) -> None:
-        """Set what was asked for of a study of tests."""
-        self.storage.set_study_user_attr(self.storage.get_study_id_from_name(name), FINAL_ATTR, dict(final))
+    def set_derived(self, name: str, derived: Mapping[str, Any]) -> None:
+        """Set what was asked for of a study that draws no trials of its own."""
+        self.storage.set_study_user_attr(self.storage.get_study_id_from_name(name), DERIVED_ATTR, dict(derived))
 
     @translated
     def enqueue(self, name: str, trials: Sequence[Queued]) -> None:
         """Have trials wait in a study, to be asked for in this order. For its owner."""
         study_id = self.storage.get_study_id_from_name(name)
         for trial in trials:
+            attrs = {SEED_OFFSET_ATTR: trial.seed_offset, TAGS_ATTR: dict(trial.tags)}
+            if trial.config is not None:
+                attrs[CONFIG_ATTR] = dict(trial.config)
             waiting = create_trial(
-                state=TrialState.WAITING,
-                system_attrs={"fixed_params": dict(trial.params)},
-                user_attrs={SEED_OFFSET_ATTR: trial.seed_offset, TAGS_ATTR: dict(trial.tags)},
+                state=TrialState.WAITING, system_attrs={"fixed_params": dict(trial.params)}, user_attrs=attrs
             )
             self.storage.create_new_trial(study_id, template_trial=waiting)
-            failpoint("finalize.enqueued")
+            failpoint("derived.enqueued")
 
     @translated
     def add_to_queue(self, name: str, params: Mapping[str, Any]) -> None:

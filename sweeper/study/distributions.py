@@ -18,6 +18,7 @@ __all__ = [
     "RepeatDistribution",
     "Scalar",
     "Suggester",
+    "describe",
     "float_step",
     "labels_of",
     "n_float_steps",
@@ -123,6 +124,16 @@ DISTRIBUTIONS = {
     "repeat": {"repeat", "of"},
 }
 """The keys of each distribution."""
+
+
+def describe(node: Distribution) -> str:
+    """What values it gives, in a few words."""
+    if isinstance(node, ChoiceDistribution):
+        return ", ".join(json.dumps(label) if isinstance(label, bool | None) else str(label) for label in node.labels)
+    if isinstance(node, RepeatDistribution):
+        return f"{node.low} to {node.high} items"
+    step = "" if node.step in (None, 1) else f", by {node.step:g}"
+    return f"{node.low:g} to {node.high:g}{', logarithmic' if node.log else step}"
 
 
 def to_raw(node: Node) -> Any:

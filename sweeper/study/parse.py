@@ -33,7 +33,7 @@ class SpaceParser:
 
     def parse(self, raw: Any, path: Path) -> Node:
         if isinstance(raw, FloatDistribution | IntDistribution | ChoiceDistribution | RepeatDistribution):
-            return raw
+            raw = raw.to_raw()  # one that was made in Python has not been looked at
         if isinstance(raw, Mapping):
             kinds = [key for key in DISTRIBUTIONS if key in raw]
             if kinds:

@@ -17,11 +17,13 @@ from sweeper.study.config import (
     to_tuple,
 )
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
+from sweeper.study.distributions import describe
+from sweeper.study.html import facts, heading, table
 from sweeper.study.names import NAME_PATTERN, check_name
 from sweeper.study.space import Space
 from sweeper.study.words import show
 
-__all__ = ["Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
+__all__ = ["MAX_MODELS", "Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
 
 StudyName: TypeAlias = Annotated[
     str, AfterValidator(check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})
@@ -219,6 +221,9 @@ PrunerConfig: TypeAlias = Annotated[
 ]
 
 
+MAX_MODELS = 1000
+
+
 class Budget(Config):
     """When the search ends: at whichever bound is met first."""
 
@@ -251,7 +256,7 @@ class Study(Config):
     plugins: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = ()
     """Modules, or files such as `my_models.py` beside the study file, that are imported first and register parts of it;
     see docs/how-to/extend.md. What an installed package declares as an entry point is found without."""
-    keep_models: int = Field(default=3, ge=0, le=1000)
+    keep_models: int = Field(default=3, ge=0, le=MAX_MODELS)
     """How many of the best trials keep their trained model as an artifact."""
     trial: Space
     """The search space: a `TrialConfig` in which any leaf may be a distribution and any branch a choice."""
@@ -290,6 +295,25 @@ class Study(Config):
                 f"is missing; allowed: minimize or maximize, since sweeper does not know {metric}",
                 *("objective", "direction"),
             )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what is searched, for what, and how."""
+        objective = self.objective
+        goal = f"{'maximize' if objective.maximize else 'minimize'} {objective.metric}, at its {objective.at} epoch"
+        seeds = f", {self.budget.seeds} seeds each" if self.budget.seeds > 1 else ""
+        searched = [(name, describe(node)) for name, node in self.trial.distributions.items()]
+        return (
+            heading(self.name, self.description)
+            + facts(
+                {
+                    "objective": goal,
+                    "sampler": self.sampler.name,
+                    "pruner": self.pruner.name,
+                    "trials": f"{self.n_trials}{seeds}",
+                }
+            )
+            + table(["parameter", "values"], searched)
+        )
 
     @property
     def n_trials(self) -> int:

@@ -1,4 +1,4 @@
-"""`sweeper.start` and `sweeper.finalize`: a sweep, and the test of its best, from Python."""
+"""Sweeps from Python: `sweeper.start`, `sweeper.start_detached`, `sweeper.finalize`, `sweeper.promote`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from sweeper.launch.devices import PerGpu
 from sweeper.launch.placement import Placement, plan_workers
 from sweeper.study.study import Study
 from sweeper.sweep.check import check_study
+from sweeper.sweep.derived import is_done
+from sweeper.sweep.detach import detach
 from sweeper.sweep.driver import SweepResult
-from sweeper.sweep.finalize import is_done, prepare_tests
+from sweeper.sweep.finalize import prepare_tests
+from sweeper.sweep.handle import Sweep
 from sweeper.sweep.progress import Progress, TrialEnded, View
+from sweeper.sweep.promote import prepare_promotion
 from sweeper.sweep.start import SweepOptions, drive, prepare
 from sweeper.tracking.plugins import remember_plugins
 from sweeper.tracking.workspace import Workspace
 
-__all__ = ["SilentView", "finalize", "start"]
+__all__ = ["SilentView", "finalize", "promote", "start", "start_detached"]
 
 
 class SilentView:
@@ -54,10 +58,12 @@ def start(
         workers: Number of workers. Default: one a GPU, else one a CPU, at most 4.
         devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: all that no other sweep has.
         per_gpu: Workers on each GPU; `"auto"`: as many as fit beside each other.
-        launcher: `local` (worker processes), `ray` (a Ray cluster) or `inline` (this process, for debugging).
+        launcher: `local` (worker processes), `ray` (a Ray cluster), `inline` (this process, for debugging), or a
+            plugin's.
         address: Of the Ray cluster. Default: `RAY_ADDRESS`, else the one that was started on this machine.
         worker_cpus: CPUs that Ray keeps for each worker. Default: 1.
-        trials: Trials to add to those that the study has. Default: up to its budget.
+        trials: Trials to add to those that are done or still to be done; of a new study, their number. Default: up to
+            its budget.
         overrides: As of `--set`: `["trial.training.epochs=3"]`. For study files only.
         workspace: Default: the current folder's.
         view: Is told of progress. Default: silence.
@@ -68,8 +74,7 @@ def start(
         OwnedError: Another driver owns the study.
     """
     workspace = workspace or Workspace.from_environment()
-    if not isinstance(study, Study):
-        study = check_study(Path(study), overrides, data_dir=workspace.data_dir).study
+    study = _checked(study, overrides, workspace)
     placement = Placement(
         launcher=launcher,
         workers=workers,
@@ -78,11 +83,51 @@ def start(
         address=address,
         worker_cpus=worker_cpus,
     )
-    slots = plan_workers(placement)
+    options = _options(placement)
     remember_plugins(workspace, study.name, study.plugins)
     name = prepare(workspace, study, more_trials=trials)
-    options = SweepOptions(launcher=launcher, slots=slots, address=address)
     return drive(workspace, name, options=options, view=view or SilentView())
+
+
+def start_detached(
+    study: Study | str | Path,
+    *,
+    workers: int | None = None,
+    devices: Sequence[str] | None = None,
+    per_gpu: PerGpu = 1,
+    trials: int | None = None,
+    overrides: Sequence[str] = (),
+    workspace: Workspace | None = None,
+) -> Sweep:
+    """Run a study's sweep in the background, in a process that outlives this one; returns when it has begun.
+
+    Args:
+        study: A `Study`, or the path of a study file.
+        workers: As of `start`.
+        devices: As of `start`.
+        per_gpu: As of `start`.
+        trials: As of `start`.
+        overrides: As of `start`.
+        workspace: Default: the current folder's. Its databases are those of the environment.
+
+    Raises:
+        StudyFileError: The file has faults.
+        StudyExistsError: A study of that name with other contents is stored.
+        OwnedError: Another driver owns the study.
+    """
+    workspace = workspace or Workspace.from_environment()
+    study = _checked(study, overrides, workspace)
+    remember_plugins(workspace, study.name, study.plugins)
+    name = prepare(workspace, study, more_trials=trials)
+    arguments = ["--per-gpu", str(per_gpu)]
+    arguments += ["--workers", str(workers)] if workers else []
+    arguments += ["--devices", ",".join(devices)] if devices else []
+    detach(workspace, name, arguments)
+    return Sweep(name, workspace=workspace)
+
+
+def _checked(study: Study | str | Path, overrides: Sequence[str], workspace: Workspace) -> Study:
+    return study if isinstance(study, Study) else check_study(Path(study), overrides, data_dir=workspace.data_dir).study
 
 
 def finalize(
@@ -139,5 +184,64 @@ def finalize(
         address=address,
         worker_cpus=worker_cpus,
     )
-    options = SweepOptions(launcher=launcher, slots=plan_workers(placement), address=address)
-    return drive(workspace, tests.name, options=options, view=view)
+    return drive(workspace, tests.name, options=_options(placement), view=view)
+
+
+def promote(
+    study: str,
+    *,
+    epochs: int,
+    top: int = 5,
+    trials: Sequence[int] = (),
+    workers: int | None = None,
+    devices: Sequence[str] | None = None,
+    per_gpu: PerGpu = 1,
+    launcher: str = "local",
+    address: str | None = None,
+    worker_cpus: float | None = None,
+    workspace: Workspace | None = None,
+    view: View | None = None,
+) -> SweepResult:
+    """Continue the best trials of a study for longer, from their last epoch; returns when that has ended. Their runs
+    are those of the study `NAME.promoted`; what was trained before is left as it is.
+
+    Args:
+        study: Its name.
+        epochs: Epochs in all, those that a trial has included.
+        top: How many configurations, the best first.
+        trials: Numbers of complete trials that are continued instead of the best.
+        workers: Number of workers. Default: one a GPU, else one a CPU, at most 4.
+        devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: all that no other sweep has.
+        per_gpu: Workers on each GPU; `"auto"`: as many as fit beside each other.
+        launcher: As of `start`.
+        address: As of `start`.
+        worker_cpus: As of `start`.
+        workspace: Default: the current folder's.
+        view: Is told of progress and of what should be known. Default: silence.
+
+    Raises:
+        NotFoundError: There is no study of that name.
+        InputError: Nothing of it can be continued so: no complete trial, or none with fewer epochs.
+        OwnedError: The study still runs, or its continued trials do.
+    """
+    if top < 1:
+        raise InputError(f"top: given {top}; allowed: 1 or more")
+    workspace, view = workspace or Workspace.from_environment(), view or SilentView()
+    promotion = prepare_promotion(workspace, study, top=top, epochs=epochs, trials=trials)
+    for note in promotion.notes:
+        view.message(note)
+    if is_done(workspace, promotion.name):
+        return SweepResult(finished=True, reason="")
+    placement = Placement(
+        launcher=launcher,
+        workers=workers,
+        devices=devices,
+        per_gpu=per_gpu,
+        address=address,
+        worker_cpus=worker_cpus,
+    )
+    return drive(workspace, promotion.name, options=_options(placement), view=view)
+
+
+def _options(placement: Placement) -> SweepOptions:
+    return SweepOptions(launcher=placement.launcher, slots=plan_workers(placement), address=placement.address)

@@ -10,11 +10,12 @@ from dataclasses import asdict
 
 from sweeper.errors import InputError, SweeperError
 from sweeper.search.storage import StoredStudy, StudyStore
+from sweeper.sweep.derived import KINDS
 from sweeper.sweep.owner import Owner, own, read_owner
 from sweeper.sweep.progress import Progress, read_progress
 from sweeper.sweep.record import connect_tracker
 from sweeper.sweep.store import open_store
-from sweeper.tracking.final import final_name
+from sweeper.tracking.derived import derived_name
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json
 
 __all__ = [
@@ -102,22 +103,29 @@ def _describe(workspace: Workspace, stored: StoredStudy) -> str:
 
 
 def _belonging(store: StudyStore, name: str) -> list[StoredStudy]:
-    """A study and, before it, its tests.
+    """A study and, before it, those that are of it: tests, continued trials, reproduced runs, and so on.
 
     Raises:
         InputError: It holds the tests of a study that is there, whose report says how often test was touched.
     """
     stored = store.read(name)
-    if stored.final is not None:
-        source = store.read(stored.final["of"]) if store.exists(stored.final["of"]) else None
-        if source is not None and source.uuid == stored.final["uuid"]:
+    if stored.kind == "final" and stored.derived is not None:
+        source = store.read(stored.derived["of"]) if store.exists(stored.derived["of"]) else None
+        if source is not None and source.uuid == stored.derived["uuid"]:
             raise InputError(
                 f"{name} is the record of how often {source.study.name} was measured on its test part, and stays as "
                 f"long as that study; `sweeper delete {source.study.name}` deletes both"
             )
-    tests = store.read(final_name(name)) if store.exists(final_name(name)) else None
-    is_of_it = tests is not None and tests.final is not None and tests.final["uuid"] == stored.uuid
-    return [tests, stored] if tests is not None and is_of_it else [stored]
+    return [*_derived_from(store, stored), stored]
+
+
+def _derived_from(store: StudyStore, stored: StoredStudy) -> Iterator[StoredStudy]:
+    for kind in KINDS:
+        name = derived_name(stored.study.name, kind)
+        found = store.read(name) if store.exists(name) else None
+        if found is not None and found.derived is not None and found.derived["uuid"] == stored.uuid:
+            yield from _derived_from(store, found)
+            yield found
 
 
 def delete_study(workspace: Workspace, name: str) -> list[str]:

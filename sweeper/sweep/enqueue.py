@@ -19,6 +19,7 @@ from sweeper.study.faults import describe_errors
 from sweeper.study.space import Draw
 from sweeper.study.suggesters import FixedSuggester
 from sweeper.sweep.control import find_owner
+from sweeper.sweep.derived import KINDS
 from sweeper.sweep.owner import Owner
 from sweeper.sweep.store import open_store
 from sweeper.tracking.plugins import load_plugins_of
@@ -61,8 +62,10 @@ def enqueue(workspace: Workspace, name: str, assignments: Sequence[str], *, like
     """
     store = open_store(workspace)
     stored = store.read(name)
-    if stored.final is not None:
-        raise InputError(f"{name} holds the tests of {stored.final['of']}, and tries nothing else")
+    if stored.derived is not None:
+        raise InputError(
+            f"{name} holds the {KINDS[stored.kind].what} of {stored.derived['of']}, and tries nothing else"
+        )
     if like is None and not assignments:
         raise InputError("nothing is given; allowed: path=value, such as training.optimizer.lr=0.01, or --from TRIAL")
     load_plugins_of(workspace, name, stored.study.plugins)

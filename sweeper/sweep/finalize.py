@@ -1,35 +1,25 @@
 """Testing the best configurations of a study: trained again, with seeds that the search did not use, and measured on
 the test part.
 
-The trainings are the trials of a study of their own, `NAME.final`, which draws nothing: so a driver runs them as it
-runs any sweep, each once, through stops and crashes. What was asked for is stored before the first of its trials, and
-asking again for what is there adds nothing.
+The trainings are the trials of a study of their own, `NAME.final`; see `sweeper.sweep.derived`.
 """
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeper.errors import InputError, OwnedError
-from sweeper.failpoints import failpoint
+from sweeper.errors import InputError
 from sweeper.search.attributes import REPLICATE_OF_ATTR, SEED_OFFSET_ATTR
 from sweeper.search.storage import Queued, StoredStudy, TrialRecord
-from sweeper.study.names import check_name
-from sweeper.study.study import Budget, NoPrunerConfig, RandomSamplerConfig, Study
-from sweeper.sweep.owner import own, read_owner
-from sweeper.sweep.record import check_tracker
+from sweeper.sweep.derived import Plan, Planned, create_derived, extend, open_ended, run_ids
 from sweeper.sweep.store import open_store
-from sweeper.tracking.final import final_name, final_tags
-from sweeper.tracking.plugins import known_plugins, load_plugins_of, remember_plugins
-from sweeper.tracking.reading import open_reader
-from sweeper.tracking.recording import study_status, unsent_trials
+from sweeper.tracking.final import final_tags
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json
 
-__all__ = ["Configuration", "Tests", "choose", "is_done", "prepare_tests", "rank_configurations"]
+__all__ = ["Configuration", "Tests", "choose", "prepare_tests", "rank_configurations"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +84,7 @@ def _configuration(trials: Sequence[TrialRecord]) -> Configuration:
 
 
 def choose(stored: StoredStudy, *, top: int, trials: Sequence[int] = ()) -> list[Configuration]:
-    """The configurations to be tested.
+    """The best configurations, or those of some trials.
 
     Args:
         stored: The study.
@@ -143,97 +133,40 @@ def prepare_tests(workspace: Workspace, name: str, *, top: int, seeds: int, tria
         InputError: Nothing of it can be tested: no complete trial, no test part, or it is a study of tests itself.
         OwnedError: The study still runs, or its tests do.
     """
-    store = open_store(workspace)
-    stored = store.read(name)
-    if stored.final is not None:
-        raise InputError(
-            f"{name} holds the tests of {stored.final['of']}; give that: `sweeper finalize {stored.final['of']}`"
-        )
-    files = workspace.study_files(name, stored.uuid)
-    owner = read_owner(files)
-    if owner is not None:
-        raise OwnedError(
-            f"{name} is running, by {owner}, and its best configurations may change; wait until it has ended, or end "
-            f"it with `sweeper stop {name}`"
-        )
-    check_tracker(workspace, files, name)
-    load_plugins_of(workspace, name, stored.study.plugins)
-    remember_plugins(workspace, _name_of_tests(name), known_plugins(workspace, name))
+    stored, files = open_ended(workspace, name, why="its best configurations may change")
     chosen = choose(stored, top=top, trials=trials)
     _check_test_part(workspace, stored, files, chosen)
-    final = _name_of_tests(name)
-    with store.locked():
-        if not store.exists(final):
-            offsets = [trial.attrs.get(SEED_OFFSET_ATTR, 0) for trial in stored.trials]
-            # The value that a configuration was chosen for is a lucky one; its seeds would not be a fair sample.
-            first_offset = max(stored.study.budget.seeds, max(offsets) + 1)
-            plan = {"of": name, "uuid": stored.uuid, "first_offset": first_offset, "rounds": []}
-            store.create(_study_of_tests(stored.study, len(chosen) * seeds), n_trials=0, final=plan)
-            failpoint("finalize.created")
-    tests = store.read(final)
-    _check_ours(tests, stored)
-    with own(workspace.study_files(final, tests.uuid), final):
-        tests = store.read(final)
-        assert tests.final is not None
-        plan = dict(tests.final)
-        planned = {(number, offset) for each in plan["rounds"] for number, offset in each["trials"]}
-        tested = {number for number, _ in planned}
+    store = open_store(workspace)
+    offsets = [trial.attrs.get(SEED_OFFSET_ATTR, 0) for trial in stored.trials]
+    # The value that a configuration was chosen for is a lucky one; its seeds would not be a fair sample.
+    first_offset = max(stored.study.budget.seeds, max(offsets) + 1)
+    final = create_derived(store, stored.study, stored.uuid, "final", first_offset=first_offset)
+
+    def want(tests: StoredStudy, plan: Plan) -> list[tuple[int, int]]:
+        tested = {number for each in plan["rounds"] for number, _ in each["trials"]}
         # A configuration is known by its first trial that was tested: it may have got trials before that since.
         numbers = [min(c.numbers & tested, default=c.number) for c in chosen]
-        wanted = [(number, plan["first_offset"] + i) for number in numbers for i in range(seeds)]
-        new = [pair for pair in wanted if pair not in planned]
-        if new:
-            plan["rounds"] = [*plan["rounds"], {"time_ms": time.time_ns() // 1_000_000, "trials": new}]
-            store.set_final(final, plan)
-            failpoint("finalize.planned")
-        waiting = list(_missing(workspace, stored, files, tests, plan))
-        if waiting:
-            store.enqueue(final, waiting)
-            n_trials = len(tests.trials) + len(waiting)
-            store.set_budget(final, _study_of_tests(stored.study, n_trials), n_trials=n_trials)
+        return [(number, plan["first_offset"] + i) for number in numbers for i in range(seeds)]
+
+    def queue(files_of_tests: StudyFiles, plan: Plan, missing: Sequence[Planned]) -> Iterator[Queued]:
+        of_runs = run_ids(workspace, stored, files, {each.number for each in missing})
+        for each in missing:
+            tags = final_tags(
+                source_trial=each.number,
+                source_run_id=of_runs.get(each.number),
+                round_number=each.round_number,
+                time_ms=each.time_ms,
+            )
+            yield Queued(params=stored.trials[each.number].params, seed_offset=each.detail, tags=tags)
+
+    wanted, n_new = extend(workspace, store, final, want, queue)
     return Tests(
         name=final,
-        configurations=numbers,
+        configurations=list(dict.fromkeys(number for number, _ in wanted)),
         n_seeds=seeds,
-        n_new=len(new),
+        n_new=n_new,
         notes=[*_notes(stored, chosen, top=len(trials) or top)],
     )
-
-
-def is_done(workspace: Workspace, name: str) -> bool:
-    """Whether all trainings of a study of tests have ended, and the tracker has all of them."""
-    stored = open_store(workspace).read(name)
-    files = workspace.study_files(name, stored.uuid)
-    has_ended = stored.count("COMPLETE", "PRUNED", "FAIL") == len(stored.trials)
-    return has_ended and study_status(files) == "FINISHED" and not unsent_trials(files)
-
-
-def _name_of_tests(name: str) -> str:
-    try:
-        return check_name(final_name(name))
-    except ValueError as error:
-        raise InputError(f"the tests of {name!r} make up a study of their own, whose name would be: {error}") from None
-
-
-def _study_of_tests(study: Study, n_trials: int) -> Study:
-    """The study as its tests are stored: same space, so that parameters mean the same, but nothing is searched."""
-    return study.model_copy(
-        update={
-            "name": _name_of_tests(study.name),
-            "description": f"The best configurations of {study.name}, trained again and measured on the test part.",
-            "sampler": RandomSamplerConfig(name="random", seed=0),
-            "pruner": NoPrunerConfig(name="none"),
-            "budget": Budget(trials=max(n_trials, 1)),
-        }
-    )
-
-
-def _check_ours(tests: StoredStudy, stored: StoredStudy) -> None:
-    name, final = stored.study.name, tests.study.name
-    if tests.final is None:
-        raise InputError(f"the tests of {name} would be stored as {final}, and a study of that name is there already")
-    if tests.final["uuid"] != stored.uuid:
-        raise InputError(f"{final} holds the tests of an earlier study {name}; delete it with `sweeper delete {final}`")
 
 
 def _check_test_part(
@@ -244,31 +177,6 @@ def _check_test_part(
         counts = data.get("counts", {}).get("test")
         if counts is not None and not sum(counts):
             raise InputError(f"{data.get('name')} has no test part, on which {stored.study.name} could be tested")
-
-
-def _missing(
-    workspace: Workspace, stored: StoredStudy, files: StudyFiles, tests: StoredStudy, plan: Mapping[str, Any]
-) -> Iterator[Queued]:
-    """What is planned and not stored: all that is new, and what a crash has kept from being stored."""
-    planned = [
-        (index, each["time_ms"], number, offset)
-        for index, each in enumerate(plan["rounds"], start=1)
-        for number, offset in each["trials"]
-    ][len(tests.trials) :]  # they are stored in the order of the plan
-    run_ids = _run_ids(workspace, stored, files, {number for _, _, number, _ in planned})
-    for index, time_ms, number, offset in planned:
-        tags = final_tags(source_trial=number, source_run_id=run_ids.get(number), round_number=index, time_ms=time_ms)
-        yield Queued(params=stored.trials[number].params, seed_offset=offset, tags=tags)
-
-
-def _run_ids(workspace: Workspace, stored: StoredStudy, files: StudyFiles, numbers: set[int]) -> dict[int, str]:
-    """The runs of some trials: from their files, or from the tracker where they were trained elsewhere."""
-    tracked = {number: read_json(files.trial(number).tracked) or {} for number in numbers}
-    found = {number: str(each["run_id"]) for number, each in tracked.items() if "run_id" in each}
-    if numbers - found.keys():
-        record = open_reader(workspace.tracking_uri).read_study(stored.study.name)
-        found |= {run.number: run.run_id for run in record.runs if run.number in numbers}
-    return found
 
 
 def _notes(stored: StoredStudy, chosen: Sequence[Configuration], *, top: int) -> Iterator[str]:

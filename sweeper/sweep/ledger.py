@@ -11,6 +11,7 @@ from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.search.storage import TrialRecord
 from sweeper.study.flatten import flatten
 from sweeper.sweep.attempts import Attempts
+from sweeper.tracking.derived import describe_source
 from sweeper.tracking.outbox import OutboxWriter
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json, write_json
 
@@ -54,7 +55,7 @@ class Ledger:
                         "sweeper.number": str(proposal.number),
                         "sweeper.state": "RUNNING",
                         "sweeper.attempt": "1",
-                        "mlflow.note.content": _describe(proposal.params),
+                        "mlflow.note.content": _describe(proposal.params, proposal.tags),
                     },
                 },
                 durable=False,  # it is made again where it is missing
@@ -101,16 +102,16 @@ class Ledger:
         files.checkpoint.unlink(missing_ok=True)
         files.previous_checkpoint.unlink(missing_ok=True)
         if outcome["state"] != "COMPLETE":
-            files.model.unlink(missing_ok=True)
+            _drop(files)
             return
         self._kept[number] = value
         self._drop_models()
 
     def _drop_models(self) -> None:
-        """Only the best k trials keep their models."""
+        """Only the best k trials keep their models, and what they can be continued from."""
         best = self.best_numbers()
         for number in set(self._kept) - set(best):
-            self._files.trial(number).model.unlink(missing_ok=True)
+            _drop(self._files.trial(number))
 
     def best_numbers(self) -> list[int]:
         """The best k complete trials, the best first."""
@@ -149,6 +150,11 @@ class Ledger:
         return touched
 
 
+def _drop(files: TrialFiles) -> None:
+    files.model.unlink(missing_ok=True)
+    files.last.unlink(missing_ok=True)
+
+
 def _has_ended(files: TrialFiles) -> bool:
     end = read_json(files.end)
     return end is not None and end["state"] != "WAITING"
@@ -162,11 +168,12 @@ def _outcome_of(trial: TrialRecord) -> dict[str, Any]:
     return {"state": trial.state, "value": trial.value, "reason": reason, "end_time_ms": end_time_ms, "tags": tags}
 
 
-def _describe(params: Mapping[str, Any]) -> str:
-    """What was drawn, for the run's description in MLflow's UI (Markdown)."""
-    if not params:
-        return "No parameter varies in this study."
-    return "\n".join(
+def _describe(params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    """What was drawn, and for which trial, for the run's description in MLflow's UI (Markdown)."""
+    lines = [
         f"- `{name}`: {value:.4g}" if isinstance(value, float) else f"- `{name}`: {value}"
         for name, value in params.items()
-    )
+    ]
+    drawn = "\n".join(lines) or "No parameter varies in this study."
+    source = describe_source(tags)
+    return f"{source}\n\n{drawn}" if source else drawn

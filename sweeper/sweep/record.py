@@ -17,7 +17,7 @@ from sweeper.study.study import Study
 from sweeper.study.varied import varied_params
 from sweeper.sweep.owner import own
 from sweeper.sweep.store import open_store
-from sweeper.tracking.final import FINAL_OF_TAG
+from sweeper.tracking.derived import derived_of_tag
 from sweeper.tracking.provenance import provenance_tags
 from sweeper.tracking.recording import (
     StudyInfo,
@@ -115,8 +115,8 @@ def study_info(files: StudyFiles, stored: StoredStudy, tags: Mapping[str, str]) 
     path = files.folder / stored.uuid / "study.json"
     write_json(path, as_file)
     key_tags = {"sweeper.study": study.name, "sweeper.study_uuid": stored.uuid}
-    if stored.final is not None:
-        key_tags[FINAL_OF_TAG] = stored.final["uuid"]
+    if stored.derived is not None:
+        key_tags[derived_of_tag(stored.kind)] = stored.derived["uuid"]
     start = stored.created.timestamp() if stored.created else time.time()
     params: dict[str, Any] = {
         "objective.metric": study.objective.metric,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sweeper.errors import NotFoundError, StudyExistsError
+from sweeper.errors import InputError, NotFoundError, StudyExistsError
 from sweeper.launch.gpus import hold_gpus
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.launch.nursery import Nursery
@@ -15,6 +16,7 @@ from sweeper.study.flatten import flatten
 from sweeper.study.plugins.launchers import parse_launcher
 from sweeper.study.plugins.sources import plugin_tags
 from sweeper.study.study import Study
+from sweeper.sweep.derived import KINDS
 from sweeper.sweep.driver import Driver, DriverOptions, SweepResult
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.owner import own
@@ -58,7 +60,8 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
     Args:
         workspace: Where.
         study: The study.
-        more_trials: Trials to add to those that there are; default: the study's budget is the total.
+        more_trials: Trials to add to those that are done or still to be done; of a new study, their number. Default:
+            the study's budget is the total.
 
     Returns:
         The study's name.
@@ -66,18 +69,22 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
     Raises:
         StudyExistsError: A study of that name with other contents is stored.
         OwnedError: The budget would change, but a driver that lives owns the study.
+        InputError: More trials than the points of a grid.
     """
     store = open_store(workspace, create=True)
     with store.locked():
         try:
             stored = store.read(study.name)
         except NotFoundError:
+            if more_trials is not None:
+                _check_grid(study, 0, more_trials)
             store.create(study, n_trials=more_trials or study.n_trials)
             return study.name
-    if stored.final is not None:
+    if stored.derived is not None:
+        kind, of = KINDS[stored.kind], stored.derived["of"]
         raise StudyExistsError(
-            f"{study.name} holds the tests of {stored.final['of']} and draws no trials of its own; go on with it by "
-            f"`sweeper resume {study.name}`, add to it by `sweeper finalize {stored.final['of']} --top K --seeds N`"
+            f"{study.name} holds the {kind.what} of {of} and draws no trials of its own; go on with it by "
+            f"`sweeper resume {study.name}`, add to it by `sweeper {kind.command.format(of=of)}`"
         )
     difference = _difference(stored.study, study)
     if difference:
@@ -89,11 +96,26 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
     check_tracker(workspace, workspace.study_files(study.name, stored.uuid), study.name)
     n_trials = max(stored.n_trials, study.n_trials)
     if more_trials is not None:
-        n_trials = len(stored.trials) + more_trials
+        n_before = max(stored.n_trials, len(stored.trials))
+        _check_grid(study, n_before, more_trials)
+        n_trials = n_before + more_trials
     if n_trials != stored.n_trials or study.budget != stored.study.budget:
         with own(workspace.study_files(study.name, stored.uuid), study.name):
             store.set_budget(study.name, study, n_trials=n_trials)
     return study.name
+
+
+def _check_grid(study: Study, n_trials: int, more_trials: int) -> None:
+    """See that no point of a grid is tried twice."""
+    n_points = study.trial.n_grid_points if study.sampler.name == "grid" else None
+    n_left = math.inf if n_points is None else n_points * study.budget.seeds - n_trials
+    if more_trials > n_left:
+        seeds = f" with {study.budget.seeds} seeds" if study.budget.seeds > 1 else ""
+        allowed = f"at most {n_left}" if n_left > 0 else "none"
+        raise InputError(
+            f"--trials: given {more_trials}; allowed: {allowed}, since the grid of {study.name} has {n_points} "
+            f"points{seeds}, and tries each once"
+        )
 
 
 def _difference(stored: Study, given: Study) -> str:

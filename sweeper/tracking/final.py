@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import NotFoundError
+from sweeper.tracking.derived import RUN_TAG, derived_name, derived_of_tag, source_of, source_tags
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 from sweeper.tracking.runs import frame_of, read_study
 from sweeper.tracking.workspace import Workspace
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # takes half a second to import
 
 __all__ = [
     "FINAL_OF_TAG",
-    "FINAL_SUFFIX",
     "final_name",
     "final_runs",
     "final_tags",
@@ -31,18 +31,15 @@ __all__ = [
     "source_of",
 ]
 
-FINAL_SUFFIX = ".final"
-FINAL_OF_TAG = "sweeper.final_of"
+FINAL_OF_TAG = derived_of_tag("final")
 """Of the parent run: the id of the study whose configurations are tested."""
-_TRIAL_TAG = "sweeper.source_trial"
-_RUN_TAG = "sweeper.source_run"
 _ROUND_TAG = "sweeper.final_round"
 _TIME_TAG = "sweeper.final_round_time_ms"
 
 
 def final_name(name: str) -> str:
     """The name of the study of tests of a study."""
-    return f"{name}{FINAL_SUFFIX}"
+    return derived_name(name, "final")
 
 
 def final_tags(*, source_trial: int, source_run_id: str | None, round_number: int, time_ms: int) -> dict[str, str]:
@@ -54,13 +51,8 @@ def final_tags(*, source_trial: int, source_run_id: str | None, round_number: in
         round_number: Which request for tests this run was begun by, from 1.
         time_ms: When that was.
     """
-    tags = {_TRIAL_TAG: str(source_trial), _ROUND_TAG: str(round_number), _TIME_TAG: str(time_ms)}
-    return tags if source_run_id is None else {**tags, _RUN_TAG: source_run_id}
-
-
-def source_of(run: RunRecord) -> int | None:
-    """Number of the trial whose configuration a run tests; None for other runs."""
-    return _number(run, _TRIAL_TAG)
+    tags = {_ROUND_TAG: str(round_number), _TIME_TAG: str(time_ms)}
+    return {**source_tags(source_trial, source_run_id), **tags}
 
 
 def round_of(run: RunRecord) -> int | None:
@@ -129,7 +121,7 @@ def final_runs(study: str, *, workspace: Workspace | None = None) -> pd.DataFram
     last_metrics = {metric for run in final.runs for metric in run.metrics}
     links: dict[str, list[Any]] = {
         "source_trial": [source_of(run) for run in final.runs],
-        "source_run_id": [run.tags.get(_RUN_TAG) for run in final.runs],
+        "source_run_id": [run.tags.get(RUN_TAG) for run in final.runs],
         "round": [round_of(run) for run in final.runs],
         "epoch": [judged_epoch(run) for run in final.runs],
     }

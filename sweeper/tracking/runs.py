@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.errors import NotFoundError
 from sweeper.places import Places
 from sweeper.study.direction import is_maximized
+from sweeper.study.html import facts, folded, heading
 from sweeper.tracking.reading import open_reader
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 from sweeper.tracking.workspace import Workspace
@@ -36,6 +37,19 @@ class TrackedRun:
     def __repr__(self) -> str:
         value = "" if self.value is None else f", value={self.value:.6g}"
         return f"<TrackedRun {self.record.name} {self.record.state}{value}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: how it went, and by a click everything that it was trained with."""
+        record = self.record
+        shown = [f"{part}/{name}" for part in ("train", "val") for name in ("accuracy", "loss")]
+        metrics = {name: record.metrics[name] for name in shown if name in record.metrics}
+        at = record.tags.get("sweeper.best_epoch")
+        return (
+            heading(record.name, record.state)
+            + facts({"value": self.value, **({"best epoch": at} if at else {}), **metrics, "run id": self.run_id})
+            + folded(f"{len(record.params)} parameters", facts(record.params))
+            + folded(f"{len(record.metrics)} metrics, last values", facts(record.metrics))
+        )
 
     @property
     def run_id(self) -> str:

@@ -96,6 +96,11 @@ class TrialFiles:
         return self.folder / "model.pt"
 
     @property
+    def last(self) -> Path:
+        """Worker, of a complete trial: the checkpoint of its last epoch, from which it can be continued for longer."""
+        return self.folder / "last.pt"
+
+    @property
     def outbox(self) -> Path:
         """Worker: metric rows, see `sweeper.tracking.outbox`."""
         return self.folder / "outbox.jsonl"

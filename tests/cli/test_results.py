@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pandas as pd
 import pytest
@@ -18,6 +20,7 @@ from rich.console import Console
 
 import sweeper
 from sweeper.cli.results import _varied
+from sweeper.tracking.reading import open_reader
 from sweeper.tracking.workspace import Workspace
 from tests.cli.conftest import Run
 from tests.tracking.test_runs import record
@@ -183,3 +186,19 @@ def test_report_with_a_section_of_another_package_that_fails(
     assert "section 'mine' of faulty 0.3: LookupError: no such thing (faulty.py, line 2)" in done.stderr
     assert done.stdout == f"report: {Path('mine') / 'index.html'}\n"
     assert "This section is missing" in (swept / "mine" / "index.html").read_text()
+
+
+def test_report_attached_to_the_run_of_its_study(run: Run, swept: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "attached"
+    done = run("report", "small", "--section", "trials", "--out", str(folder), "--attach", folder=swept)
+    assert (done.code, done.stderr) == (0, "")
+    record = open_reader(f"sqlite:///{swept}/mlflow.db").read_study("small")
+    assert f"attached to run {record.parent_run_id}, under report" in done.stdout
+    attached = Path(url2pathname(urlparse(record.artifact_uri).path)) / "report"
+    written = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = {path.relative_to(attached): path.read_bytes() for path in attached.rglob("*") if path.is_file()}
+    assert found == {path: content for path, content in written.items() if not path.name.startswith(".")}
+    assert Path("index.html") in found
+    done = run("report", "small", "small", "--attach", folder=swept)
+    assert done.code == 2
+    assert "--attach: given with 2 studies; allowed: with one" in done.stderr

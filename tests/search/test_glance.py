@@ -34,7 +34,7 @@ def fill(url: str) -> StudyStore:
             optimizer.tell(proposal.number, state, value, None if value else "diverged")
         optimizer.requeue(7)
         optimizer.close()
-    store.create(make_study(name="val-loss.final"), n_trials=1, final={"of": "val-loss", "uuid": "0" * 32})
+    store.create(make_study(name="val-loss.final"), n_trials=1, derived={"of": "val-loss", "uuid": "0" * 32})
     store.enqueue("val-loss.final", [Queued(params={}, seed_offset=k, tags={}) for k in range(2)])
     optuna.create_study(study_name="theirs", storage=url).add_trial(optuna.create_trial(value=1.0))
     return store

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sweeper.study.distributions import describe
 from sweeper.study.space import (
     ChoiceDistribution,
     Distribution,
@@ -212,3 +213,17 @@ def test_upper_bound(raw: dict[str, Any], bound: int | None) -> None:
 def test_draws_are_the_same_for_the_same_seed() -> None:
     space = Space.parse({"a": {"float": [1e-6, 1.0], "log": True}, "b": {"choice": ["x", "y", "z"]}})
     assert space.draw(RandomSuggester(3)) == space.draw(RandomSuggester(3)) != space.draw(RandomSuggester(4))
+
+
+def test_distributions_made_in_python_are_checked_like_those_of_a_file() -> None:
+    width = IntDistribution(low=16, high=64, step=16)
+    lr = FloatDistribution(low=1e-4, high=1e-2, log=True)
+    optimizer = ChoiceDistribution(options=({"name": "adam", "lr": lr}, {"name": "sgd", "lr": 0.1}))
+    hidden = RepeatDistribution(low=1, high=2, of=width)
+    made = Space.parse({"hidden": hidden, "optimizer": optimizer})
+    assert made == Space.parse(made.to_raw())
+    assert made.to_raw()["optimizer"]["choice"][0]["lr"] == {"float": [1e-4, 1e-2], "log": True}
+    with pytest.raises(SpaceError, match=r"optimizer.choice.0.lr.float: given low 2.0 above high 1.0"):
+        Space.parse({"optimizer": ChoiceDistribution(options=(({"lr": FloatDistribution(low=2.0, high=1.0)}),))})
+    texts = [describe(node) for node in (width, lr, optimizer, hidden, ChoiceDistribution(options=(True, 3)))]
+    assert texts == ["16 to 64, by 16", "0.0001 to 0.01, logarithmic", "adam, sgd", "1 to 2 items", "true, 3"]

@@ -142,7 +142,7 @@ def test_a_driver_that_is_killed_while_it_tests(cli: CommandLine) -> None:
 @pytest.mark.parametrize("place", ["created", "planned", "enqueued"])
 def test_killed_while_the_tests_are_stored(cli: CommandLine, place: str) -> None:
     search(cli, trials=1, epochs=1)
-    cli.environment["SWEEPER_FAILPOINTS"] = f"finalize.{place}=kill@{2 if place == 'enqueued' else 1}"
+    cli.environment["SWEEPER_FAILPOINTS"] = f"derived.{place}=kill@{2 if place == 'enqueued' else 1}"
     cli.run("finalize", "tiny", "--seeds", "3", *INLINE, exit_code=-9)
     del cli.environment["SWEEPER_FAILPOINTS"]
     assert "1 instead of 3" in cli.call("finalize", "tiny", "--seeds", "3", *INLINE)

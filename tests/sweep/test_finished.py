@@ -14,6 +14,7 @@ import torch
 
 import sweeper
 from sweeper.data.store import open_dataset
+from sweeper.errors import NotFoundError
 from sweeper.study.config import TrialConfig
 from sweeper.tracking.runs import TrackedRun
 from sweeper.tracking.workspace import Workspace
@@ -187,3 +188,35 @@ def test_the_best_on_the_command_line(finished: CommandLine, trials: list[Trial]
     best = json.loads(finished.call("best", "tiny", "--top", "3", "--json"))
     assert [run["value"] for run in best] == sorted((trial.value or 0.0 for trial in trials), reverse=True)[:3]
     assert len(finished.call("runs", "tiny", "--csv").splitlines()) == 9
+
+
+def test_a_notebook_shows_it(place: Workspace, trials: list[Trial]) -> None:
+    sweep = sweeper.Sweep("tiny", workspace=place)
+    assert repr(sweep) == "<Sweep tiny finished, 8 of 8 trials>"
+    assert sweep.wait(timeout_seconds=0).state == "finished"
+    best = max(trial.value or 0.0 for trial in trials)
+    for text in ("8 of 8", "finished", f"{best:.6g}"):
+        assert text in sweep._repr_html_()
+    shown = sweep.study._repr_html_()
+    assert "Bird&#x27;s eye view" in shown, "what users write is escaped"
+    assert '<td style="text-align:left">0.001 to 0.01, logarithmic</td>' in shown
+    assert '<td style="text-align:left">adam, sgd</td>' in shown
+    (run,) = sweep.best()
+    for text in ("COMPLETE", run.run_id, "training.optimizer.lr", "val/accuracy"):
+        assert text in run._repr_html_()
+    assert len(sweep.runs()) == 8
+    with pytest.raises(NotFoundError, match="no study 'other'"):
+        sweeper.Sweep("other", workspace=place)
+
+
+def test_figures_of_the_report(place: Workspace) -> None:
+    figures = sweeper.figures("tiny", sections=["curves", "confusion"], workspace=place)
+    assert list(figures) == ["curves-loss", "curves-accuracy", "confusion-val", "confusion-train"]
+    figure = figures["curves-loss"]
+    bundle = figure._repr_mimebundle_()
+    assert bundle["image/svg+xml"].startswith("<?xml")
+    assert figure.data["epoch"].tolist() == [1, 2, 3]
+    assert figure.plotly.data
+    assert "<code>confusion-val</code>" in figures._repr_html_()
+    with pytest.raises(NotFoundError, match="no figure 'other'; there are curves-loss"):
+        figures["other"]

@@ -93,6 +93,26 @@ def test_trials_are_added(sweep: Sweep, folder: Path) -> None:
     assert check_accounts(folder, n_trials=5).trials[:4] == accounts.trials
 
 
+def test_trials_are_added_to_what_is_left(workspace: Workspace) -> None:
+    study = Study.model_validate(study_dict(trials=5))
+    prepare(workspace, study)
+    prepare(workspace, study, more_trials=20)  # of the five, none has begun
+    assert open_store(workspace).read("tiny").n_trials == 25
+    prepare(workspace, study)
+    assert open_store(workspace).read("tiny").n_trials == 25
+
+    grid = {"sampler": {"name": "grid"}, "training": {"optimizer": {"name": "adam", "lr": {"choice": [0.1, 0.2, 0.3]}}}}
+    study = Study.model_validate(study_dict("grid", trials=1, **grid))
+    prepare(workspace, study)
+    with pytest.raises(InputError, match="given 3; allowed: at most 2, since the grid of grid has 3 points"):
+        prepare(workspace, study, more_trials=3)
+    prepare(workspace, study, more_trials=2)
+    with pytest.raises(InputError, match="given 1; allowed: none"):
+        prepare(workspace, study, more_trials=1)
+    with pytest.raises(InputError, match="given 4; allowed: at most 3"):
+        prepare(workspace, Study.model_validate(study_dict("other", **grid)), more_trials=4)
+
+
 def test_a_loss_that_is_infinite(sweep: Sweep, folder: Path) -> None:
     view = Watcher()
     sweep(

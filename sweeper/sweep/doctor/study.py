@@ -157,8 +157,8 @@ def _left_over(trial: TrialRecord, files: TrialFiles) -> list[Path]:
     if not files.folder.is_dir() or not trial.finished:
         return []
     left = [file for file in (files.checkpoint, files.previous_checkpoint) if file.exists()]
-    if trial.state != "COMPLETE" and files.model.exists():
-        left.append(files.model)
+    if trial.state != "COMPLETE":
+        left += [file for file in (files.model, files.last) if file.exists()]
     return left + sorted(files.folder.glob(".*.tmp"))
 
 

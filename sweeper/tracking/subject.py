@@ -1,4 +1,4 @@
-"""What is analysed: a tracked run by its name, its configuration, its pictures and its model."""
+"""What a command is about: a tracked run by its name, its configuration, its pictures and its model."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ class Subject:
     study: StudyRecord
     run: RunRecord
     reader: RunReader
+
+    @property
+    def name(self) -> str:
+        """`STUDY/NUMBER`."""
+        return f"{self.study.name}/{self.run.number}"
 
 
 def find_run(workspace: Workspace, name: str) -> Subject:
