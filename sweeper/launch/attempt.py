@@ -31,6 +31,7 @@ from sweeper.tracking.workspace import TrialFiles, make_durable, read_json, writ
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint, save_whole
 from sweeper.training.devices import limit_memory, peak_memory
 from sweeper.training.loop import EpochMetrics, Interrupted, Training
+from sweeper.training.memory import out_of_memory_is_infeasible
 
 __all__ = ["run_attempt"]
 
@@ -164,10 +165,10 @@ class _Run:
         try:
             if self.training.epoch > 0:
                 self.outbox.release()
-            if self.training.epoch == 0 or not self._is_described():
-                self._describe()
             state, reason = "COMPLETE", ""
             try:
+                if self.training.epoch == 0 or not self._is_described():
+                    self._describe()
                 is_prepared = yield from self._prepare()
                 if not is_prepared:
                     yield self._stopped()
@@ -281,7 +282,7 @@ class _Run:
         self.undurable.append(path)
 
     def _make_durable(self) -> None:
-        """Before a checkpoint or an outcome, after which nothing makes these files again."""
+        """Before a checkpoint, after which nothing makes these files again."""
         make_durable(self.undurable)
         self.undurable = []
 
@@ -298,8 +299,7 @@ class _Run:
                     **{part: matrix_KK.tolist() for part, matrix_KK in self.best_confusion.items()},
                 },
             )
-        self._make_durable()
-        self.outbox.release()
+        self.outbox.release(durable=False)
         failpoint("attempt.rows_released")
         write_json(
             self.files.outcome,
@@ -320,6 +320,7 @@ class _Run:
                     **({"sweeper.stopped_early": "true"} if self.training.stopped_early else {}),
                 },
             },
+            after=[*self.undurable, self.files.outbox],  # nothing makes them again
         )
 
     def _weights_hash(self) -> str | None:
@@ -353,7 +354,8 @@ class _Run:
         )
         if self.attempt.number == 0:
             draw_data(self.files, dataset)
-        rows = layer_table(self.training.model, self.training.feed.input_shape)
+        with out_of_memory_is_infeasible():
+            rows = layer_table(self.training.model, self.training.feed.input_shape)
         if isinstance(self.config.model, TorchvisionConfig) and self.config.model.frozen:
             rows.insert(0, backbone_row(self.config.model))
         self._write_artifact(

@@ -44,7 +44,8 @@ def backbone_row(config: TorchvisionConfig) -> LayerRow:
 def layer_table(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow]:
     """The layers of `model` in the order in which they run, for inputs of `input_shape`, such as (C, H, W).
 
-    Runs on the meta device: no arithmetic, no copy of the weights. The model is left as it was.
+    Shows it one empty picture. (Meta tensors need no arithmetic, but for them torch runs its operations in Python: for
+    an MLP of two layers that took 5 ms of CPU time, in place of 0.3.) The model is left as it was.
     """
     rows: list[LayerRow] = []
 
@@ -66,9 +67,9 @@ def layer_table(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerRow
     training_modes = {module: module.training for module in model.modules()}
     model.eval()  # batch norm in training mode refuses a batch of one picture
     try:
-        tensors = {name: tensor.to("meta") for name, tensor in chain(model.named_parameters(), model.named_buffers())}
-        with torch.inference_mode():
-            torch.func.functional_call(model, tensors, (torch.empty(1, *input_shape, device="meta"),))
+        device = next((tensor.device for tensor in chain(model.parameters(), model.buffers())), None)
+        with torch.no_grad():  # what the model may keep of it is to be of use in training, as inference tensors are not
+            model(torch.zeros(1, *input_shape, device=device))
     finally:
         for handle in handles:
             handle.remove()

@@ -87,6 +87,7 @@ class Driver:
         self._launcher = launcher
         self._recorder = recorder
         self._files = files
+        self._stop_file, self._queue_file = files.stop, files.queue
         self._ledger = ledger
         self._view = view
         self._options = options
@@ -217,8 +218,10 @@ class Driver:
         return "" if self._fatal is None else str(self._fatal)
 
     def _read_stop_file(self) -> str:
+        if not self._stop_file.exists():  # asked several times an epoch
+            return ""
         try:
-            return self._files.stop.read_text().strip() or "drain"
+            return self._stop_file.read_text().strip() or "drain"
         except FileNotFoundError:
             return ""
 
@@ -247,8 +250,8 @@ class Driver:
     def _look_for_queued(self) -> None:
         """Have the queue read again where a user has asked for a configuration. No trial is asked for meanwhile: it
         could not be dispatched before either, since it would be stored after that."""
-        if self._files.queue.exists():
-            self._files.queue.unlink(missing_ok=True)  # before the queue is read: what is added now, is found next time
+        if self._queue_file.exists():
+            self._queue_file.unlink(missing_ok=True)  # before the queue is read: what is added now, is found next time
             self._queue_reading = self._optimizer.read_queue()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -30,9 +31,11 @@ class Ledger:
         self._files = files
         self._tags = tags
         self._objective = optimizer.study.objective
-        self._kept: dict[int, float] = {
+        self._values: dict[int, float] = {
             t.number: t.value for t in optimizer.trials() if t.state == "COMPLETE" and t.value is not None
         }
+        self._with_model = set(self._values)
+        """Trials whose models have not been deleted; at the beginning some may have been."""
 
     def begin(self, proposal: Proposal, attempts: Attempts) -> None:
         """A trial is about to be dispatched."""
@@ -101,20 +104,22 @@ class Ledger:
         if outcome["state"] != "COMPLETE":
             files.model.unlink(missing_ok=True)
             return
-        self._kept[number] = value
+        self._values[number] = value
+        self._with_model.add(number)
         self._drop_models()
 
     def _drop_models(self) -> None:
         """Only the best k trials keep their models."""
-        best = self.best_numbers()
-        for number in set(self._kept) - set(best):
+        best = set(self.best_numbers())
+        for number in self._with_model - best:
             self._files.trial(number).model.unlink(missing_ok=True)
+        self._with_model &= best
 
     def best_numbers(self) -> list[int]:
         """The best k complete trials, the best first."""
         sign = -1 if self._objective.maximize else 1
-        ranked = sorted(self._kept, key=lambda n: (sign * self._kept[n], n))
-        return ranked[: self._optimizer.study.keep_models]
+        n_best = self._optimizer.study.keep_models
+        return heapq.nsmallest(n_best, self._values, key=lambda n: (sign * self._values[n], n))
 
     def publish_models(self) -> list[int]:
         """Have the models of the best k trials made artifacts. Returns these trials."""

@@ -2,8 +2,8 @@
 
 MLflow's own store makes an object of each value, and for each batch opens several sessions that look for the run again.
 To record a trial of 10 epochs of 32 metrics took a driver 62 ms of CPU time so, and takes 25 ms (medians of 3 runs in
-turns, of 40 trials each; SQLite, a core of an AMD EPYC that others used). A test holds the tables to those that MLflow's
-client leaves. Making and deleting runs is left to MLflow.
+turns, of 40 trials each; SQLite, a core of an AMD EPYC that others used). A test holds the tables to those that
+MLflow's client leaves. Making and deleting runs is left to MLflow.
 """
 
 from __future__ import annotations
