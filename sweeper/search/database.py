@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import optuna
+from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
@@ -46,20 +48,55 @@ def translated(call: Callable[P, R]) -> Callable[P, R]:
 
 
 class _Storage(RDBStorage):
-    """Optuna's storage in a database, in which a trial that has a number is created once.
+    """Optuna's storage in a database, in which a trial that has a number is created once, with few statements.
 
-    Optuna itself creates a trial again when the answer to the commit is lost, and would leave two.
+    Optuna itself creates a trial again when the answer to the commit is lost, and would leave two. It also counts all
+    trials before it, and for each parameter looks for another trial that has it.
     """
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> models.TrialModel:
-        if template_trial is not None:  # the study's row is locked: no other request is on its way
-            of_study = session.query(models.TrialModel).filter(models.TrialModel.study_id == study_id)
-            created = of_study.filter(models.TrialModel.number == template_trial.number).one_or_none()
-            if created is not None:
-                return created
-        return super()._get_prepared_new_trial(study_id, template_trial, session)
+        if template_trial is None or template_trial.number < 0:
+            return super()._get_prepared_new_trial(study_id, template_trial, session)
+        assert not template_trial.state.is_finished()
+        # The study's row is locked: no other request is on its way.
+        of_study = session.query(models.TrialModel).filter(models.TrialModel.study_id == study_id)
+        created = of_study.filter(models.TrialModel.number == template_trial.number).one_or_none()
+        if created is not None:
+            return created
+        trial = models.TrialModel(
+            study_id=study_id,
+            number=template_trial.number,
+            state=template_trial.state,
+            datetime_start=template_trial.datetime_start,
+        )
+        session.add(trial)
+        session.flush()  # gives it its id
+        of_trial: dict[type[models.BaseModel], list[dict[str, Any]]] = {
+            models.TrialParamModel: [
+                {
+                    "param_name": name,
+                    "param_value": distribution.to_internal_repr(template_trial.params[name]),
+                    "distribution_json": distribution_to_json(distribution),
+                }
+                for name, distribution in template_trial.distributions.items()
+            ],
+            models.TrialUserAttributeModel: _attributes(template_trial.user_attrs),
+            models.TrialSystemAttributeModel: _attributes(template_trial.system_attrs),
+            models.TrialIntermediateValueModel: [
+                {"step": step, "intermediate_value": value, "intermediate_value_type": _FINITE}
+                for step, value in template_trial.intermediate_values.items()
+            ],
+        }
+        for model, rows in of_trial.items():
+            if rows:
+                session.execute(insert(model), [{"trial_id": trial.trial_id, **row} for row in rows])
+        return trial
+
+
+def _attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value_json": json.dumps(value)} for key, value in values.items()]
 
 
 class Database(_CachedStorage):

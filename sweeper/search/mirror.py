@@ -4,8 +4,8 @@ A driver is alone on its study, so what it holds in memory is the truth, and ask
 of what they cost over a database. Nothing that was acted on can be lost: a trial is dispatched only after it is stored
 (`Pending.done`), its outcome lies in its files before Optuna is told, and reports are made again from its outbox.
 Writes are made one after the other, in order, and each is made again until it succeeds; all have the same effect twice
-as once, so that one whose answer was lost may be made again. Reports that have gathered behind a write become one, so
-that the thread keeps up with hundreds of workers.
+as once, so that one whose answer was lost may be made again. Reports gather for a moment and become one write, so that
+the thread keeps up with hundreds of workers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -31,6 +32,9 @@ __all__ = ["Mirror", "Pending"]
 MAX_BACKOFF_SECONDS = 10.0
 MAX_REPORTS = 500
 """In one write; a database bounds the values of a statement."""
+GATHER_SECONDS = 0.5
+"""How long a report waits for others, unless something else is to be written: a write costs some ms of CPU time, and so
+as much as an epoch of a small trial."""
 
 
 @dataclass
@@ -179,11 +183,15 @@ class Mirror:
         """The next write; None when it is time to end."""
         item = self._held.pop() if self._held else self._queue.get()
         reports: list[_Report] = []
+        until = time.monotonic() + GATHER_SECONDS
         while isinstance(item, _Report):
             reports.append(item)
-            if len(reports) == MAX_REPORTS or self._queue.empty():
+            if len(reports) == MAX_REPORTS:
                 break
-            item = self._queue.get()
+            try:
+                item = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
         else:
             if not reports:
                 return item

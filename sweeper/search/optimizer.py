@@ -235,6 +235,14 @@ class Optimizer:
         self._mirror.report(number, epoch, value)
         return bool(trial.should_prune())
 
+    def add_reports(self, number: int, values: Mapping[int, float]) -> None:
+        """Add reports that are not there, by epoch, to a trial that has not ended; nothing is decided by them. They are
+        stored when it is told."""
+        frozen = self._trial(number)
+        for epoch, value in values.items():
+            if epoch not in frozen.intermediate_values and math.isfinite(value):
+                self._memory.set_trial_intermediate_value(frozen._trial_id, epoch, value)
+
     def tell(self, number: int, state: str, value: float | None = None, reason: str | None = None) -> None:
         """End a trial: COMPLETE with its value, PRUNED, or FAIL with the reason. One that has ended stays as it is."""
         self._running.pop(number, None)

@@ -11,7 +11,7 @@ from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.search.storage import TrialRecord
 from sweeper.study.flatten import flatten
 from sweeper.sweep.attempts import Attempts
-from sweeper.tracking.outbox import OutboxWriter
+from sweeper.tracking.outbox import OutboxWriter, read_released
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json, write_json
 
 __all__ = ["Ledger"]
@@ -143,6 +143,9 @@ class Ledger:
                     self._optimizer.requeue(trial.number)
                     self.put_back(trial.number)
                 else:
+                    rows, _ = read_released(files.outbox)
+                    reports = {row.epoch: row.values[self._objective.metric] for row in rows}
+                    self._optimizer.add_reports(trial.number, reports)  # a crash may have kept them from its database
                     self._optimizer.tell(trial.number, outcome["state"], outcome["value"], outcome["reason"] or None)
                     self.end(trial.number, outcome)
                 touched.append(trial.number)

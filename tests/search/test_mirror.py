@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
-from optuna.trial import FrozenTrial
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import OperationalError
 
 from sweeper.search.database import Database
@@ -56,6 +60,59 @@ def test_reports_that_gather_behind_a_write_become_one(
     assert stored[first.number].epochs == {epoch: epoch / 10 for epoch in range(1, 5)}
     assert stored[second.number].epochs == {epoch: epoch / 10 + 1 for epoch in range(1, 6)}
     assert stored[third.number].epochs == {}
+
+
+def test_reports_wait_for_others(
+    open_study: Callable[..., Optimizer], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.search.mirror.GATHER_SECONDS", 60.0)
+    gate = Gate(monkeypatch)
+    optimizer = open_study(budget={"trials": 1})
+    number = optimizer.ask().number
+    for epoch in range(1, 4):
+        optimizer.report(number, epoch, epoch / 10)
+        time.sleep(0.05)  # longer than a write takes
+    assert gate.sizes == []
+    optimizer.tell(number, "COMPLETE", 0.3)  # not for long, where something else is to be written
+    optimizer.close()
+    assert gate.sizes == [3]
+    assert StudyStore(url).read("small").trials[number].epochs == {1: 0.1, 2: 0.2, 3: 0.3}
+
+
+def test_a_report_is_stored_without_others(
+    open_study: Callable[..., Optimizer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, store = threading.Event(), Database.set_intermediate_values
+
+    def storing(database: Database, reports: Iterable[tuple[int, int, float]]) -> None:
+        store(database, reports)
+        stored.set()
+
+    monkeypatch.setattr(Database, "set_intermediate_values", storing)
+    optimizer = open_study(budget={"trials": 1})
+    optimizer.report(optimizer.ask().number, 1, 0.5)
+    assert stored.wait(30)
+    optimizer.close()
+
+
+def test_trials_are_stored_as_optuna_stores_them(
+    open_study: Callable[..., Optimizer], url: str, tmp_path: Path
+) -> None:
+    """But for their ids, and for the moment in which they end."""
+    optimizer = open_study(budget={"trials": 6, "seeds": 2})
+    for _ in range(5):
+        optimizer.ask()
+    optimizer.close()
+    ours = RDBStorage(url)
+    trials = ours.get_all_trials(ours.get_study_id_from_name("small"))
+    assert {trial.state for trial in trials} == {TrialState.RUNNING, TrialState.WAITING}
+    assert any(trial.params and trial.user_attrs for trial in trials)
+    theirs = RDBStorage(f"sqlite:///{tmp_path / 'other.db'}")
+    study_id = theirs.create_new_study([StudyDirection.MAXIMIZE])
+    for trial in trials:
+        stored = theirs.get_trial(theirs.create_new_trial(study_id, template_trial=trial))
+        stored._trial_id = trial._trial_id
+        assert stored == trial
 
 
 def test_a_trial_is_stored_as_it_was_when_it_was_asked_for(
