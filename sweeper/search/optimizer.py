@@ -26,7 +26,7 @@ from sweeper.search.attributes import (
     TAGS_ATTR,
 )
 from sweeper.search.mirror import Mirror, Pending
-from sweeper.search.samplers import build_pruner, build_sampler
+from sweeper.search.samplers import build_pruner, build_sampler, learns
 from sweeper.search.storage import StudyStore, TrialRecord, record_of
 from sweeper.study.config import TrialConfig
 
@@ -162,6 +162,11 @@ class Optimizer:
     def exhausted(self) -> bool:
         """Whether there is nothing left to ask for."""
         return not self._waiting and self._n_created >= self.n_trials
+
+    @property
+    def learns(self) -> bool:
+        """Whether the next trial to be drawn would be another if more were known of those that run."""
+        return learns(self.study.sampler, number=self._n_created)
 
     def read_queue(self) -> Pending:
         """Look again for configurations that a user has asked for meanwhile."""

@@ -229,8 +229,9 @@ class Driver:
         return bool(self._ready or self._outgrown) or (self._clock.has_time and not self._optimizer.exhausted)
 
     def _ask(self) -> bool:
-        """Ask for a trial, where one is missing: there is to be one for each idle worker, and one more where trials are
-        short. Only one at a time, since reports wait meanwhile.
+        """Ask for a trial, where one is missing: there is to be one for each idle worker. Where trials are short, there
+        is to be one more, or one more for each worker where the sampler loses nothing by it. Only one is asked for at a
+        time, since reports wait meanwhile.
 
         Returns:
             Whether more are missing.
@@ -240,7 +241,9 @@ class Driver:
             return False
         progress = self.progress
         mean_seconds = progress.seconds_of_ended / progress.n_timed if progress.n_timed else SHORT_TRIAL_SECONDS
-        ahead = int(self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS)
+        ahead = 0
+        if self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS:
+            ahead = 1 if self._optimizer.learns else len(self._launcher.slots)
         wanted = self._crew.n_idle + ahead
         if len(self._ready) < wanted and not self._optimizer.exhausted:
             self._ready.append(self._optimizer.ask())

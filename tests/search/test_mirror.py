@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from sweeper.search.database import Database
@@ -68,7 +70,9 @@ def test_reports_wait_for_others(
     monkeypatch.setattr("sweeper.search.mirror.GATHER_SECONDS", 60.0)
     gate = Gate(monkeypatch)
     optimizer = open_study(budget={"trials": 1})
-    number = optimizer.ask().number
+    proposal = optimizer.ask()
+    assert proposal.pending.done.wait(30)
+    number = proposal.number
     for epoch in range(1, 4):
         optimizer.report(number, epoch, epoch / 10)
         time.sleep(0.05)  # longer than a write takes
@@ -203,3 +207,60 @@ def test_an_error_that_nobody_foresaw_is_said_and_tried_again(
     optimizer.close()
     assert said == ["TypeError: what is this?", None]
     assert [trial.state for trial in StudyStore(url).read("small").trials] == ["RUNNING"]
+
+
+def test_what_gathers_behind_a_write_is_one_transaction(
+    open_study: Callable[..., Optimizer], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    optimizer = open_study(budget={"trials": 4})
+    optimizer.guard(gate.wait)
+    first = optimizer.ask()  # its write is held up, and the rest gathers behind it
+    commits: list[None] = []
+    event.listen(optimizer._mirror._storage._backend.engine, "commit", lambda connection: commits.append(None))
+    for proposal in (first, optimizer.ask(), optimizer.ask()):
+        optimizer.report(proposal.number, 1, 0.5)
+        optimizer.tell(proposal.number, "COMPLETE", 0.5)
+    gate.opened.set()
+    optimizer.close()
+    assert len(commits) <= 2  # one where the thread has not looked before
+    trials = StudyStore(url).read("small").trials
+    assert [(trial.state, trial.value, trial.epochs) for trial in trials] == [("COMPLETE", 0.5, {1: 0.5})] * 3
+
+
+def test_a_write_that_fails_holds_up_only_what_comes_after_it(
+    open_study: Callable[..., Optimizer], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction of all is taken back, and each is made alone: nothing is there twice or not at all."""
+    gate = Gate(monkeypatch)
+    optimizer = open_study(budget={"trials": 4})
+    optimizer.guard(gate.wait)
+    first, second, third = optimizer.ask(), optimizer.ask(), optimizer.ask()
+    optimizer.report(second.number, 1, 0.5)
+    optimizer.tell(second.number, "COMPLETE", 0.5)
+    fourth = optimizer.ask()
+    create, tries = Database.create_new_trial, Counter[int]()
+    reached, go_on = threading.Event(), threading.Event()
+
+    def failing(database: Database, study_id: int, template_trial: FrozenTrial) -> int:
+        number = template_trial.number
+        tries[number] += 1
+        if number == fourth.number and tries[number] < 4:
+            if tries[number] == 3:
+                reached.set()
+                assert go_on.wait(30)
+            raise OperationalError("INSERT", None, Exception("the connection was lost"))
+        return create(database, study_id, template_trial)
+
+    monkeypatch.setattr(Database, "create_new_trial", failing)
+    gate.opened.set()
+    assert reached.wait(30)
+    assert all(proposal.pending.done.is_set() for proposal in (first, second, third))
+    assert not fourth.pending.done.is_set()
+    assert [trial.state for trial in StudyStore(url).read("small").trials] == ["RUNNING", "COMPLETE", "RUNNING"]
+    go_on.set()
+    optimizer.close()
+    trials = StudyStore(url).read("small").trials
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert [trial.state for trial in trials] == ["RUNNING", "COMPLETE", "RUNNING", "RUNNING"]
+    assert trials[second.number].epochs == {1: 0.5}
