@@ -14,7 +14,8 @@ import copy
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -234,18 +235,21 @@ class Mirror:
     def _run(self) -> None:
         try:
             while writes := self._next():
-                if len(writes) == 1 or not self._write_together(writes):
+                if not self._write_together(writes):
                     for pending in writes:
                         self._write(pending)
         except OwnedError:
             return
 
     def _write_together(self, writes: Sequence[Pending]) -> bool:
-        """Try to make all writes at once; where that fails, each is to be made alone."""
+        """Try to make all writes in one transaction; where that fails, each is to be made alone."""
         if self._closing.is_set():
             return False
         try:
-            self._commit(writes)
+            with self._as_stored(), self._storage.transaction():
+                for pending in writes:
+                    pending.write()
+            failpoint("mirror.written")
         except OwnedError:
             raise
         except Exception:  # noqa: BLE001  # of the write that fails it is said when it is made alone
@@ -255,12 +259,14 @@ class Mirror:
         return True
 
     def _write(self, pending: Pending) -> None:
-        """Make a write, again and again until it succeeds."""
+        """Make a write, again and again until it succeeds. Optuna makes its transactions: where the answer to one was
+        lost, it finds what is there already by an error, for which it takes a transaction back."""
         failing = False
         backoff = 0.1
         while not self._closing.is_set():
             try:
-                self._commit([pending])
+                with self._as_stored():
+                    pending.write()
             except UpdateFinishedTrialError:  # it is as it should be
                 break
             except OwnedError:
@@ -279,15 +285,13 @@ class Mirror:
             self.on_problem(None)
         pending.done.set()
 
-    def _commit(self, writes: Sequence[Pending]) -> None:
-        """Make writes in one transaction, all or none."""
+    @contextmanager
+    def _as_stored(self) -> Iterator[None]:
+        """Make sure that the study is ours; what a block that fails says of trials as stored is taken back."""
         before = list(self._stored)
         try:
             self.guard()
-            with self._storage.transaction():
-                for pending in writes:
-                    pending.write()
+            yield
         except BaseException:
             self._stored = before
             raise
-        failpoint("mirror.written")
