@@ -42,7 +42,6 @@ FAILPOINTS = (
     "recorder.study_opened",
     "recorder.creating",
     "recorder.created",
-    "recorder.params_sent",
     "recorder.rows_sent",
     "recorder.artifacts_sent",
     "recorder.status_sent",

@@ -181,10 +181,10 @@ class _Run:
         try:
             if self.training.epoch > 0:
                 self.outbox.release()
-            if self.training.epoch == 0 or not self._is_described():
-                self._describe()
             state, reason = "COMPLETE", ""
             try:
+                if self.training.epoch == 0 or not self._is_described():
+                    self._describe()
                 is_prepared = yield from self._prepare()
                 if not is_prepared:
                     yield self._stopped()
@@ -302,7 +302,7 @@ class _Run:
         self.undurable.append(path)
 
     def _make_durable(self) -> None:
-        """Before a checkpoint or an outcome, after which nothing makes these files again."""
+        """Before a checkpoint, after which nothing makes these files again."""
         make_durable(self.undurable)
         self.undurable = []
 
@@ -323,8 +323,7 @@ class _Run:
                     **{part: matrix_KK.tolist() for part, matrix_KK in self.best_confusion.items()},
                 },
             )
-        self._make_durable()
-        self.outbox.release()
+        self.outbox.release(durable=False)
         failpoint("attempt.rows_released")
         write_json(
             self.files.outcome,
@@ -344,6 +343,7 @@ class _Run:
                     **({"sweeper.stopped_early": "true"} if self.training.stopped_early else {}),
                 },
             },
+            after=[*self.undurable, self.files.outbox],  # nothing makes them again
         )
 
     def _tags_of_built_in(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from sweeper.models.layers import backbone_row, layer_table
 from sweeper.places import Places
 from sweeper.study.config import CustomModelConfig, TorchvisionConfig, TrialConfig
 from sweeper.training.loop import Training
+from sweeper.training.memory import out_of_memory_is_infeasible
 
 __all__ = ["describe"]
 
@@ -19,9 +20,9 @@ def describe(config: TrialConfig, dataset: Dataset, training: Training, places: 
     """The contents of `data.json`, `layers.json` and `model.json`, by these names."""
     mean_C, deviation_C = input_statistics(dataset, normalize=config.data.normalize)
     parts: dict[str, Any] = {"train": dataset.train, "val": dataset.validation, "test": dataset.test}
-    rows = layer_table(
-        training.model, training.feed.input_shape, is_own=not isinstance(config.model, CustomModelConfig)
-    )
+    is_own = not isinstance(config.model, CustomModelConfig)
+    with out_of_memory_is_infeasible():
+        rows = layer_table(training.model, training.feed.input_shape, is_own=is_own)
     if isinstance(config.model, TorchvisionConfig) and config.model.frozen:
         rows.insert(0, backbone_row(config.model))
     return {

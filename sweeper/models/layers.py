@@ -49,8 +49,9 @@ def layer_table(model: nn.Module, input_shape: tuple[int, ...], *, is_own: bool 
     """The layers of `model` in the order in which they run, for inputs of `input_shape`, such as (C, H, W);
     `is_own` says that the network is sweeper's own.
 
-    Runs on the meta device: no arithmetic, no copy of the weights. The model is left as it was. A network of a plugin
-    need not run there; its layers are then listed as they were made, without shapes.
+    Shows it one empty picture. (Meta tensors need no arithmetic, but for them torch runs its operations in Python: for
+    an MLP of two layers that took 5 ms of CPU time, in place of 0.3.) The model is left as it was. A network of a
+    plugin may not take an empty picture; its layers are then listed as they were made, without shapes.
     """
     rows: list[LayerRow] = []
 
@@ -66,9 +67,11 @@ def layer_table(model: nn.Module, input_shape: tuple[int, ...], *, is_own: bool 
     training_modes = {module: module.training for module in model.modules()}
     model.eval()  # batch norm in training mode refuses a batch of one picture
     try:
-        tensors = {name: tensor.to("meta") for name, tensor in chain(model.named_parameters(), model.named_buffers())}
-        with torch.inference_mode():
-            torch.func.functional_call(model, tensors, (torch.empty(1, *input_shape, device="meta"),))
+        device = next((tensor.device for tensor in chain(model.parameters(), model.buffers())), None)
+        with torch.no_grad():  # what the model may keep of it is to be of use in training, as inference tensors are not
+            model(torch.zeros(1, *input_shape, device=device))
+    except torch.OutOfMemoryError:
+        raise
     except Exception:
         if is_own:
             raise

@@ -3,9 +3,9 @@
 A driver is alone on its study, so what it holds in memory is the truth, and asking, reporting and pruning cost a tenth
 of what they cost over a database. Nothing that was acted on can be lost: a trial is dispatched only after it is stored
 (`Pending.done`), its outcome lies in its files before Optuna is told, and reports are made again from its outbox.
-Writes are made one after the other, in order, and each is made again until it succeeds; all have the same effect twice
-as once, so that one whose answer was lost may be made again. Reports that have gathered behind a write become one, so
-that the thread keeps up with hundreds of workers.
+Writes are made in order, and again until they succeed; all have the same effect twice as once, so that one whose answer
+was lost may be made again. What gathers behind a write is written in one transaction, since a disk takes as long for
+many as for one, and reports gather for a moment, so that the thread keeps up with hundreds of workers.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from __future__ import annotations
 import copy
 import queue
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -29,8 +32,13 @@ from sweeper.search.urls import reason_of
 __all__ = ["Mirror", "Pending"]
 
 MAX_BACKOFF_SECONDS = 10.0
+MAX_TOGETHER = 100
+"""Writes in one transaction."""
 MAX_REPORTS = 500
 """In one write; a database bounds the values of a statement."""
+GATHER_SECONDS = 0.5
+"""How long a report waits for others, unless something else is to be written: a write costs some ms of CPU time, and so
+as much as an epoch of a small trial."""
 
 
 @dataclass
@@ -48,6 +56,16 @@ def _snapshot(trial: FrozenTrial) -> FrozenTrial:
     copied.user_attrs, copied.system_attrs = dict(trial.user_attrs), dict(trial.system_attrs)
     copied.intermediate_values = dict(trial.intermediate_values)
     return copied
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A trial as it was written last: to read it back takes more queries than to write what is new."""
+
+    trial_id: int
+    trial: FrozenTrial
+    epochs: frozenset[int]
+    """Those whose values are stored."""
 
 
 class _Report(NamedTuple):
@@ -81,13 +99,10 @@ class Mirror:
         """Called before each write. What it raises as `OwnedError` ends all writing: the study is another's."""
         self._storage = storage
         self._study_id = study_id
-        self._trial_ids = [trial._trial_id for trial in trials]
-        self._stored = list(trials)
-        """Each as it was written last: to read it back takes more queries than to write what is new."""
-        self._epochs = [set(trial.intermediate_values) for trial in trials]
-        """By trial: epochs whose values are stored."""
+        self._stored = [_Stored(t._trial_id, t, frozenset(t.intermediate_values)) for t in trials]
+        """By number."""
         self._queue: queue.SimpleQueue[Pending | _Report | None] = queue.SimpleQueue()
-        self._held: list[Pending | None] = []
+        self._held: list[Pending | _Report] = []
         """What was taken from the queue too early."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
@@ -98,11 +113,10 @@ class Mirror:
         trial = _snapshot(trial)
 
         def write() -> None:
-            if len(self._trial_ids) > trial.number:
+            if len(self._stored) > trial.number:
                 return
-            self._trial_ids.append(self._storage.create_new_trial(self._study_id, template_trial=trial))
-            self._stored.append(trial)
-            self._epochs.append(set(trial.intermediate_values))
+            trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
+            self._stored.append(_Stored(trial_id, trial, frozenset(trial.intermediate_values)))
 
         return self._submit(write)
 
@@ -111,8 +125,7 @@ class Mirror:
         trial = _snapshot(trial)
 
         def write() -> None:
-            trial_id = self._trial_ids[trial.number]
-            stored = self._stored[trial.number]
+            trial_id, stored = self._stored[trial.number].trial_id, self._stored[trial.number].trial
             if stored.state.is_finished():
                 return
             if stored.state == TrialState.WAITING and trial.state != TrialState.WAITING:
@@ -127,11 +140,11 @@ class Mirror:
             for key, attr in trial.system_attrs.items():
                 if stored.system_attrs.get(key) != attr:
                     self._storage.set_trial_system_attr(trial_id, key, attr)
-            epochs = trial.intermediate_values.keys() - self._epochs[trial.number]
+            epochs = trial.intermediate_values.keys() - self._stored[trial.number].epochs
             self._write_reports([_Report(trial.number, epoch, trial.intermediate_values[epoch]) for epoch in epochs])
             if trial.state != TrialState.RUNNING:
                 self._storage.set_trial_state_values(trial_id, trial.state, trial.values)
-            self._stored[trial.number] = trial
+            self._stored[trial.number] = replace(self._stored[trial.number], trial=trial)
 
         return self._submit(write)
 
@@ -175,51 +188,110 @@ class Mirror:
         self._queue.put(pending)
         return pending
 
-    def _next(self) -> Pending | None:
-        """The next write; None when it is time to end."""
-        item = self._held.pop() if self._held else self._queue.get()
-        reports: list[_Report] = []
-        while isinstance(item, _Report):
-            reports.append(item)
-            if len(reports) == MAX_REPORTS or self._queue.empty():
+    def _next(self) -> list[Pending]:
+        """The writes that wait, in order, with reports that follow each other as one; none when it is time to end."""
+        writes: list[Pending] = []
+        if self._closing.is_set():
+            return writes
+        item = self._take(None)
+        while item is not None:
+            if isinstance(item, _Report):
+                item, reports = self._gather(item, wait=not writes)
+                writes.append(Pending(partial(self._write_reports, reports)))
+            else:
+                writes.append(item)
+                item = self._take(0.0)
+            if len(writes) == MAX_TOGETHER and item is not None:
+                self._held.append(item)
                 break
-            item = self._queue.get()
-        else:
-            if not reports:
-                return item
-            self._held.append(item)
-        return Pending(lambda: self._write_reports(reports))
+        return writes
+
+    def _take(self, timeout: float | None) -> Pending | _Report | None:
+        """What was asked for next; None where nothing was in time, or it is time to end."""
+        if self._held:
+            return self._held.pop()
+        try:
+            return self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def _gather(self, first: _Report, *, wait: bool) -> tuple[Pending | _Report | None, list[_Report]]:
+        """What comes after reports that follow each other, and these; with `wait`, more may come for a moment."""
+        reports, until = [first], time.monotonic() + (GATHER_SECONDS if wait else 0.0)
+        while isinstance(item := self._take(max(0.0, until - time.monotonic())), _Report):
+            if len(reports) == MAX_REPORTS:
+                break
+            reports.append(item)
+        return item, reports
 
     def _write_reports(self, reports: Sequence[_Report]) -> None:
         if not reports:
             return
-        self._storage.set_intermediate_values((self._trial_ids[r.number], r.epoch, r.value) for r in reports)
+        self._storage.set_intermediate_values((self._stored[r.number].trial_id, r.epoch, r.value) for r in reports)
         for report in reports:
-            self._epochs[report.number].add(report.epoch)
+            stored = self._stored[report.number]
+            self._stored[report.number] = replace(stored, epochs=stored.epochs | {report.epoch})
 
     def _run(self) -> None:
-        while (pending := self._next()) is not None:
-            failing = False
-            backoff = 0.1
-            while not self._closing.is_set():
-                try:
-                    self.guard()
+        try:
+            while writes := self._next():
+                if not self._write_together(writes):
+                    for pending in writes:
+                        self._write(pending)
+        except OwnedError:
+            return
+
+    def _write_together(self, writes: Sequence[Pending]) -> bool:
+        """Try to make all writes in one transaction; where that fails, each is to be made alone."""
+        if self._closing.is_set():
+            return False
+        try:
+            with self._as_stored(), self._storage.transaction():
+                for pending in writes:
                     pending.write()
-                    failpoint("mirror.written")
-                except UpdateFinishedTrialError:  # it is as it should be
-                    break
-                except OwnedError:
-                    return
-                # Whatever it is, the thread must not die of it unheard: training goes on, and files have all results.
-                except Exception as error:  # noqa: BLE001
-                    if not failing:
-                        known = isinstance(error, (StorageInternalError, SQLAlchemyError, OSError))
-                        self.on_problem(reason_of(error) if known else f"{type(error).__name__}: {error}")
-                    failing = True
-                    self._closing.wait(backoff)
-                    backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
-                else:
-                    break
-            if failing and not self._closing.is_set():
-                self.on_problem(None)
+            failpoint("mirror.written")
+        except OwnedError:
+            raise
+        except Exception:  # noqa: BLE001  # of the write that fails it is said when it is made alone
+            return False
+        for pending in writes:
             pending.done.set()
+        return True
+
+    def _write(self, pending: Pending) -> None:
+        """Make a write, again and again until it succeeds. Optuna makes its transactions: where the answer to one was
+        lost, it finds what is there already by an error, for which it takes a transaction back."""
+        failing = False
+        backoff = 0.1
+        while not self._closing.is_set():
+            try:
+                with self._as_stored():
+                    pending.write()
+            except UpdateFinishedTrialError:  # it is as it should be
+                break
+            except OwnedError:
+                raise
+            # Whatever it is, the thread must not die of it unheard: training goes on, and files have all results.
+            except Exception as error:  # noqa: BLE001
+                if not failing:
+                    known = isinstance(error, (StorageInternalError, SQLAlchemyError, OSError))
+                    self.on_problem(reason_of(error) if known else f"{type(error).__name__}: {error}")
+                failing = True
+                self._closing.wait(backoff)
+                backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
+            else:
+                break
+        if failing and not self._closing.is_set():
+            self.on_problem(None)
+        pending.done.set()
+
+    @contextmanager
+    def _as_stored(self) -> Iterator[None]:
+        """Make sure that the study is ours; what a block that fails says of trials as stored is taken back."""
+        before = list(self._stored)
+        try:
+            self.guard()
+            yield
+        except BaseException:
+            self._stored = before
+            raise

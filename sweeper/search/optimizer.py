@@ -27,7 +27,7 @@ from sweeper.search.attributes import (
     TAGS_ATTR,
 )
 from sweeper.search.mirror import Mirror, Pending
-from sweeper.search.samplers import build_pruner, build_sampler
+from sweeper.search.samplers import build_pruner, build_sampler, learns
 from sweeper.search.storage import StudyStore, TrialRecord, record_of
 from sweeper.study.config import AnyTrialConfig, trial_config
 
@@ -165,6 +165,11 @@ class Optimizer:
         """Whether there is nothing left to ask for."""
         return not self._waiting and self._n_created >= self.n_trials
 
+    @property
+    def learns(self) -> bool:
+        """Whether the next trial to be drawn would be another if more were known of those that run."""
+        return learns(self.study.sampler, number=self._n_created)
+
     def read_queue(self) -> Pending:
         """Look again for configurations that a user has asked for meanwhile."""
 
@@ -241,6 +246,14 @@ class Optimizer:
         trial.report(value, epoch)
         self._mirror.report(number, epoch, value)
         return bool(trial.should_prune())
+
+    def add_reports(self, number: int, values: Mapping[int, float]) -> None:
+        """Add reports that are not there, by epoch, to a trial that has not ended; nothing is decided by them. They are
+        stored when it is told."""
+        frozen = self._trial(number)
+        for epoch, value in values.items():
+            if epoch not in frozen.intermediate_values and math.isfinite(value):
+                self._memory.set_trial_intermediate_value(frozen._trial_id, epoch, value)
 
     def tell(self, number: int, state: str, value: float | None = None, reason: str | None = None) -> None:
         """End a trial: COMPLETE with its value, PRUNED, or FAIL with the reason. One that has ended stays as it is."""

@@ -30,7 +30,7 @@ from sweeper.study.study import (
     WilcoxonPrunerConfig,
 )
 
-__all__ = ["build_pruner", "build_sampler"]
+__all__ = ["build_pruner", "build_sampler", "learns"]
 
 
 class _GridSampler(samplers.BruteForceSampler):
@@ -90,6 +90,18 @@ def build_sampler(config: SamplerConfig, *, number: int) -> samplers.BaseSampler
             warn_independent_sampling=False,
             warn_asynchronous_seeding=False,
         )
+
+
+def learns(config: SamplerConfig, *, number: int) -> bool:
+    """Whether what earlier trials gave matters for the draw of a trial.
+
+    Args:
+        config: The sampler's configuration.
+        number: Number of the trial. No more trials than that have ended before it.
+    """
+    if isinstance(config, TPESamplerConfig | GPSamplerConfig | CmaEsSamplerConfig):
+        return number >= config.n_startup_trials
+    return False
 
 
 def _derive_seed(seed: int, number: int) -> int:

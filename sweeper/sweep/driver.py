@@ -87,6 +87,7 @@ class Driver:
         self._launcher = launcher
         self._recorder = recorder
         self._files = files
+        self._stop_file, self._queue_file = files.stop, files.queue
         self._ledger = ledger
         self._view = view
         self._options = options
@@ -217,8 +218,10 @@ class Driver:
         return "" if self._fatal is None else str(self._fatal)
 
     def _read_stop_file(self) -> str:
+        if not self._stop_file.exists():  # asked several times an epoch
+            return ""
         try:
-            return self._files.stop.read_text().strip() or "drain"
+            return self._stop_file.read_text().strip() or "drain"
         except FileNotFoundError:
             return ""
 
@@ -226,8 +229,9 @@ class Driver:
         return bool(self._ready or self._outgrown) or (self._clock.has_time and not self._optimizer.exhausted)
 
     def _ask(self) -> bool:
-        """Ask for a trial, where one is missing: there is to be one for each idle worker, and one more where trials are
-        short. Only one at a time, since reports wait meanwhile.
+        """Ask for a trial, where one is missing: there is to be one for each idle worker. Where trials are short, there
+        is to be one more, or one more for each worker where the sampler loses nothing by it. Only one is asked for at a
+        time, since reports wait meanwhile.
 
         Returns:
             Whether more are missing.
@@ -237,7 +241,9 @@ class Driver:
             return False
         progress = self.progress
         mean_seconds = progress.seconds_of_ended / progress.n_timed if progress.n_timed else SHORT_TRIAL_SECONDS
-        ahead = int(self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS)
+        ahead = 0
+        if self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS:
+            ahead = 1 if self._optimizer.learns else len(self._launcher.slots)
         wanted = self._crew.n_idle + ahead
         if len(self._ready) < wanted and not self._optimizer.exhausted:
             self._ready.append(self._optimizer.ask())
@@ -247,8 +253,8 @@ class Driver:
     def _look_for_queued(self) -> None:
         """Have the queue read again where a user has asked for a configuration. No trial is asked for meanwhile: it
         could not be dispatched before either, since it would be stored after that."""
-        if self._files.queue.exists():
-            self._files.queue.unlink(missing_ok=True)  # before the queue is read: what is added now, is found next time
+        if self._queue_file.exists():
+            self._queue_file.unlink(missing_ok=True)  # before the queue is read: what is added now, is found next time
             self._queue_reading = self._optimizer.read_queue()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import shutil
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from sweeper.search.storage import TrialRecord
 from sweeper.study.flatten import flatten
 from sweeper.sweep.attempts import Attempts
 from sweeper.tracking.derived import describe_source
-from sweeper.tracking.outbox import OutboxWriter
+from sweeper.tracking.outbox import OutboxWriter, read_released
 from sweeper.tracking.workspace import StudyFiles, TrialFiles, read_json, write_json
 
 __all__ = ["Ledger"]
@@ -32,9 +33,11 @@ class Ledger:
         self._files = files
         self._tags = tags
         self._objective = optimizer.study.objective
-        self._kept: dict[int, float] = {
+        self._values: dict[int, float] = {
             t.number: t.value for t in optimizer.trials() if t.state == "COMPLETE" and t.value is not None
         }
+        self._with_model = set(self._values)
+        """Trials whose models have not been deleted; at the beginning some may have been."""
 
     def begin(self, proposal: Proposal, attempts: Attempts) -> None:
         """A trial is about to be dispatched."""
@@ -104,20 +107,22 @@ class Ledger:
         if outcome["state"] != "COMPLETE":
             _drop(files)
             return
-        self._kept[number] = value
+        self._values[number] = value
+        self._with_model.add(number)
         self._drop_models()
 
     def _drop_models(self) -> None:
         """Only the best k trials keep their models, and what they can be continued from."""
-        best = self.best_numbers()
-        for number in set(self._kept) - set(best):
+        best = set(self.best_numbers())
+        for number in self._with_model - best:
             _drop(self._files.trial(number))
+        self._with_model &= best
 
     def best_numbers(self) -> list[int]:
         """The best k complete trials, the best first."""
         sign = -1 if self._objective.maximize else 1
-        ranked = sorted(self._kept, key=lambda n: (sign * self._kept[n], n))
-        return ranked[: self._optimizer.study.keep_models]
+        n_best = self._optimizer.study.keep_models
+        return heapq.nsmallest(n_best, self._values, key=lambda n: (sign * self._values[n], n))
 
     def publish_models(self) -> list[int]:
         """Have the models of the best k trials made artifacts. Returns these trials."""
@@ -141,6 +146,9 @@ class Ledger:
                     self._optimizer.requeue(trial.number)
                     self.put_back(trial.number)
                 else:
+                    rows, _ = read_released(files.outbox)
+                    reports = {row.epoch: row.values[self._objective.metric] for row in rows}
+                    self._optimizer.add_reports(trial.number, reports)  # a crash may have kept them from its database
                     self._optimizer.tell(trial.number, outcome["state"], outcome["value"], outcome["reason"] or None)
                     self.end(trial.number, outcome)
                 touched.append(trial.number)

@@ -104,7 +104,7 @@ def keep_result(
                 path = Path(temporary, name)
                 path.write_bytes(data)
                 tracker.log_artifact(run_id, path, folder)
-        tracker.set_tags(run_id, {tag: folder})
+        tracker.log_batch(run_id, tags={tag: folder})
     return Kept(run_id=run_id, folder=folder)
 
 

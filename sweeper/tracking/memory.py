@@ -10,7 +10,7 @@ from typing import Any
 
 from sweeper.errors import TrackingError
 from sweeper.tracking.outbox import Row
-from sweeper.tracking.tracker import RunInfo
+from sweeper.tracking.tracker import NOTHING, RunInfo
 
 __all__ = ["MemoryRun", "MemoryTracker"]
 
@@ -65,40 +65,41 @@ class MemoryTracker:
         self._fault("create_run", True)
         return run_id
 
-    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        self._fault("log_params", False)
+    def log_batch(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, Any] = NOTHING,
+        rows: Sequence[Row] = (),
+        tags: Mapping[str, str] = NOTHING,
+    ) -> None:
+        self._fault("log_batch", False)
         run = self._run(run_id)
         for key, value in params.items():
             if run.params.setdefault(key, value) != value:
                 raise TrackingError(
                     f"the parameter {key} of {run_id} is {run.params[key]!r} and cannot become {value!r}"
                 )
-        self._fault("log_params", True)
-
-    def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
-        self._fault("log_rows", False)
-        run = self._run(run_id)
         for row in rows:
             for metric, value in row.values.items():
                 identity = (run_id, metric, row.epoch, row.timestamp_ms, repr(value))  # NaN is not equal to itself
                 if identity not in self._seen:
                     self._seen.add(identity)
                     run.rows[(metric, row.epoch, value)] += 1
-        self._fault("log_rows", True)
-
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        self._fault("set_tags", False)
-        self._run(run_id).tags.update(tags)
-        self._fault("set_tags", True)
+        run.tags.update(tags)
+        self._fault("log_batch", True)
 
     def log_artifact(self, run_id: str, path: Path, folder: str) -> None:
         self._fault("log_artifact", False)
         self._run(run_id).artifacts[f"{folder}/{path.name}" if folder else path.name] = path.read_bytes()
         self._fault("log_artifact", True)
 
-    def set_status(self, run_id: str, status: str, end_time_ms: int | None) -> None:
+    def set_status(
+        self, run_id: str, status: str, end_time_ms: int | None, *, tags: Mapping[str, str] = NOTHING
+    ) -> None:
         self._fault("set_status", False)
         run = self._run(run_id)
+        run.tags.update(tags)
         run.status = status
         if end_time_ms is not None:
             run.end_time_ms = end_time_ms

@@ -7,7 +7,8 @@ import functools
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,6 +28,8 @@ import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.db.utils import _safe_initialize_tables as initialize_tables
 from requests.exceptions import RequestException
 from sqlalchemy import NullPool, create_engine, make_url
@@ -37,7 +40,8 @@ from sweeper.masking import without_passwords
 from sweeper.study.flatten import encode
 from sweeper.tracking.names import metric_name
 from sweeper.tracking.outbox import Row
-from sweeper.tracking.tracker import RunInfo
+from sweeper.tracking.run_tables import open_run_tables
+from sweeper.tracking.tracker import NOTHING, RunInfo
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 # A hundred lines for each request that a database refuses; the error is raised besides, and said in one.
@@ -47,8 +51,6 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 __all__ = ["KEY_TAG", "MlflowTracker", "create_database", "reason_of", "translated"]
 
 KEY_TAG = "sweeper.trial"
-MAX_METRICS = 1000
-MAX_PARAMS = 100
 MAX_PARAM_LENGTH = 6000
 MAX_TAG_LENGTH = 5000
 
@@ -141,6 +143,12 @@ class MlflowTracker:
         self._client = MlflowClient(tracking_uri=uri)
         self._artifact_root = artifact_root
         self._client.search_experiments(max_results=1)
+        self._tables = open_run_tables(uri)
+        self._artifact_uris: dict[str, str] = {}
+        """By run; of those that were created here."""
+        self._artifacts_of = ""
+        """The run that had the last artifact."""
+        self._artifacts: ArtifactRepository
 
     @translated
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
@@ -182,36 +190,47 @@ class MlflowTracker:
         run = self._client.create_run(
             experiment_id, start_time=info.start_time_ms, tags=_shortened(tags), run_name=info.name
         )
+        self._artifact_uris[run.info.run_id] = run.info.artifact_uri
         return str(run.info.run_id)
 
     @translated
-    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        encoded = [Param(key, encode(value)[:MAX_PARAM_LENGTH]) for key, value in params.items()]
-        for chunk in _chunks(encoded, MAX_PARAMS):
-            self._client.log_batch(run_id, params=chunk)
-
-    @translated
-    def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
-        metrics = [
-            Metric(metric_name(name), value, row.timestamp_ms, row.epoch)
-            for row in rows
-            for name, value in row.values.items()
-        ]
-        for chunk in _chunks(metrics, MAX_METRICS):
-            self._client.log_batch(run_id, metrics=chunk, synchronous=True)
-
-    @translated
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        run_tags = [RunTag(key, value) for key, value in _shortened(tags).items()]
-        for chunk in _chunks(run_tags, MAX_PARAMS):
-            self._client.log_batch(run_id, tags=chunk, synchronous=True)
+    def log_batch(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, Any] = NOTHING,
+        rows: Sequence[Row] = (),
+        tags: Mapping[str, str] = NOTHING,
+    ) -> None:
+        texts = {key: encode(value)[:MAX_PARAM_LENGTH] for key, value in params.items()}
+        named = [replace(row, values={metric_name(name): v for name, v in row.values.items()}) for row in rows]
+        if self._tables is not None:
+            self._tables.log_batch(run_id, params=texts, rows=named, tags=_shortened(tags))
+            return
+        self._client.log_batch(  # in as many requests as are needed
+            run_id,
+            params=[Param(key, text) for key, text in texts.items()],
+            metrics=[Metric(name, v, row.timestamp_ms, row.epoch) for row in named for name, v in row.values.items()],
+            tags=[RunTag(key, text) for key, text in _shortened(tags).items()],
+            synchronous=True,
+        )
 
     @translated
     def log_artifact(self, run_id: str, path: Path, folder: str) -> None:
-        self._client.log_artifact(run_id, str(path), folder or None)
+        if run_id != self._artifacts_of:
+            uri = self._artifact_uris.get(run_id) or self._client.get_run(run_id).info.artifact_uri
+            self._artifacts = get_artifact_repository(uri, tracking_uri=self._client.tracking_uri)
+            self._artifacts_of = run_id
+        self._artifacts.log_artifact(str(path), folder or None)  # type: ignore[no-untyped-call]
 
     @translated
-    def set_status(self, run_id: str, status: str, end_time_ms: int | None) -> None:
+    def set_status(
+        self, run_id: str, status: str, end_time_ms: int | None, *, tags: Mapping[str, str] = NOTHING
+    ) -> None:
+        if self._tables is not None:
+            self._tables.set_status(run_id, status, end_time_ms, _shortened(tags))
+            return
+        self.log_batch(run_id, tags=tags)
         if end_time_ms is None:
             self._client.update_run(run_id, status=status)
         else:
@@ -224,11 +243,3 @@ class MlflowTracker:
 
 def _shortened(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value[:MAX_TAG_LENGTH] for key, value in tags.items()}
-
-
-T = TypeVar("T")
-
-
-def _chunks(items: list[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -17,6 +17,7 @@ _REFUSED = re.compile(r"[^\w\-. /]|_(?=x)")
 _CODE = re.compile(r"_x([0-9a-f]+)_")
 
 
+@lru_cache(maxsize=4096)
 def metric_name(name: str) -> str:
     """A metric's name as MLflow gets it; one that it takes as it is stays as it is, unless it holds `_x`.
 

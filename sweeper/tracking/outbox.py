@@ -63,10 +63,15 @@ class OutboxWriter:
         """Have the rows so far on disk. Before a checkpoint that covers them, since no attempt makes them again."""
         os.fsync(self._file.fileno())
 
-    def release(self) -> None:
-        """Let all rows so far be sent: a checkpoint covers them, or the trial has ended. On disk when this returns."""
+    def release(self, *, durable: bool = True) -> None:
+        """Let all rows so far be sent: a checkpoint covers them, or the trial has ended.
+
+        Args:
+            durable: Whether that is on disk when this returns.
+        """
         self._write({"released": self.last_epoch})
-        os.fsync(self._file.fileno())
+        if durable:
+            self.sync()
 
     def close(self) -> None:
         """Close the file; rows that were not released stay unsent."""

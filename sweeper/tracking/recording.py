@@ -55,7 +55,7 @@ def record_study(tracker: Tracker, files: StudyFiles, info: StudyInfo) -> Parent
         return Parent(experiment_id=tracked["experiment_id"], run_id=tracked["run_id"])
     experiment_id = tracker.open_experiment(info.name, info.experiment_tags)
     run_id = _find_or_create(tracker, experiment_id, info.run, None)
-    tracker.log_params(run_id, info.run.params)
+    tracker.log_batch(run_id, params=info.run.params)
     for artifact in info.artifacts:
         tracker.log_artifact(run_id, artifact, "")
     write_json(files.tracked, {"experiment_id": experiment_id, "run_id": run_id})
@@ -107,16 +107,12 @@ def record_trial(tracker: Tracker, files: TrialFiles, parent: Parent) -> str | N
         write_json(files.tracked, tracked)
     run_id = tracked["run_id"]
     before = dict(tracked)
-    if not tracked.get("params"):
-        tracker.log_params(run_id, trial["params"])
-        failpoint("recorder.params_sent")
-        tracked["params"] = True
     end = read_json(files.end)  # before the rows, so that a run which ends has all of them
     rows, offset = read_released(files.outbox, tracked["sent_bytes"])
-    if rows:
-        tracker.log_rows(run_id, rows)
+    if rows or not tracked.get("params"):
+        tracker.log_batch(run_id, params={} if tracked.get("params") else trial["params"], rows=rows)
         failpoint("recorder.rows_sent")
-    tracked["sent_bytes"] = offset
+    tracked["params"], tracked["sent_bytes"] = True, offset
     state = "RUNNING" if end is None else end["state"]
     if state != tracked["state"]:
         if tracked.get("maybe_double"):  # the lost request may have been carried out after the search for its run
@@ -146,8 +142,8 @@ def _record_state(
             tracker.log_artifact(parent.run_id, picture, "data")
         failpoint("recorder.artifacts_sent")
     tags = {"sweeper.state": state, **end.get("tags", {})}
-    tracker.set_tags(run_id, tags)
-    tracker.set_status(run_id, STATUS_OF_STATE[state], end.get("end_time_ms") if ended else None)
+    end_time_ms = end.get("end_time_ms") if ended else None
+    tracker.set_status(run_id, STATUS_OF_STATE[state], end_time_ms, tags=tags)
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from sweeper.tracking.outbox import Row
 
-__all__ = ["STATUS_OF_STATE", "RunInfo", "Tracker"]
+__all__ = ["NOTHING", "STATUS_OF_STATE", "RunInfo", "Tracker"]
 
 STATUS_OF_STATE = {
     "COMPLETE": "FINISHED",
@@ -38,6 +39,9 @@ class RunInfo:
     tags: Mapping[str, str]
 
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Tracker(Protocol):
     """Keeps runs. Errors that may pass (server down, database locked) are raised as `TrackingError`."""
 
@@ -50,20 +54,24 @@ class Tracker(Protocol):
     def create_run(self, experiment_id: str, info: RunInfo, parent_run_id: str | None) -> str:
         """Make a run, with its key in the same call, and return its id."""
 
-    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        """Set typed parameters, once and for all."""
-
-    def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
-        """Add the metrics of some epochs."""
-
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags."""
+    def log_batch(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, Any] = NOTHING,
+        rows: Sequence[Row] = (),
+        tags: Mapping[str, str] = NOTHING,
+    ) -> None:
+        """Set typed parameters, once and for all; add the metrics of some epochs; set tags."""
 
     def log_artifact(self, run_id: str, path: Path, folder: str) -> None:
         """Keep a file under its own name in a folder of the run's artifacts ("" is their root)."""
 
-    def set_status(self, run_id: str, status: str, end_time_ms: int | None) -> None:
-        """Set MLflow's status; with an end time the run has ended. An end time can be changed but not taken back."""
+    def set_status(
+        self, run_id: str, status: str, end_time_ms: int | None, *, tags: Mapping[str, str] = NOTHING
+    ) -> None:
+        """Set tags, then MLflow's status; with an end time the run has ended. An end time can be changed but not taken
+        back."""
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run."""

@@ -29,36 +29,47 @@ from sweeper.places import Places
 from sweeper.tracking.paths import check_stored, check_stored_name, refuse_link, refuse_links_in
 
 TRACKING_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+MAX_SYNCS = 16
+"""Files that are brought to disk at once."""
 
 __all__ = ["StudyFiles", "TrialFiles", "Workspace", "make_durable", "read_json", "write_json"]
 
 
-def write_json(path: Path, data: Any, *, durable: bool = True) -> None:
+_DISK = ThreadPoolExecutor(MAX_SYNCS, thread_name_prefix="disk")
+
+
+def write_json(path: Path, data: Any, *, durable: bool = True, after: Sequence[Path] = ()) -> None:
     """Write a JSON file whole: after a crash at any moment it holds the old contents or the new.
 
-    With `durable`, that is so after a crash of the machine too.
+    Args:
+        path: The file.
+        data: What it is to hold.
+        durable: Whether that is so after a crash of the machine too.
+        after: Files that are on disk before it holds the new contents; see `make_durable`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")))  # `dump` encodes in Python, not in C
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
+    if durable:
+        make_durable([*after, temporary])
     temporary.replace(path)
 
 
 def make_durable(paths: Sequence[Path]) -> None:
     """Have files on disk, whatever happens to the machine. At once: a disk takes many files in the time of one."""
-    if not paths:
-        return
+    if len(paths) > 1:
+        list(_DISK.map(_sync, paths))
+    elif paths:
+        _sync(paths[0])
 
-    def sync(path: Path) -> None:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
 
-    with ThreadPoolExecutor(len(paths)) as pool:
-        list(pool.map(sync, paths))
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> Any:

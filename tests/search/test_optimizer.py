@@ -198,3 +198,18 @@ def test_what_fails_for_its_configuration_is_not_chosen_again_and_again(reason: 
     assert sum(failed[:10]) >= 6, "three of four at random"
     # 13 to 15 with four seeds, at the edge; 26 to 29 where failures are forgotten, as Optuna's samplers do.
     assert sum(failed[30:]) <= 20, failed
+
+
+def test_reports_that_a_crash_kept_from_the_database(
+    open_study: Open, reopen: Callable[[], Optimizer], url: str
+) -> None:
+    optimizer = open_study(budget={"trials": 1})
+    number = optimizer.ask().number
+    optimizer.report(number, 1, 0.1)
+    optimizer.close()
+    again = reopen()
+    again.add_reports(number, {1: 0.9, 2: 0.2, 3: float("nan"), 4: 0.4})
+    again.tell(number, "COMPLETE", 0.4)
+    again.close()
+    [trial] = StudyStore(url).read("small").trials
+    assert (trial.state, trial.epochs) == ("COMPLETE", {1: 0.1, 2: 0.2, 4: 0.4})

@@ -29,6 +29,8 @@ class Trial:
     tags: dict[str, str]
     rows: dict[str, list[tuple[int, float]]]
     """Rows of each metric: epoch and value."""
+    reports: list[tuple[int, float]]
+    """What Optuna has of the objective: epoch and value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,14 @@ def read_accounts(
         mlflow_db, f"SELECT run_uuid, key, step, value FROM metrics m {of_study} ORDER BY key, step", name
     ):
         rows[run_id][key].append((step, value))
+    reports: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for number, step, value in query(
+        optuna_db,
+        "SELECT t.number, i.step, i.intermediate_value FROM trial_intermediate_values i JOIN trials t USING (trial_id) "
+        "JOIN studies s USING (study_id) WHERE s.study_name = ? ORDER BY i.step",
+        name,
+    ):
+        reports[number].append((step, value))
     trials = []
     for number, state, value in query(
         optuna_db,
@@ -106,6 +116,7 @@ def read_accounts(
                 params=params[run_id or ""],
                 tags=tags[run_id or ""],
                 rows=dict(rows[run_id or ""]),
+                reports=reports[number],
             )
         )
     assert not run_of, f"runs without a trial: {run_of}"
@@ -146,4 +157,6 @@ def check_accounts(
         if trial.state == "COMPLETE" and "training.epochs" in trial.params:  # trained by sweeper's own loop
             assert int(trial.params["training.epochs"]) == len(trial.rows["val/accuracy"])
             assert max(value for _, value in trial.rows["val/accuracy"]) == trial.value
+        if trial.state in ("COMPLETE", "PRUNED"):
+            assert trial.reports == trial.rows["val/accuracy"], f"trial {trial.number}: what later pruning goes by"
     return accounts

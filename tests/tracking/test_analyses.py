@@ -76,7 +76,7 @@ def test_another_result_takes_its_place_and_the_first_stays() -> None:
     }
 
 
-@pytest.mark.parametrize("fail_at", [("log_artifact", 1), ("log_artifact", 2), ("set_tags", 1)])
+@pytest.mark.parametrize("fail_at", [("log_artifact", 1), ("log_artifact", 2), ("log_batch", 1)])
 def test_a_result_that_was_not_kept_whole_does_not_count(fail_at: tuple[str, int]) -> None:
     calls = Calls()
     tracker, run_id = tracker_with_run(calls)

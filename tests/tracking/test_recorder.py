@@ -197,7 +197,7 @@ def test_a_run_that_ends_has_all_its_rows(tmp_path: Path) -> None:
     seen: list[int] = []
 
     def end_meanwhile(call: str, after: bool) -> None:
-        if call == "log_rows" and not after and not files.end.exists():
+        if call == "log_batch" and not after and not files.end.exists():
             train_trial(files, 3, 3)
             end_trial(files)
         if call == "set_status":

@@ -179,30 +179,30 @@ PARAMS: dict[str, Any] = {
 
 
 def test_params_keep_their_types(place: Place, run_id: str) -> None:
-    place.tracker.log_params(run_id, PARAMS)
-    place.tracker.log_params(run_id, PARAMS)  # after a lost answer
+    place.tracker.log_batch(run_id, params=PARAMS)
+    place.tracker.log_batch(run_id, params=PARAMS)  # after a lost answer
     seen = place.look(run_id).params
     assert seen == PARAMS
     assert {key: type(value) for key, value in seen.items()} == {key: type(value) for key, value in PARAMS.items()}
 
 
 def test_a_param_never_changes(place: Place, run_id: str) -> None:
-    place.tracker.log_params(run_id, {"seed": 0})
+    place.tracker.log_batch(run_id, params={"seed": 0})
     with pytest.raises(TrackingError):
-        place.tracker.log_params(run_id, {"seed": 1})
+        place.tracker.log_batch(run_id, params={"seed": 1})
     assert place.look(run_id).params == {"seed": 0}
 
 
 def test_more_params_than_a_request_takes(place: Place, run_id: str) -> None:
     params = {f"model.blocks.{i}.channels": i for i in range(250)}
-    place.tracker.log_params(run_id, params)
+    place.tracker.log_batch(run_id, params=params)
     assert place.look(run_id).params == params
 
 
 def test_long_values_are_kept_or_cut(place: Place, run_id: str) -> None:
-    place.tracker.log_params(run_id, {"data.path": "p" * 7000})
-    place.tracker.set_tags(run_id, {"sweeper.reason": "r" * 20_000})
-    place.tracker.log_params(run_id, {"data.path": "p" * 7000})
+    place.tracker.log_batch(run_id, params={"data.path": "p" * 7000})
+    place.tracker.log_batch(run_id, tags={"sweeper.reason": "r" * 20_000})
+    place.tracker.log_batch(run_id, params={"data.path": "p" * 7000})
     seen = place.look(run_id)
     assert seen.params["data.path"][:5000] == "p" * 5000
     assert seen.tags["sweeper.reason"][:5000] == "r" * 5000
@@ -214,9 +214,11 @@ def rows(values: Mapping[str, float], n: int = 2) -> list[Row]:
 
 def test_rows_sent_again_are_there_once(place: Place, run_id: str) -> None:
     sent = rows({"val/accuracy": 0.5, "train/loss": 1.25})
-    place.tracker.log_rows(run_id, sent)
-    place.tracker.log_rows(run_id, sent)
-    place.tracker.log_rows(run_id, [*sent, Row(epoch=3, timestamp_ms=1700000000003, values={"val/accuracy": 0.5})])
+    place.tracker.log_batch(run_id, rows=sent)
+    place.tracker.log_batch(run_id, rows=sent)
+    place.tracker.log_batch(
+        run_id, rows=[*sent, Row(epoch=3, timestamp_ms=1700000000003, values={"val/accuracy": 0.5})]
+    )
     assert place.look(run_id).rows == {
         ("val/accuracy", 1, "0.5"): 1,
         ("val/accuracy", 2, "0.5"): 1,
@@ -228,20 +230,20 @@ def test_rows_sent_again_are_there_once(place: Place, run_id: str) -> None:
 
 def test_nan_is_kept_and_there_once(place: Place, run_id: str) -> None:
     for _ in range(2):
-        place.tracker.log_rows(run_id, rows({"val/auc": float("nan"), "val/accuracy": 0.5}, n=1))
+        place.tracker.log_batch(run_id, rows=rows({"val/auc": float("nan"), "val/accuracy": 0.5}, n=1))
     assert place.look(run_id).rows == {("val/auc", 1, "nan"): 1, ("val/accuracy", 1, "0.5"): 1}
 
 
 def test_values_come_back_to_the_last_bit(place: Place, run_id: str) -> None:
     values = {"a": 1 / 3, "b": 5e-324, "c": 1.7976931348623157e308, "d": -0.1, "e": 0.1 + 0.2}
-    place.tracker.log_rows(run_id, rows(values, n=1))
+    place.tracker.log_batch(run_id, rows=rows(values, n=1))
     assert {float(text) for _, _, text in place.look(run_id).rows} == set(values.values())
 
 
 def test_more_metrics_than_a_request_takes(place: Place, run_id: str) -> None:
     sent = rows({f"val/accuracy/{i}": i / 100 for i in range(101)}, n=12)
-    place.tracker.log_rows(run_id, sent)
-    place.tracker.log_rows(run_id, sent)
+    place.tracker.log_batch(run_id, rows=sent)
+    place.tracker.log_batch(run_id, rows=sent)
     seen = place.look(run_id).rows
     assert len(seen) == 1212
     assert set(seen.values()) == {1}
@@ -267,7 +269,7 @@ CLASS_NAMES = (
 
 def test_class_names_that_mlflow_refuses(place: Place, run_id: str) -> None:
     values = {f"val/accuracy/{class_name}": i / 100 for i, class_name in enumerate(CLASS_NAMES)}
-    place.tracker.log_rows(run_id, rows(values, n=1))
+    place.tracker.log_batch(run_id, rows=rows(values, n=1))
     seen = place.look(run_id).rows
     assert len(seen) == len(CLASS_NAMES)
     by_value = {float(text): metric for metric, _, text in seen}
@@ -277,11 +279,11 @@ def test_class_names_that_mlflow_refuses(place: Place, run_id: str) -> None:
 
 
 def test_tags_are_set_anew(place: Place, run_id: str) -> None:
-    place.tracker.set_tags(run_id, {"sweeper.state": "PRUNED", "sweeper.reason": "why"})
-    place.tracker.set_tags(run_id, {"sweeper.state": "COMPLETE"})
+    place.tracker.log_batch(run_id, tags={"sweeper.state": "PRUNED", "sweeper.reason": "why"})
+    place.tracker.log_batch(run_id, tags={"sweeper.state": "COMPLETE"})
     tags = place.look(run_id).tags
     assert (tags["sweeper.state"], tags["sweeper.reason"]) == ("COMPLETE", "why")
-    place.tracker.set_tags(run_id, {f"tag.{i}": "x" for i in range(250)})
+    place.tracker.log_batch(run_id, tags={f"tag.{i}": "x" for i in range(250)})
     assert sum(key.startswith("tag.") for key in place.look(run_id).tags) == 250
 
 
@@ -331,7 +333,7 @@ def test_deleting_twice(place: Place, experiment_id: str, run_id: str) -> None:
 
 def test_an_unknown_run(place: Place) -> None:
     with pytest.raises(TrackingError, match=r"\S"):
-        place.tracker.log_rows("0" * 32, rows({"a": 1.0}))
+        place.tracker.log_batch("0" * 32, rows=rows({"a": 1.0}))
     with pytest.raises(TrackingError, match=r"\S"):
         place.tracker.set_status("0" * 32, "FINISHED", 1)
 

@@ -118,7 +118,7 @@ class _Mender:
             return "corrected the status of its parent run"
         if finding.mend == "link_parent":
             parent = read_json(self._files.tracked)["run_id"]
-            self._tracker.set_tags(finding.target, {"mlflow.parentRunId": parent})
+            self._tracker.log_batch(finding.target, tags={"mlflow.parentRunId": parent})
             return "hung its run below the study's"
         if finding.number is None:
             return ""
