@@ -179,5 +179,5 @@ def conclude(workspace: Workspace, reproduction: Reproduction) -> Agreement:
             f"`sweeper reproduce {subject.name}` sends it and compares"
         )
     agreement = compare_runs(subject.reader, subject.run, again)
-    connect(workspace).set_tags(again.run_id, {"sweeper.agrees": "true" if agreement.is_identical else "false"})
+    connect(workspace).log_batch(again.run_id, tags={"sweeper.agrees": "true" if agreement.is_identical else "false"})
     return agreement
