@@ -212,7 +212,8 @@ def test_nothing_is_left_behind_of_trials_that_ended(sweep: Sweep, folder: Path)
     sweep(trials=4, keep_models=1)
     trials = read_accounts(folder).trials
     best = max(trials, key=lambda trial: (trial.value, -trial.number))
-    assert [path.parent.name for path in (folder / ".sweeper").rglob("*.pt")] == [f"{best.number:05d}"]
+    left = sorted((path.parent.name, path.name) for path in (folder / ".sweeper").rglob("*.pt"))
+    assert left == [(f"{best.number:05d}", "last.pt"), (f"{best.number:05d}", "model.pt")]
 
 
 def test_minimizing_the_last_loss(sweep: Sweep, folder: Path) -> None:
