@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Set
 
+import numpy as np
 import pandas as pd
 
 from sweeper.report.class_accuracies import gather_class_accuracies
@@ -47,20 +48,15 @@ def gather_learning(data: StudyData) -> pd.DataFrame:
     blown = blew_up(data)
     losses = {run.run_id: loss for run in data.runs if (loss := _losses(data, run)) is not None}
     complete = {run.run_id for run in data.runs if run.state == "COMPLETE"}
-    scales = {run.run_id: _scale(data, run) for run in data.runs}
+    reached_at = _reached(losses, {run.run_id: _scale(data, run) for run in data.runs}, complete)
     rows = []
     for run in data.runs:
         own = data.params[run.run_id]
         lr = as_float(own.get(LR))
         if lr is None or not (run.run_id in complete or has_diverged(run)):
             continue
-        loss, scale = losses.get(run.run_id), scales[run.run_id]
+        loss, reached = losses.get(run.run_id), reached_at.get(run.run_id)
         fall = None if loss is None else _last_fall(loss)
-        reached = None
-        if loss is not None:
-            others = complete - {run.run_id}
-            rest = {key: other for key, other in losses.items() if key in others and scales[key] == scale}
-            reached = _reached(float(loss.iloc[-1]), rest)
         verdict = "diverged" if has_diverged(run) else _verdict(data, run, loss, fall, reached, blown)
         if verdict is None:
             continue
@@ -104,12 +100,28 @@ def _last_fall(losses: pd.Series) -> float | None:
     return (before - last) / (first - last) if first > last else None
 
 
-def _reached(loss: float, others: Mapping[str, pd.Series]) -> float | None:
-    """The smallest share of its epochs after which another trial had a training loss."""
-    shares = [
-        (int((other <= loss).to_numpy().argmax()) + 1) / len(other) for other in others.values() if other.min() <= loss
-    ]
-    return min(shares, default=None)
+def _reached(
+    losses: Mapping[str, pd.Series], scales: Mapping[str, Hashable], complete: Set[str]
+) -> dict[str, float | None]:
+    """By run: the smallest share of its epochs after which another complete one, of losses on the same scale, had the
+    last training loss of this one; None where no other has."""
+    by_scale: dict[Hashable, list[str]] = {}
+    for run_id in losses:
+        by_scale.setdefault(scales[run_id], []).append(run_id)
+    reached: dict[str, float | None] = {}
+    for run_ids in by_scale.values():
+        last_R = np.array([losses[run_id].iloc[-1] for run_id in run_ids])
+        earliest_R = np.full(len(run_ids), math.inf)
+        for row, run_id in enumerate(run_ids):
+            if run_id in complete:
+                fallen_E = -np.minimum.accumulate(losses[run_id].to_numpy())
+                epoch_R = np.searchsorted(fallen_E, -last_R) + 1  # the first that is as low, or one beyond the last
+                share_R = np.where(epoch_R <= len(fallen_E), epoch_R / len(fallen_E), math.inf)
+                share_R[row] = math.inf
+                earliest_R = np.minimum(earliest_R, share_R)
+        found = zip(run_ids, earliest_R.tolist(), strict=True)
+        reached |= {run_id: share if share < math.inf else None for run_id, share in found}
+    return reached
 
 
 def _verdict(

@@ -103,8 +103,10 @@ class Surrogate:
         """Columns of one value. A number that is missing lies below all others; a missing category is none of them."""
         if not parameter.is_number:
             return np.asarray([float(value == option) for option in parameter.options])
-        xs = [self._position(parameter, x) for x in parameter.options]
-        return np.asarray([2.0 * xs[0] - xs[-1] - 1.0 if value is None else self._position(parameter, value)])
+        if value is None:
+            first, last = (self._position(parameter, parameter.options[end]) for end in (0, -1))
+            return np.asarray([2.0 * first - last - 1.0])
+        return np.asarray([self._position(parameter, value)])
 
     @staticmethod
     def _position(parameter: DrawnParameter, value: Any) -> float:

@@ -17,6 +17,9 @@ __all__ = ["N_TOP", "Importances", "evaluate_importances"]
 
 N_TOP = 5
 """PED-ANOVA compares at least so many of the best trials with all, as Optuna's documentation advises."""
+_DEPTH = 8
+"""Of fANOVA's trees. Of 1,000 trials with 15 parameters, Optuna's 64 moved no share by more than 0.5 points, and took
+six times as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,8 @@ def evaluate_importances(
     everywhere = [name for name in distributions if len(columns[name]) == len(rows)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        fanova = FanovaImportanceEvaluator(seed=seed).evaluate(study, everywhere) if everywhere else {}
+        evaluator = FanovaImportanceEvaluator(max_depth=_DEPTH, seed=seed)
+        fanova = evaluator.evaluate(study, everywhere) if everywhere else {}
         ped_anova = get_param_importances(
             study, evaluator=PedAnovaImportanceEvaluator(target_quantile=n_top / len(values)), normalize=False
         )
