@@ -15,8 +15,8 @@ LOOPBACK = "127.0.0.1"
 SETTINGS = {
     # Else Ray replaces 127.0.0.1 by an address of the machine's network.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # On a machine that tests keep busy, a node that is slow is not a node that is lost: it has 30 s for each of 8 answers.
-    # One that is gone refuses the connection, and is known to be lost after 8 s.
+    # On a machine that tests keep busy, a node that is slow is not a node that is lost: it has 30 s for each of 8
+    # answers. One that is gone refuses the connection, and is known to be lost after 8 s.
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "30000",
     "RAY_health_check_failure_threshold": "8",
