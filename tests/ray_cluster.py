@@ -11,28 +11,29 @@ from typing import Any
 import psutil
 import pytest
 
-# Else Ray replaces 127.0.0.1 by an address of the machine's network. It reads this when it is imported, here and in the
-# processes that tests start.
-os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-ray = pytest.importorskip("ray")
 LOOPBACK = "127.0.0.1"
-
-PATIENCE = {
+SETTINGS = {
+    # Else Ray replaces 127.0.0.1 by an address of the machine's network.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # On a machine that tests keep busy, a node that is slow is not a node that is lost: it has 30 s for each of 8
+    # answers. One that is gone refuses the connection, and is known to be lost after 8 s.
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "30000",
     "RAY_health_check_failure_threshold": "8",
+    "RAY_gcs_rpc_server_connect_timeout_s": "60",
+    "RAY_gcs_server_request_timeout_seconds": "240",
+    "RAY_py_gcs_connect_timeout_s": "240",
     "RAY_worker_register_timeout_seconds": "240",
-    "RAY_raylet_start_wait_time_s": "240",
-}
-"""On a machine that tests keep busy, a node that is slow is not a node that is lost: it has 30 s for each of 8 answers.
-One that is gone refuses the connection, and is known to be lost after 8 s."""
-QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
     "RAY_memory_usage_threshold": "1.0",
 }
+# Ray reads some of them when it is imported, here and in the processes that tests start.
+os.environ.update(SETTINGS)
+ray = pytest.importorskip("ray")
+
 OBJECT_STORE_BYTES = 80 << 20
 
 
@@ -76,8 +77,6 @@ def ray_cluster() -> Iterator[Cluster]:
     """A cluster whose head has no CPUs for workers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
-        for name, value in {**QUIET, **PATIENCE}.items():
-            patch.setenv(name, value)
         cluster = Cluster()
         try:
             yield cluster
