@@ -36,6 +36,8 @@ from sweeper.tracking.workspace import StudyFiles, Workspace
 __all__ = ["SweepOptions", "drive", "prepare"]
 
 SWITCH_SECONDS = 0.0005
+"""Writing four small files beside a thread that computes took 53 ms with Python's 5 ms, and 26 to 34 so (medians of 40,
+in turns, on two busy cores)."""
 FLUSH_SECONDS = 60.0
 FLUSH_SECONDS_WHEN_DOWN = 3.0
 
