@@ -65,6 +65,7 @@ def _run_to_end(cli: CommandLine) -> int:
 def kill_at_random(cli: CommandLine, seed: int, *, n_kills: int, worker_share: float = 0.6) -> Outcome:
     """Kill workers and drivers at random moments; the seed decides which and when, `worker_share` how many of each."""
     write_study(cli.folder, trials=6, epochs=10, batch_size=16)
+    cli.slow_down(0.2)
     moments = random.Random(seed)
     n_driver_deaths = n_worker_deaths = 0
     arguments: tuple[str, ...] = ("start", "tiny.yaml")

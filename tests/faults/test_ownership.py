@@ -179,8 +179,10 @@ def test_an_owner_that_died_is_taken_over(machine: Machine, databases: Databases
     one, two = machine("one"), machine("two")
     for command_line in (one, two):
         write_study(command_line.folder, trials=2, epochs=40)
+    one.slow_down(1.0)
     driver = one.begin("start", "tiny.yaml", "--workers", "1", "--checkpoint-seconds", "0.05")
     wait_until(lambda: list(one.folder.glob(".sweeper/*/*/trials/*/checkpoint.pt")), "a checkpoint")
+    one.slow_down(0.0)
     refused = two.call("start", "tiny.yaml", exit_code=3)
     assert f"pid {driver.pid} on " in refused
     (status,) = json.loads(two.call("status", "--json"))

@@ -24,7 +24,8 @@ def test_sigterm_to_workers_and_drivers(cli: CommandLine) -> None:
 
 def test_a_worker_that_stands_still_is_not_taken_for_dead(cli: CommandLine) -> None:
     """There is no heartbeat to miss: a worker is dead when its process is."""
-    write_study(cli.folder, trials=2, epochs=60)
+    write_study(cli.folder, trials=2, epochs=6)
+    cli.slow_down(0.2)
     driver = cli.begin("start", "tiny.yaml", "--workers", "1")
     (worker,) = wait_until(lambda: workers_of(driver), "a worker")
     for _ in range(2):

@@ -38,6 +38,10 @@ class CommandLine:
         self.environment |= {"SWEEPER_CACHE": str(cache_dir), "PYTHONUNBUFFERED": "1"}
         self._begun: list[subprocess.Popen[str]] = []
 
+    def slow_down(self, seconds: float) -> None:
+        """Have each epoch take so much longer: a sweep must not end before something is done to it."""
+        self.environment["SWEEPER_FAILPOINTS"] = f"attempt.epoch_sent=sleep:{seconds}@*"
+
     def begin(self, *arguments: str, log: Path | None = None) -> subprocess.Popen[str]:
         """Start a command in a session of its own, as from another terminal; its output goes to a pipe, or to a log."""
         with ExitStack() as stack:

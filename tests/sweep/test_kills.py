@@ -55,12 +55,13 @@ def test_a_driver_that_is_killed_again_and_again(cli: CommandLine) -> None:
 
 @pytest.mark.xdist_group("kills")
 def test_a_worker_that_is_killed(cli: CommandLine) -> None:
-    write_study(cli.folder, trials=3, epochs=40, batch_size=16)
+    write_study(cli.folder, trials=3, epochs=12, batch_size=16)
+    cli.slow_down(0.2)
     driver = cli.begin("start", "tiny.yaml", *QUICK)
     wait_for_training(cli, driver)
     moments = random.Random(2)
     for _ in range(2):
-        seconds = moments.uniform(0.0, 0.3)  # a trial takes some times as long
+        seconds = moments.uniform(0.0, 1.0)
         sys.stdout.write(f"killed after {seconds:.2f} s\n")
         time.sleep(seconds)
         workers = workers_of(driver)
