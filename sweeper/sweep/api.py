@@ -75,15 +75,7 @@ def start(
     """
     workspace = workspace or Workspace.from_environment()
     study = _checked(study, overrides, workspace)
-    placement = Placement(
-        launcher=launcher,
-        workers=workers,
-        devices=devices,
-        per_gpu=per_gpu,
-        address=address,
-        worker_cpus=worker_cpus,
-    )
-    options = _options(placement)
+    options = _options(launcher, workers, devices, per_gpu, address, worker_cpus)
     remember_plugins(workspace, study.name, study.plugins)
     name = prepare(workspace, study, more_trials=trials)
     return drive(workspace, name, options=options, view=view or SilentView())
@@ -156,9 +148,9 @@ def finalize(
         workers: Number of workers. Default: one a GPU, else one a CPU, at most 4.
         devices: Such as `["cuda:0", "cuda:1"]` or `["cpu"]`. Default: all that no other sweep has.
         per_gpu: Workers on each GPU; `"auto"`: as many as fit beside each other.
-        launcher: `local` (worker processes), `ray` (a Ray cluster) or `inline` (this process, for debugging).
-        address: Of the Ray cluster. Default: `RAY_ADDRESS`, else the one that was started on this machine.
-        worker_cpus: CPUs that Ray keeps for each worker. Default: 1.
+        launcher: As of `start`.
+        address: As of `start`.
+        worker_cpus: As of `start`.
         workspace: Default: the current folder's.
         view: Is told of progress and of what should be known. Default: silence.
 
@@ -176,15 +168,8 @@ def finalize(
         view.message(note)
     if is_done(workspace, tests.name):
         return SweepResult(finished=True, reason="")
-    placement = Placement(
-        launcher=launcher,
-        workers=workers,
-        devices=devices,
-        per_gpu=per_gpu,
-        address=address,
-        worker_cpus=worker_cpus,
-    )
-    return drive(workspace, tests.name, options=_options(placement), view=view)
+    options = _options(launcher, workers, devices, per_gpu, address, worker_cpus)
+    return drive(workspace, tests.name, options=options, view=view)
 
 
 def promote(
@@ -232,6 +217,18 @@ def promote(
         view.message(note)
     if is_done(workspace, promotion.name):
         return SweepResult(finished=True, reason="")
+    options = _options(launcher, workers, devices, per_gpu, address, worker_cpus)
+    return drive(workspace, promotion.name, options=options, view=view)
+
+
+def _options(
+    launcher: str,
+    workers: int | None,
+    devices: Sequence[str] | None,
+    per_gpu: PerGpu,
+    address: str | None,
+    worker_cpus: float | None,
+) -> SweepOptions:
     placement = Placement(
         launcher=launcher,
         workers=workers,
@@ -240,8 +237,4 @@ def promote(
         address=address,
         worker_cpus=worker_cpus,
     )
-    return drive(workspace, promotion.name, options=_options(placement), view=view)
-
-
-def _options(placement: Placement) -> SweepOptions:
-    return SweepOptions(launcher=placement.launcher, slots=plan_workers(placement), address=placement.address)
+    return SweepOptions(launcher=launcher, slots=plan_workers(placement), address=address)

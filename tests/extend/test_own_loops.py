@@ -78,7 +78,7 @@ def test_a_loop_whose_worker_is_killed_goes_on_from_its_checkpoint(command_line:
     output, _ = driver.communicate(timeout=120)
     assert driver.returncode == 0, output
     assert "trying again" in output
-    check_accounts(command_line.folder, n_trials=2)
+    check_accounts(command_line.folder, n_trials=2, metric="score")
     first, second = read_accounts(command_line.folder).trials
     assert [epoch for epoch, _ in first.rows["score"]] == list(range(1, 13))
     assert first.rows["draw"] == second.rows["draw"]  # the same seeds, with and without the break
@@ -93,7 +93,7 @@ def test_a_loop_is_pruned(command_line: CommandLine) -> None:
     (command_line.folder / "tiny.yaml").write_text(STUDY.format(pruner=pruner, levels=levels))
     started = time.monotonic()
     command_line.run("start", "tiny.yaml", "--workers", "1", "--quiet")
-    accounts = check_accounts(command_line.folder, n_trials=6)
+    accounts = check_accounts(command_line.folder, n_trials=6, metric="score")
     pruned = [trial for trial in accounts.trials if trial.state == "PRUNED"]
     assert pruned, f"none pruned in {time.monotonic() - started:.0f} s"
     assert all(len(trial.rows["score"]) < 12 for trial in pruned)

@@ -131,8 +131,10 @@ def check_accounts(
     mlflow_db: Path | str | None = None,
     optuna_db: Path | str | None = None,
     finished: bool = True,
+    metric: str = "val/accuracy",
 ) -> Accounts:
-    """Everything that must hold when nobody drives a study: each trial once, each row once, both sides agree."""
+    """Everything that must hold when nobody drives a study: each trial once, each row once, both sides agree. `metric`
+    is the study's objective."""
     accounts = read_accounts(folder, name, mlflow_db, optuna_db)
     if finished:
         assert len(accounts.trials) == n_trials
@@ -149,14 +151,14 @@ def check_accounts(
         assert trial.status == STATUS_OF_STATE[trial.state], f"trial {trial.number}: {trial.state}, {trial.status}"
         assert trial.tags["sweeper.state"] == trial.state
         assert (trial.end_time is None) == (trial.state == "WAITING")
-        for metric, rows in trial.rows.items():
+        for tracked, rows in trial.rows.items():
             epochs = [epoch for epoch, _ in rows]
-            assert epochs == list(range(1, len(epochs) + 1)), f"trial {trial.number}, {metric}: epochs {epochs}"
+            assert epochs == list(range(1, len(epochs) + 1)), f"trial {trial.number}, {tracked}: epochs {epochs}"
         if trial.state == "COMPLETE":
             assert trial.rows["objective"][-1][1] == trial.value
         if trial.state == "COMPLETE" and "training.epochs" in trial.params:  # trained by sweeper's own loop
             assert int(trial.params["training.epochs"]) == len(trial.rows["val/accuracy"])
             assert max(value for _, value in trial.rows["val/accuracy"]) == trial.value
-        if trial.state in ("COMPLETE", "PRUNED") and "val/accuracy" in trial.rows:
-            assert trial.reports == trial.rows["val/accuracy"], f"trial {trial.number}: what later pruning goes by"
+        if trial.state in ("COMPLETE", "PRUNED"):
+            assert trial.reports == trial.rows[metric], f"trial {trial.number}: what later pruning goes by"
     return accounts

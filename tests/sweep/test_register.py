@@ -142,11 +142,12 @@ def test_mlflow_loads_it_with_signature_and_example(workspace: Workspace, monkey
     assert logged.source_run_id == subject.run.run_id
     assert logged.status == "READY"
     assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "digits", "version": 1}]
+    folder = Path(url2pathname(urlparse(version.source).path))
+    compiled_or_pickled = [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pyc")]
+    assert not compiled_or_pickled  # before it is loaded, by which Python may compile its code there
     model = mlflow.pyfunc.load_model("models:/digits@best")
     assert model.metadata.get_input_schema().input_names() == ["image"]
     assert model.metadata.get_output_schema().input_names() == ["class", "probability", "probabilities"]
-    folder = Path(url2pathname(urlparse(version.source).path))
-    assert not [*folder.rglob("*.pkl")]
     assert str(workspace.root) not in (folder / "MLmodel").read_text().partition("flavors:")[2]
 
     _, images_NCHW, _ = validation_pictures(workspace)

@@ -54,7 +54,7 @@ def draw_figure(figure: Figure, formats: Sequence[FileFormat], *, narrow: bool =
         engine = canvas.get_layout_engine()
         assert engine is not None
         engine.execute(canvas)
-        canvas.set_layout_engine("none")
+        canvas.set_layout_engine(None)  # with "none" a placeholder stays, for which each file is drawn twice
         return {file_format: _write(canvas, file_format, figure.title) for file_format in formats}
 
 

@@ -70,7 +70,7 @@ KINDS = {
             group="sweeper.launchers",
             base=CustomLauncherConfig,
             given=("slots", "places", "log_dir"),
-            reserved=frozenset({"local", "inline"}),
+            reserved=frozenset({"local", "inline", "ray"}),
         ),
         Kind(name="report_section", group="", base=None, n_positional=1),
         Kind(name="loss", group="sweeper.losses", base=CustomLossConfig, n_positional=2),
