@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
 import re
@@ -16,10 +15,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import generate
 import pytest
+import study_file_page
 import typer
 from ruamel.yaml import YAML
 
@@ -68,17 +68,7 @@ def _load_yaml(text: str) -> dict[str, Any]:
     return data
 
 
-def _load_generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GENERATE = _load_generator()
-COMMANDS: dict[str, Any] = dict(GENERATE.commands_of(typer.main.get_command(app)))
+COMMANDS: dict[str, Any] = dict(generate.commands_of(typer.main.get_command(app)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -381,10 +371,10 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert [_name(page) for page in PAGES if page not in seen] == []
 
 
-@pytest.mark.parametrize("name", GENERATE.PAGES)
+@pytest.mark.parametrize("name", generate.PAGES)
 def test_generated_pages_are_current(name: str) -> None:
     current = (DOCS / name).read_text(encoding="utf-8")
-    assert current == GENERATE.PAGES[name](), f"docs/{name} is out of date; run: python docs/generate.py"
+    assert current == generate.PAGES[name](), f"docs/{name} is out of date; run: python docs/generate.py"
 
 
 def test_every_command_and_option_is_documented() -> None:
@@ -401,11 +391,13 @@ def test_every_command_and_option_is_documented() -> None:
 def test_every_field_is_documented() -> None:
     schema = study_schema()
     page = (DOCS / "study-file.md").read_text(encoding="utf-8")
-    documented = {name for _, _, names in GENERATE.SECTIONS for name in names} | set(GENERATE.DISTRIBUTIONS)
+    documented = {name for _, _, names in study_file_page.SECTIONS for name in names} | set(
+        study_file_page.DISTRIBUTIONS
+    )
     assert documented == set(schema["$defs"])
     for name, definition in {"Study": schema, **schema["$defs"]}.items():
         for field, about in definition["properties"].items():
-            if name in GENERATE.DISTRIBUTIONS:
+            if name in study_file_page.DISTRIBUTIONS:
                 assert f"{field}: " in page
             elif "const" in about:
                 assert f"### `{about['const']}`" in page
@@ -416,9 +408,9 @@ def test_every_field_is_documented() -> None:
 def test_every_package_and_module_has_a_line() -> None:
     package = REPOSITORY / "sweeper"
     packages = {path.parent.name for path in package.glob("*/__init__.py")}
-    assert packages == set(GENERATE.PACKAGES)
+    assert packages == set(generate.PACKAGES)
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
-    for path, _ in GENERATE.modules():
+    for path, _ in generate.modules():
         head, _, rest = path.partition("/")
         section = page.partition(f"**sweeper/{head}/**" if rest else "**sweeper/**")[2]
         assert f"| `{rest or head}` |" in section
@@ -432,6 +424,6 @@ def test_every_public_name_is_documented(name: str) -> None:
 @pytest.mark.parametrize("image", sorted((DOCS / "images").iterdir()), ids=lambda path: path.name)
 def test_images_are_small_and_name_no_machine(image: Path) -> None:
     content = image.read_bytes()
-    assert len(content) < GENERATE.MAX_BYTES
+    assert len(content) < generate.MAX_BYTES
     assert b"/home/" not in content
     assert b"/tmp/" not in content

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import notebook as docs_notebook
 import pytest
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_notebook", DOCS / "notebook.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-NOTEBOOK = _load()
 
 
 def _outputs(notebook: dict[str, Any]) -> list[list[tuple[str, ...]]]:
@@ -38,7 +25,7 @@ def _text(notebook: dict[str, Any], index: int) -> str:
 
 @pytest.fixture(scope="module")
 def stored() -> dict[str, Any]:
-    notebook: dict[str, Any] = json.loads(NOTEBOOK.NOTEBOOK.read_text(encoding="utf-8"))
+    notebook: dict[str, Any] = json.loads(docs_notebook.NOTEBOOK.read_text(encoding="utf-8"))
     return notebook
 
 
@@ -49,7 +36,7 @@ def test_the_notebook_runs(stored: dict[str, Any], tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PYTHONPATH", str(DOCS.parent))
     folder = tmp_path / "notebook"
     folder.mkdir()
-    executed = NOTEBOOK.execute(folder)
+    executed = docs_notebook.execute(folder)
     assert _outputs(executed) == _outputs(stored)
     codes = [i for i, cell in enumerate(executed["cells"]) if cell["cell_type"] == "code"]
     study, sweep, runs, best = codes[:4]
@@ -64,9 +51,11 @@ def test_the_notebook_runs(stored: dict[str, Any], tmp_path: Path, monkeypatch: 
 
 
 def test_the_page_shows_the_notebook(stored: dict[str, Any]) -> None:
-    assert NOTEBOOK.PAGE.read_text(encoding="utf-8") == NOTEBOOK.page_of(stored), "run: python docs/notebook.py"
-    pictures = NOTEBOOK.pictures_of(stored)
+    assert docs_notebook.PAGE.read_text(encoding="utf-8") == docs_notebook.page_of(stored), (
+        "run: python docs/notebook.py"
+    )
+    pictures = docs_notebook.pictures_of(stored)
     assert len(pictures) == 2
     for output in pictures:
-        shown = (NOTEBOOK.IMAGES / NOTEBOOK.picture_name(stored, output)).read_text(encoding="utf-8")
+        shown = (docs_notebook.IMAGES / docs_notebook.picture_name(stored, output)).read_text(encoding="utf-8")
         assert shown == "".join(output["data"]["image/svg+xml"])

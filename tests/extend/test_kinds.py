@@ -13,6 +13,7 @@ from torch.nn import functional
 
 import sweeper
 from sweeper.errors import InputError, PluginError, StudyFileError
+from sweeper.launch.placement import LAUNCHERS
 from sweeper.study.config import CrossEntropyConfig, TrainingConfig
 from sweeper.study.load import parse_study
 from sweeper.study.plugins.launchers import parse_launcher
@@ -196,5 +197,6 @@ def test_parameters_of_a_launcher_follow_its_name() -> None:
     ):
         with pytest.raises(InputError, match=message):
             parse_launcher(text, ("local",))
-    with pytest.raises(PluginError, match="launcher 'local': the name is taken"):
-        sweeper.launcher("local")(slurm)
+    for name in LAUNCHERS:
+        with pytest.raises(PluginError, match=f"launcher '{name}': the name is taken"):
+            sweeper.launcher(name)(slurm)
