@@ -49,11 +49,13 @@ class Faults:
         self._commit = self._dialect.do_commit
         self._error = {"sqlite": sqlite3.OperationalError, "postgresql": psycopg.OperationalError}[self._dialect.name]
         self._draws = random.Random(seed)
+        self._first = [0.0] * 4 + [1.0] * 4  # of each kind some, however few commits there are
+        self._draws.shuffle(self._first)
         self.n_before = self.n_after = 0
         self._dialect.do_commit = self._do_commit
 
     def _do_commit(self, connection: Any) -> None:
-        draw = self._draws.random()
+        draw = self._first.pop() if self._first else self._draws.random()
         if draw < 0.35:
             self.n_before += 1
             raise self._error("the server closed the connection before the commit")
@@ -108,6 +110,7 @@ def test_commits_that_fail_and_answers_that_are_lost(
     )
     monkeypatch.setattr("optuna.storages._rdb.storage.time.sleep", lambda seconds: None)
     monkeypatch.setattr("sweeper.search.mirror.MAX_BACKOFF_SECONDS", 0.1)
+    monkeypatch.setattr("sweeper.search.mirror.MAX_TOGETHER", (1, 3, 100)[seed])
     stores = [StudyStore(url) for url in urls]
     for store in stores:
         store.create(study, n_trials=4)
