@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -66,6 +67,8 @@ def server(cli: CommandLine, workspace: Workspace) -> Iterator[str]:
         cwd="/",
         env={
             **os.environ,
+            # MLflow starts `uvicorn` by its name.
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
             "MLFLOW_TRACKING_URI": workspace.tracking_uri,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -88,7 +91,8 @@ def server(cli: CommandLine, workspace: Workspace) -> Iterator[str]:
         wait_until(answers, "the model to be served")
         yield address
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
