@@ -11,6 +11,7 @@ from collections.abc import Callable
 import mlflow
 import optuna
 import torch
+from optuna.samplers import PartialFixedSampler, RandomSampler
 from optuna.trial import Trial
 
 from benchmarks.peers.options import parse_options
@@ -30,12 +31,13 @@ def run_workers(
         torch.set_num_threads(1)
         mlflow.set_experiment(NAME)
         study = optuna.load_study(study_name=NAME, storage=STORAGE)
-        n_trials = len(range(int(worker), options.trials, options.workers))
-        study.optimize(build_objective(options), n_trials=n_trials)
+        objective = build_objective(options)
+        # Not enqueued: two processes may both take a waiting trial from SQLite, of which the slower one then fails.
+        for config in options.task.grid[int(worker) : options.trials : options.workers]:
+            study.sampler = PartialFixedSampler(config, RandomSampler())
+            study.optimize(objective, n_trials=1)
         return
-    study = optuna.create_study(study_name=NAME, storage=STORAGE, direction="maximize")
-    for config in options.task.grid[: options.trials]:
-        study.enqueue_trial(config)
+    optuna.create_study(study_name=NAME, storage=STORAGE, direction="maximize")
     mlflow.set_experiment(NAME)
     processes = []
     for number in range(options.workers):
