@@ -54,6 +54,8 @@ class Worker:
     checkpoint_seconds: float
     waits: list[float] = field(default_factory=list)
     """Seconds from each report to its answer."""
+    answered_at: list[float] = field(default_factory=list)
+    """When each answer came, by time.monotonic()."""
     gaps: list[float] = field(default_factory=list)
     """Seconds without a trial, from the end of one to the order for the next."""
     told_at: float | None = None
@@ -80,7 +82,9 @@ class Worker:
     def answered(self) -> None:
         """The driver has looked at the last report."""
         if self.told_at is not None:
-            self.waits.append(time.monotonic() - self.told_at)
+            now = time.monotonic()
+            self.waits.append(now - self.told_at)
+            self.answered_at.append(now)
             self.told_at = None
 
     def train(self) -> bool:
@@ -198,6 +202,7 @@ def main(arguments: list[str]) -> None:
     Simulation(workers).run()
     measured = {
         "waits": [round(wait, 5) for worker in workers for wait in worker.waits],
+        "answered_at": [moment for worker in workers for moment in worker.answered_at],
         "gaps": [round(gap, 5) for worker in workers for gap in worker.gaps],
         "cpu_seconds": time.process_time() - begun,
     }

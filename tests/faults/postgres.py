@@ -53,6 +53,15 @@ class PostgresServer:
         self._pg_ctl("init", "-o", "--auth=trust --encoding=utf8 -U postgres --no-sync")
         self.start()
 
+    @property
+    def pid(self) -> int:
+        """Of its first process.
+
+        Raises:
+            FileNotFoundError: It is stopped.
+        """
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def url(self, database: str) -> str:
         """Of one of its databases."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
