@@ -29,6 +29,7 @@ from sweeper.search.attributes import (
 from sweeper.search.mirror import Mirror, Pending
 from sweeper.search.samplers import build_pruner, build_sampler, learns
 from sweeper.search.storage import StudyStore, TrialRecord, record_of
+from sweeper.search.tpe import Numbers
 from sweeper.study.config import AnyTrialConfig, trial_config
 
 __all__ = ["Optimizer", "Proposal"]
@@ -108,6 +109,7 @@ class Optimizer:
             )
         self._queue: Sequence[Mapping[str, Any]] = stored.queue
         self._n_dequeued = len(stored.queue) - stored.n_queued
+        self._numbers: Numbers = {}
         self._running: dict[int, Trial] = {}
         self._last_epoch: dict[int, int] = {}
 
@@ -193,7 +195,7 @@ class Optimizer:
         if not self._waiting:
             self._dequeue()
         # Seeded by the trial's number: a sweep that was resumed draws what it would have drawn without the break.
-        self._optuna.sampler = build_sampler(self.study.sampler, number=n_before)
+        self._optuna.sampler = build_sampler(self.study.sampler, number=n_before, numbers=self._numbers)
         trial = self._optuna.ask()
         offset = trial.user_attrs.get(SEED_OFFSET_ATTR, 0)
         given = trial.user_attrs.get(CONFIG_ATTR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from optuna import Study as OptunaStudy
@@ -11,7 +12,7 @@ from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.search.tpe import FastTPESampler
+from sweeper.search.tpe import FastTPESampler, Numbers
 from sweeper.study.study import (
     CmaEsSamplerConfig,
     GPSamplerConfig,
@@ -45,20 +46,23 @@ class _GridSampler(samplers.BruteForceSampler):
         pass
 
 
-def build_sampler(config: SamplerConfig, *, number: int) -> samplers.BaseSampler:
+def build_sampler(config: SamplerConfig, *, number: int, numbers: Numbers | None = None) -> samplers.BaseSampler:
     """The sampler that a study names, ready to draw one trial.
 
     Args:
         config: The sampler's configuration.
         number: Number of the trial. With the configuration's seed it determines the draw; a sampler that kept the seed
             alone would, after each start of the sweep, draw the same trials again.
+        numbers: What TPE keeps of the trials of a study from one draw to the next, without which it draws the same, but
+            slower.
     """
     seed = None if config.seed is None else _derive_seed(config.seed, number)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if isinstance(config, TPESamplerConfig):
             # SciPy takes longer to import than it saves in the first trials, which are drawn at random.
-            tpe = FastTPESampler if number >= max(config.n_startup_trials, 10) else samplers.TPESampler
+            is_random = number < max(config.n_startup_trials, 10)
+            tpe = samplers.TPESampler if is_random else partial(FastTPESampler, numbers=numbers)
             return tpe(
                 seed=seed,
                 n_startup_trials=config.n_startup_trials,

@@ -10,10 +10,10 @@ on a core of an AMD EPYC that many others used).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -78,25 +78,61 @@ class _Groups(_GroupDecomposedSearchSpace):
         return copy.deepcopy(self._search_space)
 
 
-class FastTPESampler(TPESampler):
-    """`TPESampler` for many trials."""
+class _Row(NamedTuple):
+    """The parameters of a group in one trial, as numbers. Optuna's storage in memory makes new dictionaries where it
+    changes a trial, so that those of a trial as it was are the same objects."""
 
-    def __init__(self, **options: Any) -> None:
+    params: Mapping[str, Any]
+    system_attrs: Mapping[str, Any]
+    is_finished: bool
+    numbers: tuple[float, ...] | None
+    """None where the trial has not all of them."""
+
+    @classmethod
+    def of(cls, trial: FrozenTrial, params: Mapping[str, Any], space: Mapping[str, BaseDistribution]) -> _Row:
+        numbers = None
+        if space.keys() <= params.keys():
+            numbers = tuple(distribution.to_internal_repr(params[name]) for name, distribution in space.items())
+        return cls(trial.params, trial.system_attrs, trial.state.is_finished(), numbers)
+
+    def holds_for(self, trial: FrozenTrial) -> bool:
+        """Whether the trial is as it was."""
+        if self.is_finished:  # its attributes may change, but do not matter
+            return trial.params is self.params
+        return trial.params is self.params and trial.system_attrs is self.system_attrs and not trial.state.is_finished()
+
+
+Numbers: TypeAlias = "dict[tuple[tuple[str, BaseDistribution], ...], dict[int, _Row]]"
+"""By group of parameters and number of the trial."""
+
+
+class FastTPESampler(TPESampler):
+    """`TPESampler` for many trials.
+
+    Args:
+        numbers: What earlier samplers of the same study kept; changed in place.
+        **options: Of `TPESampler`.
+    """
+
+    def __init__(self, *, numbers: Numbers | None = None, **options: Any) -> None:
         super().__init__(**options)
+        self._numbers: Numbers = {} if numbers is None else numbers
         if self._group_decomposed_search_space is not None:
             self._group_decomposed_search_space = _Groups(include_pruned=True)
 
     def _get_internal_repr(
         self, trials: list[FrozenTrial], search_space: dict[str, BaseDistribution], study: OptunaStudy
     ) -> dict[str, npt.NDArray[np.float64]]:
-        names = search_space.keys()
-        rows = [params for trial in trials if names <= (params := self._get_params(trial, study)).keys()]
-        return {
-            name: np.asarray([to_internal_repr(params[name]) for params in rows])
-            for name, to_internal_repr in (
-                (n, distribution.to_internal_repr) for n, distribution in search_space.items()
-            )
-        }
+        known = self._numbers.setdefault(tuple(search_space.items()), {})
+        rows = []
+        for trial in trials:
+            row = known.get(trial.number)
+            if row is None or not row.holds_for(trial):
+                row = known[trial.number] = _Row.of(trial, self._get_params(trial, study), search_space)
+            if row.numbers is not None:
+                rows.append(row.numbers)
+        columns = np.array(rows, dtype=np.float64).reshape(len(rows), len(search_space)).T
+        return {name: np.ascontiguousarray(column) for name, column in zip(search_space, columns, strict=True)}
 
     def sample_relative(
         self, study: OptunaStudy, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

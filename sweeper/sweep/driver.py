@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +94,12 @@ class Driver:
         self._options = options
         self._objective = optimizer.study.objective
         self._ready: deque[Proposal] = deque()
+        self._asker = ThreadPoolExecutor(1, thread_name_prefix="asker")
+        self._asking: Future[Proposal] | None = None
+        """The next trial, while the sampler computes it. Reports are answered meanwhile; what would change what the
+        sampler knows, or what it draws next, has to wait."""
+        self._deferred: list[AttemptEnded | WorkerDied] = []
+        """What waits for it."""
         self._outgrown: deque[Proposal] = deque()
         """Trials that need a GPU for themselves."""
         self._queue_reading: Pending | None = None
@@ -166,24 +173,28 @@ class Driver:
                 if self._stop_request == "now":
                     killed = True
                     break
-                self._disk.settle()
+                self._settle()
                 wants_more = False
                 if self._may_dispatch:
                     self._dispatch()
                     if self._clock.has_time:
                         wants_more = self._ask()
                         self._dispatch()
-                if not self._crew.is_busy and (self._draining or not (self._has_work() or self._disk.is_owed)):
+                if self._is_over():
                     break
-                waits_for_storage = bool(self._crew.n_idle and (self._ready or not self._has_read_queue))
-                poll_seconds = 0.0 if wants_more else STORAGE_SECONDS if waits_for_storage else POLL_SECONDS
-                for event in self._launcher.poll(poll_seconds):
-                    self._handle(event)
+                for event in self._launcher.poll(0.0 if wants_more else self._poll_seconds):
+                    if self._asking is not None and isinstance(event, AttemptEnded | WorkerDied):
+                        self._deferred.append(event)
+                    else:
+                        self._handle(event)
                 self._show()
         except BaseException:
             killed = True
             raise
         finally:
+            self._asker.shutdown()
+            if self._asking is not None and self._asking.exception() is None:
+                self._ready.append(self._asking.result())
             with or_full():
                 self._clock.stop()
             self._launcher.close(kill=killed)
@@ -201,6 +212,30 @@ class Driver:
         if not self._clock.has_time and not self.progress.stopping:
             self.progress.stopping = self._clock.reason
         return SweepResult(finished=self._optimizer.exhausted, reason=self.progress.stopping)
+
+    def _settle(self) -> None:
+        """Do what waits for a trial that is asked for, or for room on the disk."""
+        if self._asking is not None:
+            if not self._asking.done():
+                return
+            self._ready.append(self._asking.result())
+            self._asking = None
+            failpoint("driver.asked")
+        deferred, self._deferred = self._deferred, []
+        for event in deferred:
+            self._handle(event)
+        self._disk.settle()
+
+    def _is_over(self) -> bool:
+        if self._crew.is_busy or self._asking is not None:
+            return False
+        return self._draining or not (self._has_work() or self._disk.is_owed)
+
+    @property
+    def _poll_seconds(self) -> float:
+        """How long the workers may have nothing to say until something else is looked at."""
+        waits_for_storage = bool(self._crew.n_idle and (self._ready or not self._has_read_queue))
+        return STORAGE_SECONDS if waits_for_storage or self._asking is not None else POLL_SECONDS
 
     def _show(self, *, at_once: bool = False) -> None:
         self._view.update(self.progress)
@@ -231,11 +266,13 @@ class Driver:
     def _ask(self) -> bool:
         """Ask for a trial, where one is missing: there is to be one for each idle worker. Where trials are short, there
         is to be one more, or one more for each worker where the sampler loses nothing by it. Only one is asked for at a
-        time, since reports wait meanwhile.
+        time, since workers wait meanwhile. A sampler that learns takes longest, and works beside the driver.
 
         Returns:
-            Whether more are missing.
+            Whether more are missing that can be asked for now.
         """
+        if self._asking is not None:
+            return False
         self._look_for_queued()
         if not self._has_read_queue:
             return False
@@ -246,6 +283,9 @@ class Driver:
             ahead = 1 if self._optimizer.learns else len(self._launcher.slots)
         wanted = self._crew.n_idle + ahead
         if len(self._ready) < wanted and not self._optimizer.exhausted:
+            if self._optimizer.learns and self._crew.is_busy:
+                self._asking = self._asker.submit(self._optimizer.ask)
+                return False
             self._ready.append(self._optimizer.ask())
             failpoint("driver.asked")
         return len(self._ready) < wanted and not self._optimizer.exhausted

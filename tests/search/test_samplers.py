@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args
 
 import optuna
@@ -13,6 +15,7 @@ import pytest
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.samplers._tpe import _truncnorm
+from optuna.trial import TrialState
 
 from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.search.tpe import FastTPESampler
@@ -152,18 +155,23 @@ def test_tpe_with_scipy_draws_what_optuna_draws() -> None:
     study = make_study()
     of_optuna = _truncnorm._log_ndtr
 
-    def draws(sampler: type[TPESampler]) -> list[dict[str, Any]]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            searched = optuna.create_study(sampler=sampler(seed=1, multivariate=True, group=True, constant_liar=True))
-        found = []
-        for number in range(40):
+    def draws(sampler: Callable[..., TPESampler]) -> list[dict[str, Any]]:
+        searched = optuna.create_study()
+        found, running = [], deque[optuna.Trial]()
+        for number in range(60):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                searched.sampler = sampler(seed=number, multivariate=True, group=True, constant_liar=True)
             trial = searched.ask()
             study.trial.draw(trial)
-            searched.tell(trial, math.sin(number))
             found.append(trial.params)
+            running.append(trial)
+            trial.report(math.cos(number), 1)
+            if len(running) > 4:  # others run meanwhile
+                state = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)[number % 3]
+                searched.tell(running.popleft(), math.sin(number) if number % 3 == 0 else None, state=state)
         return found
 
-    for ours, theirs in zip(draws(FastTPESampler), draws(TPESampler), strict=True):
+    for ours, theirs in zip(draws(partial(FastTPESampler, numbers={})), draws(TPESampler), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-9)
     assert _truncnorm._log_ndtr is of_optuna

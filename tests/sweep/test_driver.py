@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import sweeper
 from sweeper.launch.launcher import WorkerSlot
-from sweeper.launch.messages import Attempt, AttemptEnded, Event, WorkerReady
+from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, WorkerReady
 from sweeper.search.optimizer import Optimizer, Proposal
 from sweeper.study.study import Study
 from sweeper.sweep import start
@@ -94,3 +96,67 @@ def test_workers_are_heard_between_any_two_trials_that_are_asked_for(
     assert result.finished
     assert log.count("asked") == 9
     assert all(one != other for one, other in itertools.pairwise(log) if one == "asked")
+
+
+class ReportingLauncher(EmptyLauncher):
+    """Trial 0 ends when trial 1 begins. That trains until trial 2 is being asked for; then it reports an epoch, and has
+    ended. Trial 2 ends at once."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__(log)
+        self.slots = self.slots[:2]
+        self.is_asking, self.has_answered = threading.Event(), threading.Event()
+        self._training: tuple[int, Attempt] | None = None
+
+    def submit(self, worker: int, attempt: Attempt) -> None:
+        if attempt.number == 2:
+            super().submit(worker, attempt)
+            return
+        if self._training is not None:
+            super().submit(*self._training)
+        self._training = (worker, attempt)
+
+    def poll(self, timeout_seconds: float) -> list[Event]:
+        if self._training is not None and self.is_asking.is_set():
+            (worker, attempt), self._training = self._training, None
+            values = {"value": 0.5, "objective": 0.5, "pictures_per_second": 1.0}
+            self._events.append(EpochDone(worker=worker, number=attempt.number, epoch=1, **values))
+            self._events.append(self.complete(worker, attempt))
+        return super().poll(timeout_seconds)
+
+    def proceed(self, worker: int, number: int, epoch: int) -> None:
+        self._log.append("answered")
+        self.has_answered.set()
+
+
+def test_reports_are_answered_while_a_sampler_that_learns_is_asked(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+    launcher = ReportingLauncher(log)
+    ask, tell = Optimizer.ask, Optimizer.tell
+
+    def slow(optimizer: Optimizer) -> Proposal:
+        proposal = ask(optimizer)
+        if proposal.number == 2:
+            launcher.is_asking.set()
+            assert launcher.has_answered.wait(60)
+        log.append(f"asked {proposal.number}")
+        return proposal
+
+    def logged(optimizer: Optimizer, number: int, *how: Any) -> None:
+        log.append(f"told {number}")
+        tell(optimizer, number, *how)
+
+    monkeypatch.setattr(Optimizer, "ask", slow)
+    monkeypatch.setattr(Optimizer, "tell", logged)
+    monkeypatch.setattr(start, "_build_launcher", lambda *_: launcher)
+    study = study_dict(trials=3, sampler={"name": "tpe", "n_startup_trials": 1}, pruner="median")
+    name = start.prepare(workspace, Study.model_validate(study))
+    options = start.SweepOptions(slots=tuple(launcher.slots))
+    result = start.drive(workspace, name, options=options, view=SilentView(), connect=MemoryTracker)
+    assert result.finished
+    # What the sampler knows does not change while it is asked: the end of a trial waits, its report does not.
+    assert [entry for entry in log if entry not in ("heard", "closed")] == [
+        *("asked 0", "asked 1", "told 0", "answered", "asked 2", "told 1", "told 2")
+    ]
