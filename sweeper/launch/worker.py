@@ -42,9 +42,10 @@ def import_torch() -> None:
 
     import sweeper.data.store
     import sweeper.launch.attempt  # noqa: F401
+    from sweeper.launch.dynamo import postpone_dynamo
 
-    # The first optimizer of a process imports torch's compiler, which takes as long as torch itself.
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    postpone_dynamo()
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # what the first optimizer imports all the same
     gc.collect()
     gc.freeze()  # what is imported stays: a later collection takes 3 ms and not 400
 
