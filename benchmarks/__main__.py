@@ -1,7 +1,8 @@
-"""Runs benchmarks, keeps what they measured in benchmarks/results/, and writes it into docs/performance.md.
+"""Runs benchmarks, keeps what they measured in benchmarks/results/, and writes it into docs/performance.md
+and docs/scaling.md.
 
-    python -m benchmarks [--only NAME...] [--rounds N] [--data DIR]     # runs, prints one table, writes the page
-    python -m benchmarks --page                                         # the page alone, from what was measured before
+    python -m benchmarks [--only NAME...] [--rounds N] [--data DIR]     # runs, prints one table, writes the pages
+    python -m benchmarks --page                                         # the pages alone, from what was measured before
 
 Each is a script of its own, with options of its own: `python -m benchmarks.NAME --help`. Exit code 1 where one of them
 failed; a target that is not reached is said, and is no failure.
@@ -16,17 +17,18 @@ import sys
 from pathlib import Path
 
 from benchmarks.page import RESULTS, SCRIPTS, read_results, targets_table, write_page
+from benchmarks.scaling_page import LOADS, write_scaling_page
 
 
 def run(name: str, options: argparse.Namespace) -> bool:
     """Run one script; whether it succeeded."""
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(RESULTS / f"{name}.json")]
-    if options.rounds is not None:
+    if options.rounds is not None and name in SCRIPTS:
         command += ["--rounds", str(options.rounds)]
     environment = dict(os.environ)
     if options.data is not None:
         environment["SWEEPER_DATA"] = str(options.data.resolve())
-    if SCRIPTS[name].takes_data:
+    if name in SCRIPTS and SCRIPTS[name].takes_data:
         if "SWEEPER_DATA" not in environment:
             print(f"{name}: needs --data or SWEEPER_DATA", file=sys.stderr)
             return False
@@ -38,10 +40,9 @@ def run(name: str, options: argparse.Namespace) -> bool:
 def main() -> None:
     """Run them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--only", nargs="+", choices=SCRIPTS, default=list(SCRIPTS), metavar="NAME", help=", ".join(SCRIPTS)
-    )
-    parser.add_argument("--rounds", type=int, help="of each; default: what the script finds right")
+    names = [*SCRIPTS, *LOADS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--rounds", type=int, help="of each that takes turns; default: what the script finds right")
     parser.add_argument("--data", type=Path, help="folder of data sets; default: SWEEPER_DATA")
     parser.add_argument("--page", action="store_true", help="measure nothing")
     options = parser.parse_args()
@@ -49,6 +50,7 @@ def main() -> None:
     results = read_results()
     print(f"\n{targets_table(results)}")
     write_page(results)
+    write_scaling_page()
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

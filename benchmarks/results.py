@@ -29,7 +29,7 @@ from typing import Any
 
 from benchmarks.machine import describe_machine
 
-__all__ = ["Result", "Row", "benchmark_parser", "markdown_table", "timed"]
+__all__ = ["Result", "Row", "benchmark_parser", "markdown_table", "quantity", "rounded", "timed"]
 
 SIGNS = {"<=": ("≤", operator.le), ">=": ("≥", operator.ge)}
 
@@ -140,7 +140,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, without what does not apply."""
-        rows = [{k: _rounded(v) for k, v in asdict(row).items() if v not in (None, "")} for row in self.rows]
+        rows = [{k: rounded(v) for k, v in asdict(row).items() if v not in (None, "")} for row in self.rows]
         return {**asdict(self), "rows": rows}
 
     @classmethod
@@ -151,7 +151,8 @@ class Result:
         return cls(**{**data, "rows": rows, "notes": tuple(data.pop("notes", ()))})
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """With five digits where it is a fraction; else as it is."""
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 

@@ -23,13 +23,13 @@ def free_port() -> int:
 
 
 class MlflowServer:
-    """An MLflow server with its database and artifacts in a folder."""
+    """An MLflow server with its artifacts in a folder, and its database too where no other is given."""
 
-    def __init__(self, folder: Path, *, n_workers: int = 1) -> None:
+    def __init__(self, folder: Path, *, n_workers: int = 1, database_url: str | None = None) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.database_url = f"sqlite:///{folder / 'mlflow.db'}"
+        self.database_url = database_url or f"sqlite:///{folder / 'mlflow.db'}"
         self._n_workers = n_workers
         self._process: subprocess.Popen[bytes] | None = None
 
