@@ -73,10 +73,13 @@ def gather_promoted_curves(found: Sequence[Continued], data: StudyData) -> pd.Da
 
 def _describe(frame: pd.DataFrame, data: StudyData) -> str:
     """What continuing brought, in a sentence or two."""
-    n = len(frame)
-    longest = max(frame["epochs"])
+    n_trials, n = frame["trial"].nunique(), len(frame)
+    by = f", by {n} trainings one after another" if n > n_trials else ""
+    were = "was" if n_trials == 1 else "were"
+    words = (
+        f"{plural(n_trials, 'trial')} of the search {were} continued{by}, to at most {max(frame['epochs'])} epochs. "
+    )
     done = frame[frame["gain"].notna()]
-    words = f"{plural(n, 'trial')} of the search {'was' if n == 1 else 'were'} continued, to at most {longest} epochs. "
     if done.empty:
         return words + "None of them has ended yet."
     better = int((done["gain"] > 0).sum())
@@ -93,7 +96,7 @@ def _describe(frame: pd.DataFrame, data: StudyData) -> str:
 
 def _draw_table(frame: pd.DataFrame, data: StudyData) -> Table:
     value = metric_label(data.objective.metric)
-    unit = " (%)" if data.value_is_percent else ""
+    unit, points = (" (%)", " (points)") if data.value_is_percent else ("", "")
     columns = [
         Column(key="trial", label="trial", title="of the search", numeric=True, header=True),
         Column(key="run", label="continued as"),
@@ -101,7 +104,7 @@ def _draw_table(frame: pd.DataFrame, data: StudyData) -> Table:
         Column(key="epochs", label="epochs now", numeric=True),
         Column(key="value_before", label=f"{value} before{unit}", show=data.value_text, numeric=True),
         Column(key="value", label=f"{value} now{unit}", show=data.value_text, numeric=True),
-        Column(key="gain", label="better by", title="below 0: worse", show=data.value_text, numeric=True),
+        Column(key="gain", label=f"better by{points}", title="below 0: worse", show=data.value_text, numeric=True),
         Column(key="best_epoch", label="best epoch", numeric=True),
     ]
     if (frame["state"] != "COMPLETE").any():
@@ -112,9 +115,7 @@ def _draw_table(frame: pd.DataFrame, data: StudyData) -> Table:
     anew = [str(trial) for trial in frame.loc[frame["continued_from_epoch"] == 0, "trial"]]
     note = "Numbers are those of one training each, at the epoch that the objective takes. "
     if data.objective.at == "best":
-        note += (
-            "The best of all epochs is never worse than that of the first ones: a small gain may be luck."
-        )
+        note += "The best of all epochs is never worse than that of the first ones: a small gain may be luck."
     if anew:
         note += f" Of trial{'' if len(anew) == 1 else 's'} {', '.join(anew)} no checkpoint was kept: trained anew."
     return Table(
