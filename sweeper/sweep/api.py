@@ -8,6 +8,7 @@ from pathlib import Path
 from sweeper.errors import InputError
 from sweeper.launch.devices import PerGpu
 from sweeper.launch.placement import Placement, plan_workers
+from sweeper.study.plugins.sources import refuse_while_importing, sources_of
 from sweeper.study.study import Study
 from sweeper.sweep.check import check_study
 from sweeper.sweep.derived import is_done
@@ -72,11 +73,16 @@ def start(
         StudyFileError: The file has faults.
         StudyExistsError: A study of that name with other contents is stored.
         OwnedError: Another driver owns the study.
+        PluginError: A part of the study that this process has registered is in no file that workers could import; or a
+            plugin that is being imported calls this.
     """
+    refuse_while_importing()
     workspace = workspace or Workspace.from_environment()
     study = _checked(study, overrides, workspace)
     options = _options(launcher, workers, devices, per_gpu, address, worker_cpus)
     remember_plugins(workspace, study.name, study.plugins)
+    if launcher != "inline":
+        remember_plugins(workspace, study.name, _own_sources(study))
     name = prepare(workspace, study, more_trials=trials)
     return drive(workspace, name, options=options, view=view or SilentView())
 
@@ -106,10 +112,13 @@ def start_detached(
         StudyFileError: The file has faults.
         StudyExistsError: A study of that name with other contents is stored.
         OwnedError: Another driver owns the study.
+        PluginError: A part of the study that this process has registered is in no file that workers could import; or a
+            plugin that is being imported calls this.
     """
+    refuse_while_importing()
     workspace = workspace or Workspace.from_environment()
     study = _checked(study, overrides, workspace)
-    remember_plugins(workspace, study.name, study.plugins)
+    remember_plugins(workspace, study.name, [*study.plugins, *_own_sources(study)])
     name = prepare(workspace, study, more_trials=trials)
     arguments = ["--per-gpu", str(per_gpu)]
     arguments += ["--workers", str(workers)] if workers else []
@@ -120,6 +129,10 @@ def start_detached(
 
 def _checked(study: Study | str | Path, overrides: Sequence[str], workspace: Workspace) -> Study:
     return study if isinstance(study, Study) else check_study(Path(study), overrides, data_dir=workspace.data_dir).study
+
+
+def _own_sources(study: Study) -> list[str]:
+    return sources_of(study.model_dump(mode="json", include={"trial"}))
 
 
 def finalize(

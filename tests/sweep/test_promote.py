@@ -53,6 +53,10 @@ def test_the_best_go_on_from_their_last_epoch(cli: CommandLine, workspace: Works
     best_now.load_model(places=workspace.places)(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
     check_asking_again(cli, best)
     assert "agree" in cli.call("doctor")
+    cli.call("report", "tiny", "--section", "promoted", "--format", "markdown", "--out", "report")
+    shown = (cli.folder / "report" / "report.md").read_text()
+    assert "3 trials of the search were continued, by 5 trainings one after another, to at most 5 epochs." in shown
+    assert all(f"tiny.promoted/{number}" in shown for number in range(5))
     assert cli.call("delete", "tiny", "--yes").endswith("tiny.promoted is deleted\ntiny is deleted\n")
 
 

@@ -22,6 +22,7 @@ from sweeper.report.sections.layers import build_layers
 from sweeper.report.sections.learning_rate import build_learning_rate
 from sweeper.report.sections.outputs import build_outputs
 from sweeper.report.sections.pictures import build_pictures
+from sweeper.report.sections.promoted import build_promoted
 from sweeper.report.sections.search import build_search
 from sweeper.report.sections.test import build_test
 from sweeper.report.sections.trials import build_all_trials, build_best_trials
@@ -33,6 +34,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(key="pictures", title="Pictures", build=build_pictures),
     Section(key="best", title="Best trials", build=build_best_trials),
     Section(key="test", title="Test", build=build_test),
+    Section(key="promoted", title="Continued for longer", build=build_promoted),
     Section(key="curves", title="Learning curves", build=build_curves),
     Section(key="overfitting", title="Over-fitting", build=build_gap),
     Section(key="rates", title="Learning rate", build=build_learning_rate),

@@ -8,7 +8,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -26,10 +26,13 @@ __all__ = [
     "load_plugins",
     "loaded_plugins",
     "plugin_tags",
+    "refuse_while_importing",
     "resolve_plugin",
+    "sources_of",
 ]
 
 _loaded: dict[str, ModuleType] = {}
+_importing: list[str] = []
 
 
 def resolve_plugin(plugin: str, folder: Path) -> str:
@@ -74,6 +77,7 @@ def load_plugin(plugin: str) -> None:
     """
     if plugin in _loaded:
         return
+    _importing.append(plugin)
     try:
         _loaded[plugin] = _import_file(Path(plugin)) if plugin.endswith(".py") else importlib.import_module(plugin)
     except PluginError:
@@ -82,6 +86,62 @@ def load_plugin(plugin: str) -> None:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise PluginError(f"plugin {plugin!r} cannot be imported: {_words(error)}") from error
+    finally:
+        _importing.pop()
+
+
+def refuse_while_importing() -> None:
+    """Refuse to begin a sweep while a plugin is imported: each worker imports it, and would begin a sweep of its own.
+
+    Raises:
+        PluginError: A plugin is being imported.
+    """
+    if _importing:
+        raise PluginError(
+            f"{_importing[-1]} starts a sweep when it is imported, and every worker imports it for what it registers; "
+            'put what starts it under `if __name__ == "__main__":`'
+        )
+
+
+def sources_of(tree: object) -> list[str]:
+    """What other processes have to import for the parts that a configuration or a space names: the files of those
+    that this process has registered by itself, in a script or in a module that it imported.
+
+    Args:
+        tree: Plain data, as of a study's `trial`.
+
+    Raises:
+        PluginError: Such a part is in no file, as in a cell of a notebook.
+    """
+    found: dict[str, None] = {}
+    names = set(_names_in(tree))
+    loaded = {str(Path(module.__file__).resolve()) for module in _loaded.values() if module.__file__}
+    for r in registry.all():
+        if r.name not in names or r.package or r.kind in ("launcher", "report_section"):
+            continue
+        path = Path(r.source).resolve() if r.source else None
+        if path is not None and (str(path) in loaded or r.function.__module__ in _loaded):
+            continue
+        if path is None or not path.is_file() or path.suffix != ".py":
+            raise PluginError(
+                f"{KINDS[r.kind].words} {r.name!r} is in no file that workers could import (it is from "
+                f"{r.source or r.function.__module__}); write it to a file and name that in `plugins`, or "
+                'train in this process: launcher="inline"'
+            )
+        found[str(path)] = None
+    return list(found)
+
+
+def _names_in(tree: object) -> Iterator[str]:
+    """Each text in plain data: a part is named by itself or by its `name`, and stands anywhere among choices."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict):
+        for value in tree.values():
+            yield from _names_in(value)
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from _names_in(value)
 
 
 def loaded_plugins() -> tuple[str, ...]:
