@@ -5,6 +5,7 @@ SweeperError                    anything a caller may want to catch; exit code 1
 │   ├── StudyFileError          faults in a study file, each with file, line and field
 │   ├── PluginError             a plugin that cannot be found, imported or registered
 │   ├── DataError               a data set that is missing or unreadable
+│   ├── AccessError             a server denies access: wrong password, or an account that may only read
 │   ├── StudyExistsError        a changed study file under the name of a stored study
 │   └── NotFoundError           no such study, trial or run
 ├── OwnedError                  another driver owns the study, or has the GPUs; exit code 3
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "AccessError",
     "ClusterLostError",
     "DataError",
     "DivergedError",
@@ -86,6 +88,10 @@ class DataError(InputError):
 
 class PluginError(InputError):
     """A plugin that cannot be found, imported or registered."""
+
+
+class AccessError(InputError):
+    """A server denies access. Never tried again: it takes another password or account."""
 
 
 class StudyExistsError(InputError):

@@ -23,7 +23,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
-from sweeper.errors import SweeperError
+from sweeper.denials import denial_of
+from sweeper.errors import AccessError, SweeperError
+from sweeper.masking import without_passwords
 from sweeper.search.urls import reason_of, refuse_mlflow
 
 __all__ = ["Database", "open_database", "translated"]
@@ -38,13 +40,15 @@ _FINITE = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
 
 
 def translated(call: Callable[P, R]) -> Callable[P, R]:
-    """Raise what goes wrong inside the database as `SweeperError`."""
+    """Raise what goes wrong inside the database as `SweeperError`, and what it denies as `AccessError`."""
 
     @functools.wraps(call)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return call(*args, **kwargs)
         except (SQLAlchemyError, StorageInternalError) as error:
+            if denial := denial_of(error):
+                raise AccessError(f"Optuna's database denies access: {without_passwords(denial)}") from error
             raise SweeperError(f"Optuna's database is out of reach; try again: {reason_of(error)}") from error
 
     return wrapper

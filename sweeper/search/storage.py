@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import InputError, NotFoundError
+from sweeper.denials import denial_of
+from sweeper.errors import AccessError, InputError, NotFoundError
 from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
 from sweeper.search.attributes import (
@@ -148,6 +149,7 @@ class StudyStore:
             create: Whether to create a missing SQLite file.
 
         Raises:
+            AccessError: The database denies access.
             InputError: The URL is malformed, the database out of reach, or MLflow's.
             NotFoundError: The SQLite file is missing and is not to be created.
         """
@@ -161,6 +163,11 @@ class StudyStore:
             with self.locked():
                 self.storage = open_database(url)
         except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError, ValueError) as error:
+            if denial := denial_of(error):
+                raise AccessError(
+                    f"Optuna's database {masked(url)} denies access: {without_passwords(denial)}; see to user and "
+                    "password in SWEEPER_STORAGE, and to what this account may do"
+                ) from None
             reason = without_passwords((str(error).splitlines() or [""])[0].replace(url, masked(url)))
             raise InputError(f"cannot open Optuna's database {masked(url)}: {reason}") from None
 

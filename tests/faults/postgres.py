@@ -34,9 +34,14 @@ class Databases:
 
 
 class PostgresServer:
-    """A PostgreSQL whose data lie in a folder of its own under the system's temporary folder."""
+    """A PostgreSQL whose data lie in a folder of its own under the system's temporary folder.
 
-    def __init__(self) -> None:
+    Args:
+        user: Its administrator.
+        password: Of the administrator; None: everybody is let in.
+    """
+
+    def __init__(self, *, user: str = "postgres", password: str | None = None) -> None:
         from pgserver import _commands, utils
 
         self._commands = _commands
@@ -50,7 +55,12 @@ class PostgresServer:
             self._as_user = {"user": SYSTEM_USER, "cwd": self.folder}
         self.port = free_port()
         self._n_databases = 0
-        self._pg_ctl("init", "-o", "--auth=trust --encoding=utf8 -U postgres --no-sync")
+        authentication = "--auth=trust"
+        if password is not None:
+            file = self.folder / "password"
+            file.write_text(password)
+            authentication = f"--auth=scram-sha-256 --pwfile={file}"
+        self._pg_ctl("init", "-o", f"{authentication} --encoding=utf8 -U {user} --no-sync")
         self.start()
 
     @property
