@@ -51,7 +51,7 @@ class Cluster:
         from ray.cluster_utils import Cluster as RayCluster
 
         self._cluster: Any = RayCluster()
-        server = {"dashboard_host": LOOPBACK, "dashboard_port": free_port()} if takes_jobs else {}
+        server: dict[str, Any] = {"dashboard_host": LOOPBACK, "dashboard_port": free_port()} if takes_jobs else {}
         # Else the agents of two heads on this machine want one port.
         self.head = self.add_node(include_dashboard=takes_jobs, dashboard_agent_listen_port=0, **server)
         # Checked before anything connects: no test talks to an address beyond this machine.

@@ -112,8 +112,8 @@ def test_a_driver_as_a_job_that_is_stopped(cli: CommandLine, monkeypatch: pytest
     pytest.importorskip("aiohttp_cors", reason="ray[default] has the server for jobs")
     monkeypatch.setenv("RAY_JOB_STOP_WAIT_TIME_S", str(int(GUARD_SECONDS)))  # a busy machine takes more than 10 s
     write_study(cli.folder, trials=3, epochs=100)
-    sweeper = ("env", "-C", str(cli.folder), f"SWEEPER_CACHE={cli.environment['SWEEPER_CACHE']}")
-    sweeper += (sys.executable, "-m", "sweeper")
+    in_folder = ("env", "-C", str(cli.folder), f"SWEEPER_CACHE={cli.environment['SWEEPER_CACHE']}")
+    sweeper = (*in_folder, sys.executable, "-m", "sweeper")
     with ray_cluster(takes_jobs=True) as cluster:
         # Other tests start heads on this machine, of which a job would take the last.
         options = ("--launcher", "ray", "--address", cluster.address, "--checkpoint-seconds", "0")
