@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.tracking.mlflow_server import free_port
+
 LOOPBACK = "127.0.0.1"
 SETTINGS = {
     # Else Ray replaces 127.0.0.1 by an address of the machine's network.
@@ -29,6 +31,7 @@ SETTINGS = {
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
     "RAY_memory_usage_threshold": "1.0",
+    "RAY_worker_niceness": "0",  # else 15, with which a worker hardly begins where other tests run
 }
 # Ray reads some of them when it is imported, here and in the processes that tests start.
 os.environ.update(SETTINGS)
@@ -38,13 +41,19 @@ OBJECT_STORE_BYTES = 80 << 20
 
 
 class Cluster:
-    """Nodes that are processes of this machine; all their traffic is on 127.0.0.1."""
+    """Nodes that are processes of this machine; all their traffic is on 127.0.0.1.
 
-    def __init__(self) -> None:
+    Args:
+        takes_jobs: The head has the server for `ray job`, which needs `ray[default]`.
+    """
+
+    def __init__(self, *, takes_jobs: bool = False) -> None:
         from ray.cluster_utils import Cluster as RayCluster
 
         self._cluster: Any = RayCluster()
-        self.head = self.add_node(include_dashboard=False)
+        server: dict[str, Any] = {"dashboard_host": LOOPBACK, "dashboard_port": free_port()} if takes_jobs else {}
+        # Else the agents of two heads on this machine want one port.
+        self.head = self.add_node(include_dashboard=takes_jobs, dashboard_agent_listen_port=0, **server)
         # Checked before anything connects: no test talks to an address beyond this machine.
         address = ray._private.services.canonicalize_bootstrap_address(self.address)
         assert address.startswith(f"{LOOPBACK}:"), address
@@ -53,6 +62,11 @@ class Cluster:
     def address(self) -> str:
         """For `--address`."""
         return str(self._cluster.address)
+
+    @property
+    def job_address(self) -> str:
+        """For `ray job submit --address`."""
+        return f"http://{self.head.webui_url}"
 
     def add_node(self, *, n_cpus: int = 0, **arguments: Any) -> Any:
         """Add a node; returns when the cluster has it."""
@@ -73,11 +87,11 @@ class Cluster:
 
 
 @contextmanager
-def ray_cluster() -> Iterator[Cluster]:
+def ray_cluster(*, takes_jobs: bool = False) -> Iterator[Cluster]:
     """A cluster whose head has no CPUs for workers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
-        cluster = Cluster()
+        cluster = Cluster(takes_jobs=takes_jobs)
         try:
             yield cluster
         finally:

@@ -1,7 +1,8 @@
 """The chaos table: `make chaos`, or `python -m tests.chaos --random 20 --rounds 2 --seed 1`.
 
 Every failpoint in several rounds, kills at random moments, and the faults of `tests.faults`; after each, the accounts
-of both databases are held against each other. Prints a row for each kind of fault.
+of both databases are held against each other. Prints a row for each kind of fault. With `--launcher ray` workers are on
+a Ray cluster of this machine, and the faults of `tests.faults`, most of which are of databases, are left out.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.chaos.scenarios import DRIVER_FAILPOINTS, WORKER_FAILPOINTS, Outcome, kill_at, kill_at_random
 from tests.faults.postgres import PostgresServer
 from tests.faults.table import fault_rows
+from tests.launch.conftest import RayNode
 from tests.sweep.conftest import CommandLine
 
 
@@ -41,6 +44,15 @@ def print_row(row: Sequence[object]) -> None:
     )
 
 
+@contextmanager
+def _ray_node() -> Iterator[RayNode]:
+    """A Ray cluster with room for the two workers of a sweep."""
+    from tests.ray_cluster import ray_cluster
+
+    with ray_cluster() as cluster:
+        yield RayNode(cluster, cluster.add_node(n_cpus=2))
+
+
 def main() -> None:
     """Run the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -49,12 +61,14 @@ def main() -> None:
     )
     parser.add_argument("--only", default="", help="only rows whose title has this in it")
     parser.add_argument("--random", type=int, default=60, help="sweeps with kills at random moments")
+    parser.add_argument("--launcher", choices=("local", "ray"), default="local", help="where workers run")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random moments")
     options = parser.parse_args()
     rows: list[tuple[str, int, int, int, int, int, float]] = []
     failures: list[str] = []
     print_row(("fault", "sweeps", "workers", "drivers", "others", "broken", "seconds"))
-    with tempfile.TemporaryDirectory(prefix="sweeper-chaos-cache-") as cache:
+    with tempfile.TemporaryDirectory(prefix="sweeper-chaos-cache-") as cache, ExitStack() as stack:
+        on = stack.enter_context(_ray_node()) if options.launcher == "ray" else None
 
         def add(title: str, scenarios: Sequence[tuple[str, Callable[[CommandLine], Outcome | int]]]) -> None:
             if options.only not in title:
@@ -84,7 +98,7 @@ def main() -> None:
             add(
                 title,
                 [
-                    (f"{name}@{nth}", lambda cli, name=name, nth=nth: kill_at(cli, name, nth=nth))  # type: ignore[misc]
+                    (f"{name}@{nth}", lambda cli, name=name, nth=nth: kill_at(cli, name, nth=nth, on=on))  # type: ignore[misc]
                     for name in names
                     for nth in range(1, 1 + (1 if name in ONCE else options.rounds))
                 ],
@@ -92,16 +106,15 @@ def main() -> None:
         add(
             f"killed at random moments, seeds {options.seed} to {options.seed + options.random - 1}",
             [
-                (f"seed {seed}", lambda cli, seed=seed: kill_at_random(cli, seed, n_kills=5))  # type: ignore[misc]
+                (f"seed {seed}", lambda cli, seed=seed: kill_at_random(cli, seed, n_kills=5, on=on))  # type: ignore[misc]
                 for seed in range(options.seed, options.seed + options.random)
             ],
         )
-        postgres = PostgresServer()
-        try:
+        if on is None:
+            postgres = PostgresServer()
+            stack.callback(postgres.remove)
             for row in fault_rows(postgres, options.seed):
                 add(row.title, row.scenarios)
-        finally:
-            postgres.remove()
     print_row(("all", *(sum(row[i] for row in rows) for i in range(1, 7))))
     for failure in failures:
         print(f"\n{failure}")

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from tests.data.conftest import make_folder
 from tests.tracking.templates import shared_folder
 
 if TYPE_CHECKING:
     from tests.ray_cluster import Cluster
+
+__all__ = ["RayNode", "cache_dir", "make_folder", "ray_node"]
 
 
 class RayNode(NamedTuple):

@@ -5,26 +5,37 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from sweeper.errors import InputError
 from sweeper.launch.launcher import Launcher, WorkerSlot
-from sweeper.launch.messages import WorkerDied, WorkerReady
+from sweeper.launch.messages import Attempt, AttemptEnded, EpochDone, Event, WorkerDied, WorkerReady
 from sweeper.launch.node import name_place, places_of_node
 from sweeper.launch.placement import Placement, plan_cluster, plan_workers
 from sweeper.places import Places
+from tests.data.conftest import MakeFolder
 from tests.launch.conftest import RayNode
 from tests.ray_cluster import workers_on
 
 if TYPE_CHECKING:
     from sweeper.launch.ray import RayLauncher
 
-GUARD_SECONDS = 120.0
+GUARD_SECONDS = 240.0
+ATTEMPT: dict[str, Any] = {
+    "attempt": 1,
+    "metric": "val/accuracy",
+    "maximize": True,
+    "at": "best",
+    "keep_model": False,
+    "prunable": False,
+    "checkpoint_seconds": 1000.0,
+}
 ON_CLUSTER = pytest.mark.xdist_group("ray")
 
 
@@ -52,12 +63,23 @@ def wait_for_workers(on: RayNode, n: int) -> list[psutil.Process]:
 
 
 def poll_for(launcher: Launcher, kind: type[WorkerReady] | type[WorkerDied]) -> WorkerReady | WorkerDied:
+    (event,) = poll_for_all(launcher, kind, 1)
+    assert isinstance(event, WorkerReady | WorkerDied)
+    return event
+
+
+def poll_for_all(launcher: Launcher, kind: type[Event], n: int) -> list[Event]:
+    """The first n events of a kind, before which nothing happens but epochs."""
+    found: list[Event] = []
     deadline = time.monotonic() + GUARD_SECONDS
-    while time.monotonic() < deadline:
+    while len(found) < n:
+        assert time.monotonic() < deadline, f"{len(found)} events came"
         for event in launcher.poll(0.1):
-            assert isinstance(event, kind), event
-            return event
-    raise AssertionError("no event came")
+            if not isinstance(event, EpochDone):
+                assert isinstance(event, kind), event
+                found.append(event)
+    assert len(found) == n
+    return found
 
 
 @ON_CLUSTER
@@ -102,6 +124,73 @@ def test_a_folder_that_is_not_shared(ray_node: RayNode, cache_dir: Path, tmp_pat
     assert f"has no folder {log_dir}" in died.why
     assert not log_dir.exists(), "nothing is written where nobody would find it"
     launcher.close()
+
+
+COUNTING = """
+import os
+import sys
+from pathlib import Path
+
+log = os.open(Path(__file__).with_name("opened"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def write_down(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".png"):
+        os.write(log, f"{os.getpid()} {arguments[0]}\\n".encode())
+
+
+sys.addaudithook(write_down)
+"""
+
+
+@ON_CLUSTER
+def test_pictures_are_decoded_once_on_each_node(ray_node: RayNode, make_folder: MakeFolder, tmp_path: Path) -> None:
+    """Workers write down each picture that they open."""
+    pictures = make_folder({"cat": 40, "dog": 40})
+    plugin = tmp_path / "counting.py"
+    plugin.write_text(COUNTING)
+    caches = [tmp_path / "cache 0", tmp_path / "cache 1"]
+    nodes = []
+    for cache in caches:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SWEEPER_CACHE", str(cache))
+            patch.setenv("SWEEPER_DATA", str(tmp_path))
+            nodes.append(ray_node.cluster.add_node(n_cpus=6))
+    places = Places(cache_dir=tmp_path / "of the driver", data_dir=tmp_path, plugins=(str(plugin),))
+    log_dir = tmp_path / "workers"
+    launcher = build_launcher(ray_node, places.cache_dir, log_dir, 4, n_cpus=3.0, places=places)  # none fits elsewhere
+    launcher.start()
+    try:
+        poll_for_all(launcher, WorkerReady, 4)
+        pids = [{worker.pid for worker in workers_on(node)} for node in nodes]
+        assert [len(of_node) for of_node in pids] == [2, 2]
+        config = {
+            "data": {"name": "folder", "path": pictures.name, "validation": 0.2},
+            "model": {"name": "mlp", "hidden": [4]},
+            "training": {"epochs": 1, "batch_size": 64, "optimizer": {"name": "adam", "lr": 3e-3}},
+            "seed": 3,
+        }
+        for first in (0, 4):  # all workers at once, and once more
+            for slot in launcher.slots:
+                number = first + slot.index
+                folder = str(tmp_path / "trials" / f"{number:05d}")
+                launcher.submit(slot.index, Attempt(number=number, config=config, folder=folder, **ATTEMPT))
+            for ended in poll_for_all(launcher, AttemptEnded, 4):
+                assert isinstance(ended, AttemptEnded)
+                assert ended.how == "outcome", ended
+    finally:
+        launcher.close()
+        for node in nodes:
+            ray_node.cluster.kill_node(node)
+
+    opened = [line.split(" ", 1) for line in (tmp_path / "opened").read_text().splitlines()]
+    expected = Counter(str(path) for path in pictures.rglob("*.png"))
+    expected[str(pictures / "cat" / "000.png")] += 1  # for its size, which all are to have
+    for of_node in pids:
+        decoded = Counter(path for pid, path in opened if int(pid) in of_node)
+        assert decoded == expected
+    assert all(list(cache.glob("decoded/*/images.npy")) for cache in caches)
+    assert not places.cache_dir.exists()
 
 
 DRIVER = """

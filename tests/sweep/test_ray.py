@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from subprocess import Popen
 
 import psutil
@@ -87,6 +90,60 @@ def test_a_node_that_is_lost_and_one_that_is_added(cli: CommandLine, cluster: Cl
     assert Attempts.read(trial_files(cli, number_on_lost)).n_deaths == 1
     assert number_on_added != number_on_lost
     assert not workers_on(added)
+
+
+def ray_job(cluster: Cluster, *arguments: str) -> str:
+    """Run `ray job`; returns what it printed."""
+    command, *rest = arguments
+    ray = Path(sys.executable).with_name("ray")
+    done = subprocess.run(
+        [ray, "job", command, "--address", cluster.job_address, *rest],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=GUARD_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.timeout(900)
+def test_a_driver_as_a_job_that_is_stopped(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp_cors", reason="ray[default] has the server for jobs")
+    monkeypatch.setenv("RAY_JOB_STOP_WAIT_TIME_S", str(int(GUARD_SECONDS)))  # a busy machine takes more than 10 s
+    write_study(cli.folder, trials=3, epochs=100)
+    in_folder = ("env", "-C", str(cli.folder), f"SWEEPER_CACHE={cli.environment['SWEEPER_CACHE']}")
+    sweeper = (*in_folder, sys.executable, "-m", "sweeper")
+    with ray_cluster(takes_jobs=True) as cluster:
+        # Other tests start heads on this machine, of which a job would take the last.
+        options = ("--launcher", "ray", "--address", cluster.address, "--checkpoint-seconds", "0")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SWEEPER_FAILPOINTS", "attempt.epoch_sent=sleep:1@*")  # its trials end after all patience
+            node = cluster.add_node(n_cpus=1)
+        ray_job(
+            cluster, "submit", "--submission-id", "first", "--no-wait", "--", *sweeper, "start", "tiny.yaml", *options
+        )
+
+        def has_checkpoint() -> bool:
+            number = trial_on(node)
+            return number is not None and trial_files(cli, number).checkpoint.exists()
+
+        wait_until(has_checkpoint, "a checkpoint")
+        ray_job(cluster, "stop", "first")
+        log = ray_job(cluster, "logs", "first")
+        assert "go on with: sweeper resume tiny" in log, log
+        assert "stopped" in ray_job(cluster, "status", "first")
+        begun = check_accounts(cli.folder, n_trials=3, finished=False).trials
+        assert any(trial.rows for trial in begun)
+        assert {trial.state for trial in begun} == {"WAITING"}
+
+        cluster.kill_node(node)
+        cluster.add_node(n_cpus=1)
+        log = ray_job(cluster, "submit", "--submission-id", "second", "--", *sweeper, "resume", "tiny", *options)
+        assert "'second' succeeded" in log, log
+    trials = check_accounts(cli.folder, n_trials=3).trials
+    assert {trial.state for trial in trials} == {"COMPLETE"}
+    assert trials[0].tags["sweeper.attempt"] == "2"
 
 
 def test_a_driver_as_ray_jobs_are_run_and_a_head_that_is_lost(cli: CommandLine, cluster: Cluster) -> None:
