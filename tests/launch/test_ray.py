@@ -26,7 +26,7 @@ from tests.ray_cluster import workers_on
 if TYPE_CHECKING:
     from sweeper.launch.ray import RayLauncher
 
-GUARD_SECONDS = 240.0
+GUARD_SECONDS = 120.0
 ATTEMPT: dict[str, Any] = {
     "attempt": 1,
     "metric": "val/accuracy",
