@@ -8,7 +8,6 @@ that knows these two answers, and that imports the real one as soon as anything 
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -53,7 +52,7 @@ class _Postponed(ModuleType):
     def _import(self) -> ModuleType:
         if not _is_imported():
             del sys.modules[NAME]
-            importlib.import_module(NAME)
+            import torch._dynamo
         return sys.modules[NAME]
 
 
