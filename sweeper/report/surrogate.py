@@ -83,7 +83,6 @@ class Surrogate:
         values = np.asarray(drawn.values)
         self._y = np.log10(values) if log else values
         self._columns: dict[str, slice] = {}
-        self._effects: dict[tuple[str, bytes], Floats] = {}
         start = 0
         for parameter in drawn.parameters:
             width = 1 if parameter.is_number else len(parameter.options)
@@ -187,21 +186,13 @@ class Surrogate:
             return None
         a, b = ([self.drawn.rows[i][p.path] for i in own] for p in (first, second))
         both = self._dependence([[(first, x), (second, y)] for x, y in zip(a, b, strict=True)], own).mean(axis=0)
-        alone = [self._alone(parameter, own) for parameter in (first, second)]
+        alone = [self._dependence([[(p, x)] for x in xs], own).mean(axis=0) for p, xs in ((first, a), (second, b))]
         both, one, other = (effect - effect.mean() for effect in (both, *alone))
         rest = both - one - other
         total = float((both**2).mean())
         size = float((rest**2).mean())
         share = min(size / total, 1.0) if total > 0.0 else 0.0
         return Interaction(first=first, second=second, size=math.sqrt(size), share=share)
-
-    def _alone(self, parameter: DrawnParameter, own: npt.NDArray[np.int64]) -> Floats:
-        """Mean effect of what some trials have of a parameter, over the same trials; computed once for all pairs."""
-        key = parameter.path, own.tobytes()
-        if key not in self._effects:
-            places = [[(parameter, self.drawn.rows[i][parameter.path])] for i in own]
-            self._effects[key] = self._dependence(places, own).mean(axis=0)
-        return self._effects[key]
 
     def joint(
         self, first: DrawnParameter, second: DrawnParameter
