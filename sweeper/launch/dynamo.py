@@ -52,7 +52,7 @@ class _Postponed(ModuleType):
     def _import(self) -> ModuleType:
         if not _is_imported():
             del sys.modules[NAME]
-            import torch._dynamo
+            import torch._dynamo  # noqa: F401  # takes its place in `sys.modules`, and as an attribute of torch
         return sys.modules[NAME]
 
 
