@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import pandas as pd
@@ -92,6 +93,13 @@ class Figure:
     height: int = 340
     """Pixels, with a legend of at most two lines."""
 
+    @cached_property
+    def plotted(self) -> dict[str, Any]:
+        """The figure as Plotly's `data` and `layout`, without a theme; read once, when it does not change any more."""
+        plotted: dict[str, Any] = self.figure.to_plotly_json()
+        layout = {key: value for key, value in plotted["layout"].items() if key != "template"}
+        return {"data": plotted["data"], "layout": layout}
+
     @property
     def whole_height(self) -> int:
         """Pixels, with the legend that it has on a desktop."""
@@ -152,3 +160,5 @@ class Section:
     """Unique in the report: letters, digits and `-`."""
     title: str
     build: Callable[[StudyData], Sequence[Block]]
+    is_long: bool = False
+    """It takes longest to compute, and is built after the others, whose figures are drawn meanwhile."""

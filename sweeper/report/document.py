@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from sweeper.errors import InputError, SectionError
 from sweeper.report.blocks import Block, Figure, Note, Picture, Row, Section, Table
@@ -125,8 +125,17 @@ def build_document(
     top: int,
     by: str | None = None,
     sections: Sequence[Section] = SECTIONS,
+    on_item: Callable[[Item], None] = lambda item: None,
 ) -> Document:
     """Compute a report of one study, or of several: then an overview comes first, and the studies by their rank.
+
+    Args:
+        records: The studies.
+        reader: Where their histories and artifacts are read from.
+        top: How many of the best trials are shown in detail, at least 1.
+        by: The parameter by which trials are compared; None to choose one.
+        sections: What is shown of each study, in this order.
+        on_item: Told of each item as soon as its section is computed, in any order.
 
     Raises:
         InputError: The definition stored with a study cannot be read, or the parameter `by` varied in none of them.
@@ -141,19 +150,20 @@ def build_document(
         blocks = build_overview(studies)
         overview = BuiltSection(key="overview", title="Ranking", blocks=blocks)
         parts.append(Part(key="overview", title="Overview", folder="", sections=[overview]))
+        for item in parts[0].items(overview):
+            on_item(item)
     taken: set[str] = set()
     for index, data in enumerate(studies, start=1):
         slug = _slug(data.record.name)
         slug = slug if slug.lower() not in taken else f"{slug}-{index}"
         taken.add(slug.lower())
-        built = [_build(section, data) for section in sections]
-        parts.append(
-            Part(
-                key=f"s{index}",
-                title=data.record.name,
-                folder=f"{slug}/" if several else "",
-                sections=[section for section in built if section.blocks],
-            )
-        )
+        folder = f"{slug}/" if several else ""
+        part = Part(key=f"s{index}", title=data.record.name, folder=folder, sections=())
+        built: dict[int, BuiltSection] = {}
+        for place in sorted(range(len(sections)), key=lambda place: sections[place].is_long):
+            built[place] = _build(sections[place], data)
+            for item in part.items(built[place]):
+                on_item(item)
+        parts.append(replace(part, sections=[built[place] for place in sorted(built) if built[place].blocks]))
     title = f"{len(studies)} studies" if several else studies[0].record.name
     return Document(title=title, parts=parts, names=order_names(name for data in studies for name in _names(data)))

@@ -23,7 +23,7 @@ from sweeper.report.levels import (
     value_of,
 )
 from sweeper.report.parameters import expand_lists, tree_order, varied_params
-from sweeper.report.study_data import StudyData
+from sweeper.report.study_data import StudyData, once_per_study
 from sweeper.tracking.records import RunRecord
 
 __all__ = ["Effect", "candidates", "choose_parameter", "gather_explained", "resolve_parameter"]
@@ -37,6 +37,7 @@ _N_LINES = 12
 _N_CLASSES = 12
 
 
+@once_per_study
 def candidates(data: StudyData) -> dict[str, str]:
     """Parameters that may be compared by, with their short names: those that varied, and of lists each item and the
     length."""
@@ -57,6 +58,7 @@ def resolve_parameter(data: StudyData, name: str) -> str | None:
     return known[0] if len(known) == 1 else None
 
 
+@once_per_study
 def choose_parameter(data: StudyData) -> str | None:
     """The parameter that trials are compared by: the one that was asked for, else the only one that was searched, else
     all of them as `configuration` where there are few of these, else the one that explains most of the values. None
@@ -72,6 +74,7 @@ def choose_parameter(data: StudyData) -> str | None:
     return None if explained.empty else str(explained["parameter"].iloc[0])
 
 
+@once_per_study
 def gather_explained(data: StudyData) -> pd.DataFrame:
     """How much of the order of the trials each parameter explains by itself, most first: columns parameter, explained,
     n_trials, n_groups.

@@ -46,7 +46,7 @@ def gather_learning(data: StudyData) -> pd.DataFrame:
     parameters, such as dropout, keep a training loss high too.
     """
     blown = blew_up(data)
-    losses = {run.run_id: loss for run in data.runs if (loss := _losses(data, run)) is not None}
+    losses = _losses(data)
     complete = {run.run_id for run in data.runs if run.state == "COMPLETE"}
     reached_at = _reached(losses, {run.run_id: _scale(data, run) for run in data.runs}, complete)
     rows = []
@@ -83,13 +83,12 @@ def _scale(data: StudyData, run: RunRecord) -> tuple[tuple[str, str], ...]:
     return tuple((p, identity(own[p])) for p in sorted(own) if p.startswith(_SCALE) and p != "training.loss.name")
 
 
-def _losses(data: StudyData, run: RunRecord) -> pd.Series | None:
-    """Finite training losses by epoch; None without any."""
-    if data.n_epochs[run.run_id] == 0:
-        return None
-    losses = data.epochs.loc[run.run_id]["train/loss"].dropna()
-    losses = losses[losses.abs() < math.inf]
-    return None if losses.empty else losses
+def _losses(data: StudyData) -> dict[str, pd.Series]:
+    """Finite training losses by run and epoch, in the order of the runs; none of a run without any."""
+    losses = data.epochs["train/loss"]
+    finite = losses[losses.abs() < math.inf].reset_index("run_id")
+    found = {str(run_id): own["train/loss"] for run_id, own in finite.groupby("run_id", observed=True)}
+    return {run.run_id: found[run.run_id] for run in data.runs if run.run_id in found}
 
 
 def _last_fall(losses: pd.Series) -> float | None:

@@ -23,6 +23,8 @@ from sweeper.report.theme import THEMES
 __all__ = ["render_page"]
 
 
+_PLAIN_NUMBER = re.compile(r"[0-9.,+ –-]*")
+"""Text that has nothing to escape, to isolate or to break: most cells of a table of trials."""
 _SMALL_NUMBER = re.compile(r"[\d.]+e-\d+")
 _PATH_JOINT = re.compile(r"(?<=[a-z][._])(?=[a-z0-9])")
 
@@ -35,9 +37,9 @@ def _json(value: Any) -> Markup:
 
 
 def _figure_json(figure: Figure) -> dict[str, Any]:
-    plotted = figure.figure.to_plotly_json()
-    layout = {key: value for key, value in plotted["layout"].items() if key != "template"}
-    return {"height": figure.height, "data": plotted["data"], "layout": layout | {"height": figure.whole_height}}
+    plotted = figure.plotted
+    layout = plotted["layout"] | {"height": figure.whole_height}
+    return {"height": figure.height, "data": plotted["data"], "layout": layout}
 
 
 def _rows(table: Table) -> list[list[dict[str, Any]]]:
@@ -65,6 +67,8 @@ def _prose(text: str) -> str:
 
 def _bidi(text: str, names: Sequence[str]) -> Markup:
     """Text of a page that runs from left to right, with `<bdi>` around what does not."""
+    if _PLAIN_NUMBER.fullmatch(text):
+        return Markup(text)  # noqa: S704  # digits and signs
     return Markup("").join(
         Markup("<bdi>%s</bdi>") % piece.text if piece.right_to_left else _breakable(piece.text)
         for piece in split_directions(text, names)

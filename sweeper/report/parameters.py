@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sweeper.report.format import as_float
@@ -58,8 +59,16 @@ def run_params(run: RunRecord) -> dict[str, Any]:
 
 def identity(value: Any) -> str:
     """A value as text by which it is told from others: 1 and 1.0 are the same, 1 and true are not."""
+    if isinstance(value, str):
+        return _quoted(value)
     number = as_float(value)
     return repr(number) if number is not None else json.dumps(value, sort_keys=True, default=str)
+
+
+@lru_cache(maxsize=4096)
+def _quoted(text: str) -> str:
+    """A text as JSON. Remembered: a table of thousands of trials has the same few texts."""
+    return json.dumps(text)
 
 
 def _columns(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str | None]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 import pandas as pd
 from pydantic import ValidationError
@@ -27,7 +27,9 @@ from sweeper.study.study import Objective, Study
 from sweeper.tracking.final import FINAL_OF_TAG
 from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
-__all__ = ["N_COMPARED", "StudyData"]
+__all__ = ["N_COMPARED", "StudyData", "once_per_study"]
+
+Made = TypeVar("Made")
 
 _STATE_ORDER = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 2, "WAITING": 3, "FAIL": 4}
 _SUMMARY_METRICS = ("train/accuracy", "train/loss", "val/accuracy", "val/loss")
@@ -56,6 +58,8 @@ class StudyData:
         self.reader = reader
         self.top = top
         self.by = by
+        self.computed: dict[Callable[[StudyData], Any], Any] = {}
+        """What functions made of this study; see `once_per_study`."""
         try:
             self.study = Study.model_validate(dict(record.study))
         except ValidationError as error:
@@ -357,3 +361,16 @@ def _wide(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     rows = rows.drop_duplicates(["run_id", "metric", "epoch"], keep="last")
     wide = rows.pivot(index=["run_id", "epoch"], columns="metric", values="value").sort_index()
     return wide.reindex(columns=sorted({*wide.columns, *metrics}))
+
+
+def once_per_study(function: Callable[[StudyData], Made]) -> Callable[[StudyData], Made]:
+    """Computes a function of a study once, for all sections that need it. What it returns is not to be changed."""
+
+    @wraps(function)
+    def remembered(data: StudyData) -> Made:
+        if function not in data.computed:
+            data.computed[function] = function(data)
+        made: Made = data.computed[function]
+        return made
+
+    return remembered

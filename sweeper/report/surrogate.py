@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from sweeper.launch.devices import count_cpus
 from sweeper.report.drawn import Drawn, DrawnParameter
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["N_NEEDED", "TRUSTED", "USEFUL", "Interaction", "Marginal", "Surrogate"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 N_NEEDED = 10
 """With fewer complete trials, no model of them is worth a look."""
@@ -67,6 +71,12 @@ class Interaction:
     """Friedman's H²: its share of the variance of the joint effect, 0 to 1."""
 
 
+def _in_threads(function: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
+    """The function of each, in order. Trees grow and predict without Python's lock."""
+    with ThreadPoolExecutor(count_cpus()) as pool:
+        return list(pool.map(function, given))
+
+
 class Surrogate:
     """Extremely randomized trees (Geurts, Ernst and Wehenkel 2006), fitted to bootstrap samples of the complete trials.
 
@@ -83,6 +93,7 @@ class Surrogate:
         values = np.asarray(drawn.values)
         self._y = np.log10(values) if log else values
         self._columns: dict[str, slice] = {}
+        self._effects: dict[tuple[str, bytes], Floats] = {}
         start = 0
         for parameter in drawn.parameters:
             width = 1 if parameter.is_number else len(parameter.options)
@@ -117,18 +128,23 @@ class Surrogate:
         # Imported here: it takes longer to import than a small report to write.
         from sklearn.ensemble import ExtraTreesRegressor
 
-        return [
-            ExtraTreesRegressor(n_estimators=_N_TREES, min_samples_leaf=2, random_state=k).fit(self._x[s], self._y[s])
-            for k, s in enumerate(self._samples)
-        ]
+        def fit(k: int) -> ExtraTreesRegressor:
+            own = self._samples[k]
+            forest = ExtraTreesRegressor(n_estimators=_N_TREES, min_samples_leaf=2, random_state=k)
+            return forest.fit(self._x[own], self._y[own])
+
+        return _in_threads(fit, range(_N_SAMPLES))
 
     def _predictions(self, xs: Floats) -> Floats:
         """Prediction of each bootstrap sample's forest: shape (samples, rows of `xs`)."""
         xs32 = np.ascontiguousarray(xs, dtype=np.float32)
+
         # The trees' own prediction: the forest's checks its input anew for each, which takes ten times as long.
-        return np.stack(
-            [np.mean([t.tree_.predict(xs32)[:, 0] for t in forest.estimators_], axis=0) for forest in self._forests]
-        )
+        def predict(forest: ExtraTreesRegressor) -> Floats:
+            mean: Floats = np.mean([tree.tree_.predict(xs32)[:, 0] for tree in forest.estimators_], axis=0)
+            return mean
+
+        return np.stack(_in_threads(predict, self._forests))
 
     @cached_property
     def explained(self) -> float:
@@ -186,13 +202,21 @@ class Surrogate:
             return None
         a, b = ([self.drawn.rows[i][p.path] for i in own] for p in (first, second))
         both = self._dependence([[(first, x), (second, y)] for x, y in zip(a, b, strict=True)], own).mean(axis=0)
-        alone = [self._dependence([[(p, x)] for x in xs], own).mean(axis=0) for p, xs in ((first, a), (second, b))]
+        alone = [self._alone(parameter, own) for parameter in (first, second)]
         both, one, other = (effect - effect.mean() for effect in (both, *alone))
         rest = both - one - other
         total = float((both**2).mean())
         size = float((rest**2).mean())
         share = min(size / total, 1.0) if total > 0.0 else 0.0
         return Interaction(first=first, second=second, size=math.sqrt(size), share=share)
+
+    def _alone(self, parameter: DrawnParameter, own: npt.NDArray[np.int64]) -> Floats:
+        """Mean effect of what some trials have of a parameter, over the same trials; computed once for all pairs."""
+        key = parameter.path, own.tobytes()
+        if key not in self._effects:
+            places = [[(parameter, self.drawn.rows[i][parameter.path])] for i in own]
+            self._effects[key] = self._dependence(places, own).mean(axis=0)
+        return self._effects[key]
 
     def joint(
         self, first: DrawnParameter, second: DrawnParameter

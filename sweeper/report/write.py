@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sweeper.errors import InputError
-from sweeper.report.blocks import Section
-from sweeper.report.document import build_document
-from sweeper.report.files import DEFAULT_FORMATS, SUFFIXES, Format, build_files
+from sweeper.report.blocks import Figure, Section
+from sweeper.report.document import Item, build_document
+from sweeper.report.drawer import Drawer
+from sweeper.report.files import DEFAULT_FORMATS, SUFFIXES, Format, build_files, drawn_formats
 from sweeper.report.sections import SECTIONS
 from sweeper.study.names import check_name
 from sweeper.tracking.records import RunReader, StudyRecord
@@ -141,8 +142,14 @@ def write_report(
     """
     if not records:
         raise InputError("a report needs at least one study; none was given")
-    document = build_document(records, reader, top=top, by=by, sections=sections)
-    contents = build_files(document, formats)
+    with Drawer(drawn_formats(formats)) as drawer:
+
+        def begin(item: Item) -> None:
+            if isinstance(item.block, Figure):
+                drawer.begin(item.block, narrow=item.narrow)
+
+        document = build_document(records, reader, top=top, by=by, sections=sections, on_item=begin)
+        contents = build_files(document, formats, drawer)
     try:
         out.mkdir(parents=True, exist_ok=True)
         earlier = _earlier_files(out)

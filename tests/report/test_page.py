@@ -277,6 +277,22 @@ def test_contents_lead_to_their_sections(opened: Any) -> None:
     assert opened.evaluate("document.getElementById('s1-trials').getBoundingClientRect().top < window.innerHeight")
 
 
+def test_figures_follow_the_window(browser: Any, address: str) -> None:
+    """Those too whose legends had more lines where they were drawn, for which they have grown."""
+    page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+    page.goto(address)
+    drawn(page)
+    heights = "() => [...document.querySelectorAll('.plot')].map((e) => e.clientHeight)"
+    narrow = page.evaluate(heights)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function(
+        """() => [...document.querySelectorAll('.plot')].every(
+            (e) => Math.abs(e.querySelector('.main-svg').getBoundingClientRect().width - e.clientWidth) < 1)"""
+    )
+    page.wait_for_function(f"(narrow) => ({heights})().some((height, i) => height < narrow[i])", arg=narrow)
+    page.context.close()
+
+
 def test_a_table_that_goes_on_says_so_at_its_edge(opened: Any) -> None:
     opened.set_viewport_size({"width": 390, "height": 844})
     frame = opened.locator(".frame:has(#s1-trials-trials)")

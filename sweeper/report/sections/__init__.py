@@ -42,7 +42,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(key="classes", title="Classes", build=build_classes),
     Section(key="confusion", title="Confusion", build=build_confusion),
     Section(key="comparison", title="Comparison", build=build_comparison),
-    Section(key="importance", title="Parameters", build=build_importance),
+    Section(key="importance", title="Parameters", build=build_importance, is_long=True),
     Section(key="parameter", title="One parameter", build=build_effect),
     Section(key="search", title="Search", build=build_search),
     Section(key="audit", title="Label audit", build=build_label_audit),

@@ -9,6 +9,7 @@
   // --- figures: drawn when they come near the window, the rest when the browser is idle, all of them before printing
 
   const drawn = new Set();
+  const widths = new Map();
   const legendLine = 19;
   let printing = false;
   // Of a figure in each place of a row: in print there is no window to fit into. page.css scales them to the paper.
@@ -36,7 +37,6 @@
     const template = themes[isDark() ? "dark" : "light"];
     // Plotly writes into what it is given: a fresh copy each time keeps the figure as it was computed.
     Plotly.react(id, structuredClone(data), { ...structuredClone(layout), template, ...size }, {
-      responsive: true,
       displaylogo: false,
       displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
@@ -45,6 +45,9 @@
     // Loose tick labels say nothing to a screen reader: it has the figure's name, description and data instead.
     document.querySelectorAll(`#${CSS.escape(id)} .main-svg`).forEach((svg) => svg.setAttribute("aria-hidden", "true"));
     drawn.add(id);
+    const place = document.getElementById(id);
+    widths.set(id, Math.round(place.getBoundingClientRect().width));
+    fitting.observe(place);
     makeRoomForLegend(id, layout.height);
   }
 
@@ -57,8 +60,17 @@
     const whole = height + legendLine * Math.max(rows.size - expected, 0);
     if (place.style.height === `${whole}px`) return;
     place.style.height = `${whole}px`;
-    Plotly.relayout(id, { height: whole });
+    Plotly.relayout(id, { height: whole, autosize: true });  // without it, the width would be fixed too
   }
+
+  // Plotly's own listener hears a window's change only of figures that are drawn by then: one that is being drawn keeps
+  // the width it began with.
+  const fitting = new ResizeObserver((entries) => entries.forEach(({ target }) => {
+    const width = Math.round(target.getBoundingClientRect().width);
+    if (printing || widths.get(target.id) === width) return;
+    widths.set(target.id, width);
+    Plotly.Plots.resize(target).then(() => makeRoomForLegend(target.id, figures[target.id].layout.height));
+  }));
 
   const drawMissing = (id) => drawn.has(id) || draw(id);
   const redraw = () => drawn.forEach(draw);
