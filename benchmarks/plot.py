@@ -1,19 +1,26 @@
-"""Seconds of each way of doing the same work, as one SVG file."""
+"""Plots of what was measured, as SVG files: seconds of each way of doing the same work, and loads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from benchmarks.results import Result, Row, quantity
 
-__all__ = ["write_plot"]
+if TYPE_CHECKING:
+    from benchmarks.load import Case
+
+__all__ = ["write_plot", "write_scaling_plot"]
 
 OURS, THEIRS, INK = "#2b6cb0", "#a0aec0", "#2d3748"
+PLACES = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b7791f")
 ROW_INCHES, PANEL_INCHES, WIDTH_INCHES = 0.26, 0.5, 8.0
 
 
@@ -24,8 +31,7 @@ def write_plot(results: Sequence[Result], path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     heights = [len(rows) * ROW_INCHES + PANEL_INCHES for _, rows in panels]
-    style = {"svg.hashsalt": "sweeper", "svg.fonttype": "none", "font.family": "sans-serif", "text.color": INK}
-    with mpl.rc_context({**style, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}):
+    with _style():
         figure = Figure(figsize=(WIDTH_INCHES, sum(heights)), layout="constrained", facecolor="white")
         axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
         for ax, (title, rows) in zip(axes, panels, strict=True):
@@ -39,8 +45,49 @@ def write_plot(results: Sequence[Result], path: Path) -> None:
             ax.xaxis.set_visible(False)  # each bar says its value
             ax.set_title(title, fontsize=9, loc="left")
             ax.spines[["top", "right", "bottom"]].set_visible(False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})
+        _write(figure, path)
+
+
+def write_scaling_plot(cases: Sequence[Case], path: Path) -> None:
+    """Draw what each place answered of the reports that were wanted, and how long they waited; the same bytes each
+    time."""
+    places = list(dict.fromkeys(case.place for case in cases))
+    with _style():
+        figure = Figure(figsize=(WIDTH_INCHES, 3.4), layout="constrained", facecolor="white")
+        answered, waits = figure.subplots(1, 2)
+        for place, colour, marker in zip(places, PLACES, "osD^v", strict=False):
+            own = sorted((case for case in cases if case.place == place), key=lambda case: case.wanted)
+            wanted = [case.wanted for case in own]
+            line = {"color": colour, "marker": marker, "markersize": 4}
+            answered.plot(wanted, [case.reports_per_second for case in own], label=place, **line)
+            waits.plot(wanted, [1000 * case.wait_p99_s for case in own], **line)
+            waits.plot(wanted, [1000 * case.wait_median_s for case in own], linestyle=":", **line)
+        ends = [min(case.wanted for case in cases), max(case.wanted for case in cases)]
+        answered.plot(ends, ends, color=THEIRS, linewidth=0.8, zorder=0)
+        answered.set_ylabel("reports answered a second")
+        waits.set_ylabel("a report waits (ms)\n99th percentile; dotted: median")
+        for ax in (answered, waits):
+            ax.set_xscale("log", base=2)
+            ax.set_yscale("log")
+            ax.set_xlabel("reports wanted a second")
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+            ax.grid(color="#e2e8f0", linewidth=0.6)
+            ax.spines[["top", "right"]].set_visible(False)
+        answered.legend(frameon=False, fontsize=8)
+        _write(figure, path)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    style = {"svg.hashsalt": "sweeper", "svg.fonttype": "none", "font.family": "sans-serif", "text.color": INK}
+    with mpl.rc_context({**style, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}):
+        yield
+
+
+def _write(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})
 
 
 def _times(result: Result) -> list[Row]:

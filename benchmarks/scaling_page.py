@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.page import RESULTS, ROOT, filled
+from benchmarks.plot import write_scaling_plot
 from benchmarks.results import quantity
 from sweeper.tracking.recorder import MAX_SHARE
 
@@ -178,5 +179,10 @@ def read_scaling() -> dict[str, str]:
 
 
 def write_scaling_page(page: Path = PAGE) -> None:
-    """Write docs/scaling.md."""
+    """Write docs/scaling.md and its plot."""
+    from benchmarks.load import ScaleResult  # imports the driver
+
     page.write_text(filled(page.read_text(encoding="utf-8"), read_scaling()), encoding="utf-8")
+    cases = [case for path in (DRIVER, SERVER) if path.exists() for case in ScaleResult.read(path).cases]
+    if cases:
+        write_scaling_plot(cases, page.parent / "images" / "scaling.svg")

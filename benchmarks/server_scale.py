@@ -1,7 +1,7 @@
 """What an MLflow server of one and of several processes carries, its database in PostgreSQL, recorded in by a driver of
 simulated workers.
 
-    python -m benchmarks.server_scale [--processes 1 2] [--loads 16:1 64:1 256:1] [--seconds 20]
+    python -m benchmarks.server_scale [--processes 1 2] [--loads 1:1 16:1 64:1 256:1] [--seconds 20]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TITLE = "An MLflow server with its database in PostgreSQL"
 
 def main() -> None:
     """Run the benchmark."""
-    parser = scale_parser(__doc__, loads="16:1 64:1 256:1")
+    parser = scale_parser(__doc__, loads="1:1 16:1 64:1 256:1")
     parser.add_argument("--processes", nargs="+", type=int, default=[1, 2], help="of the MLflow server")
     options = parser.parse_args()
     postgres = PostgresServer()

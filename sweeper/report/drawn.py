@@ -60,7 +60,7 @@ class Drawn:
         self.runs = sorted(data.complete, key=lambda run: (run.number, run.run_id))
         self._raw = drawn_values(data, self.runs)
 
-    @property
+    @cached_property
     def values(self) -> list[float]:
         """The objective of each trial."""
         return [float(run.value or 0.0) for run in self.runs]

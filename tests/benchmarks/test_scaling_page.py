@@ -11,6 +11,7 @@ import pytest
 from benchmarks.driver_scale import load_of
 from benchmarks.load import Case, ScaleResult
 from benchmarks.page import filled
+from benchmarks.plot import write_scaling_plot
 from benchmarks.scaling_page import (
     PAGE,
     Costs,
@@ -90,6 +91,16 @@ def test_the_page_says_what_the_results_say() -> None:
     assert filled(page, parts) == page
     for name in parts:
         assert page.count(f"<!-- measured: {name} -->\n") == page.count(f"<!-- end of {name} -->") == 1
+
+
+def test_the_plot_has_a_line_of_each_place(tmp_path: Path) -> None:
+    cases = [replace(CASE, place=place, n_workers=n) for place in ("PostgreSQL", "MLflow, 1 process") for n in (1, 64)]
+    for name in ("one.svg", "other.svg"):
+        write_scaling_plot(cases, tmp_path / name)
+    svg = (tmp_path / "one.svg").read_text(encoding="utf-8")
+    assert svg == (tmp_path / "other.svg").read_text(encoding="utf-8")
+    assert "PostgreSQL" in svg
+    assert "MLflow, 1 process" in svg
 
 
 def test_a_load_is_workers_and_seconds() -> None:

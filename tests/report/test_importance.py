@@ -15,7 +15,7 @@ from sweeper.report.levels import configuration_words
 from sweeper.report.sections.importance import build_importance, gather_importance
 from sweeper.report.sections.marginal import gather_marginal
 from sweeper.report.sections.pairs import draw_contour, gather_interactions
-from sweeper.report.sections.parallel import gather_parallel
+from sweeper.report.sections.parallel import build_parallel, gather_parallel
 from sweeper.report.sections.search import build_search
 from sweeper.report.study_data import StudyData
 from sweeper.report.surrogate import Surrogate
@@ -191,6 +191,22 @@ def test_parallel_lines_come_best_first(by_rate: StudyData) -> None:
     assert frame["group"].value_counts().to_dict() == dict.fromkeys(range(5), 8)
     adam = frame[frame[OPTIMIZER] == "adam"]
     assert adam[MOMENTUM].isna().all()
+
+
+def test_of_very_many_trials_some_lines_are_drawn() -> None:
+    """As many as can be followed, the best and the worst among them; the data of the figure has all."""
+    runs = [
+        make_run(n, value=n / 1300, params={LR: 10.0 ** -(n % 7), DROPOUT: n / 2600, "training.epochs": 2})
+        for n in range(1300)
+    ]
+    data = StudyData(make_record(runs), MemoryReader())
+    figure = build_parallel(data, Drawn(data))
+    texts = {t.split(":")[0] for trace in figure.figure.data for t in trace.text or () if t.startswith("trial ")}
+    drawn = {int(text.removeprefix("trial ").split(",")[0]) for text in texts}
+    assert len(drawn) == 500
+    assert {0, 1299} <= drawn
+    assert len(figure.data) == 1300
+    assert "Of 1,300 trials 500 are drawn" in figure.note
 
 
 def test_same_trials_same_numbers(by_rate: StudyData) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -20,6 +21,8 @@ _N_GROUPS = 5
 _N_TEXTS = 6
 """At most so many categories of one parameter are written out."""
 _N_LETTERS = 14
+_N_LINES = 500
+"""With more lines nobody can follow one, and a browser takes seconds to draw them."""
 _JITTER = 0.03
 """Categories are spread by so much, so that lines through one value can be told apart."""
 
@@ -43,6 +46,12 @@ def gather_parallel(drawn: Drawn) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, dtype=object)
     return frame.where(frame.notna(), None)
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """All trials, or as many as can be drawn, evenly by rank: the best and the worst among them."""
+    places = np.linspace(0, len(frame) - 1, min(len(frame), _N_LINES)).round().astype(int)
+    return frame.iloc[places]
 
 
 def _place(parameter: DrawnParameter, value: float | str) -> float:
@@ -74,10 +83,11 @@ def build_parallel(data: StudyData, drawn: Drawn) -> Figure:
     figure = blank_figure(x="", y="", legend=True)
     low, high = min(drawn.values), max(drawn.values)
     n_groups = int(frame["group"].max()) + 1
+    shown = _shown(frame)
     parameters = drawn.parameters
     n = len(parameters)
     for group in reversed(range(n_groups)):
-        own = frame[frame["group"] == group]
+        own = shown[shown["group"] == group]
         xs: list[float | None] = []
         ys: list[float | None] = []
         texts: list[str] = []
@@ -139,15 +149,16 @@ def build_parallel(data: StudyData, drawn: Drawn) -> Figure:
             "fixedrange": True,
         },
     )
+    some = f" Of {len(frame):,} trials {len(shown)} are drawn, evenly by rank." if len(shown) < len(frame) else ""
     return Figure(
         key="parallel",
         title="Parallel coordinates of the complete trials",
-        description=f"{plural(len(frame), 'line')} through the values of {plural(n, 'parameter')}, "
+        description=f"{plural(len(shown), 'line')} through the values of {plural(n, 'parameter')}, "
         "coloured by the objective.",
         figure=figure,
         data=frame,
         note=f"One line a trial, coloured by its rank: {n_groups} groups of about the same size, named by their "
         f"{data.value_label}, the best one thick. A click on the legend hides a group. A line breaks where a trial has "
-        "no such parameter.",
+        f"no such parameter.{some}",
         height=120 + 52 * (n + 1),
     )
