@@ -66,9 +66,9 @@ def write_scaling_plot(cases: Sequence[Case], path: Path) -> None:
         answered.plot(ends, ends, color=THEIRS, linewidth=0.8, zorder=0)
         answered.set_ylabel("reports answered a second")
         waits.set_ylabel("a report waits (ms)\n99th percentile; dotted: median")
-        for ax in (answered, waits):
+        for ax, base in ((answered, 2), (waits, 10)):
             ax.set_xscale("log", base=2)
-            ax.set_yscale("log")
+            ax.set_yscale("log", base=base)
             ax.set_xlabel("reports wanted a second")
             ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
             ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
