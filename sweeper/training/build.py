@@ -15,6 +15,7 @@ from sweeper.training.learner import Learner, TorchLearner
 from sweeper.training.losses import ClassLoss, Loss
 from sweeper.training.numpy_network import NumpyLearner
 from sweeper.training.optimizers import build_optimizer, parameter_groups
+from sweeper.training.precision import use_precision
 from sweeper.training.unfreezing import Unfreezing
 
 __all__ = ["build_feed", "build_learner", "n_outputs"]
@@ -38,7 +39,13 @@ def build_feed(config: TrialConfig, dataset: Dataset, device: torch.device, plac
 
 
 def build_learner(config: TrialConfig, model: nn.Module, loss: Loss, *, may_split_batches: bool = True) -> Learner:
-    """What trains `model`, which lies on its device already; `may_split_batches` as for `TorchLearner`."""
+    """What trains `model`, which lies on its device already; `may_split_batches` as for `TorchLearner`.
+
+    Raises:
+        TrialError: The device does not compute in the precision that is asked for.
+    """
+    precision = config.training.precision
+    use_precision(precision, next(model.parameters()).device)
     if config.training.backend == "numpy":
         assert isinstance(loss, ClassLoss)
         return NumpyLearner(model, loss, config.training.optimizer)
@@ -47,7 +54,9 @@ def build_learner(config: TrialConfig, model: nn.Module, loss: Loss, *, may_spli
     if isinstance(config.model, TorchvisionConfig) and config.model.unfreezing is not None:
         unfreezing = Unfreezing(model.get_submodule("backbone"), config.model.unfreezing)
     optimizer = build_optimizer(config.training.optimizer, groups)
-    return TorchLearner(model, loss, optimizer, unfreezing=unfreezing, may_split_batches=may_split_batches)
+    return TorchLearner(
+        model, loss, optimizer, unfreezing=unfreezing, may_split_batches=may_split_batches, precision=precision
+    )
 
 
 def n_outputs(dataset: Dataset) -> int:

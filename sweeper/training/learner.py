@@ -11,6 +11,7 @@ from torch import nn, optim
 from sweeper.training.losses import Loss
 from sweeper.training.memory import GradientAccumulation
 from sweeper.training.optimizers import LR_FACTOR
+from sweeper.training.precision import Precision, forward_in
 from sweeper.training.unfreezing import Unfreezing
 
 __all__ = ["Learner", "TorchLearner"]
@@ -59,6 +60,7 @@ class TorchLearner:
         optimizer: Of the network's parameters.
         unfreezing: Of the network's backbone, if not all of it is trained from the first epoch.
         may_split_batches: Whether the gradient of a batch that does not fit into memory is computed in pieces.
+        precision: In which numbers the network computes.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class TorchLearner:
         *,
         unfreezing: Unfreezing | None = None,
         may_split_batches: bool = True,
+        precision: Precision = "float32",
     ) -> None:
         self._model = model
+        self._forward = forward_in(model, precision)
         self._optimizer = optimizer
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._unfreezing = unfreezing
-        self._accumulation = GradientAccumulation(model, loss, may_split=may_split_batches)
+        self._accumulation = GradientAccumulation(model, loss, may_split=may_split_batches, forward=self._forward)
 
     @property
     def model(self) -> nn.Module:
@@ -104,8 +108,7 @@ class TorchLearner:
     def evaluate(self, inputs: torch.Tensor) -> torch.Tensor:
         if self._model.training:
             self._model.eval()
-        outputs_BK: torch.Tensor = self._model(inputs)
-        return outputs_BK
+        return self._forward(inputs)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -10,6 +10,7 @@ from torch import nn
 
 from sweeper.errors import InfeasibleError
 from sweeper.training.losses import Loss
+from sweeper.training.precision import Forward
 
 __all__ = ["GradientAccumulation", "out_of_memory_is_infeasible"]
 
@@ -39,13 +40,15 @@ class GradientAccumulation:
         model: What is trained.
         loss: What is minimized.
         may_split: Whether batches may be split; else what does not fit at once does not fit.
+        forward: The model's forward pass. Default: the model.
     """
 
-    def __init__(self, model: nn.Module, loss: Loss, *, may_split: bool = True) -> None:
+    def __init__(self, model: nn.Module, loss: Loss, *, may_split: bool = True, forward: Forward | None = None) -> None:
         self.max_pictures: int | None = None
         """Most pictures in a piece; None while whole batches fit."""
         self._may_split = may_split
         self._model = model
+        self._forward: Forward = model if forward is None else forward
         self._loss = loss
         has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules())
         self._min_pictures = 2 if has_batch_norm else 1
@@ -81,14 +84,14 @@ class GradientAccumulation:
         self, pieces: list[tuple[torch.Tensor, torch.Tensor]], learnt: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if len(pieces) == 1:
-            outputs = self._model(pieces[0][0])
+            outputs = self._forward(pieces[0][0])
             loss = self._loss(outputs, learnt)
             loss.backward()  # type: ignore[no-untyped-call]
             return outputs.detach(), loss.detach()
         scale = self._loss.scale(learnt)
         all_outputs, losses = [], []
         for inputs_P, learnt_P in pieces:
-            outputs_P = self._model(inputs_P)
+            outputs_P = self._forward(inputs_P)
             loss = self._loss(outputs_P, learnt_P, scale=scale)
             loss.backward()  # type: ignore[no-untyped-call]
             all_outputs.append(outputs_P.detach())

@@ -102,6 +102,7 @@ RESUMED = {
     "step": {"schedule": {"name": "step", "every": 2}},
     "dropout, batch norm": {"model": {"name": "mlp", "hidden": [32, 16], "dropout": 0.3, "batch_norm": True}},
     "cnn": {"model": {"name": "cnn", "blocks": [{"channels": 4}]}},
+    "half of the bits": {"precision": "bfloat16"},
     "early stopping": {"early_stopping": {"patience": 2, "min_delta": 0.25}},
     "augmentation": {"data": {"augment": ["horizontal_flip", {"name": "rotation", "degrees": 8.0}]}},
 }

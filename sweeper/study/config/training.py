@@ -219,6 +219,11 @@ class TrainingConfig(Config):
     """`numpy` computes forward and backward pass and the optimizer's step with NumPy alone, for `logistic` and `mlp`
     without batch norm and dropout, with `sgd` or `adam`. The same weights and batches give the same numbers as `torch`,
     to floating-point precision."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """In which numbers the network computes. `bfloat16`: convolutions and matrix products with half of the bits, faster
+    on GPUs since Ampere and on CPUs with AVX512-BF16; weights stay float32. `tf32`: matrix products whose factors are
+    rounded to 10 bits of mantissa, on GPUs since Ampere; elsewhere the same as `float32`. Features of a frozen
+    backbone, which are computed once, are float32 in all."""
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:
@@ -231,4 +236,6 @@ class TrainingConfig(Config):
             raise FieldError(f"given {self.balance} with a loss of mse; allowed: with classes", "balance")
         if self.backend == "numpy" and not isinstance(self.optimizer, SGDConfig | AdamConfig):
             raise FieldError(f"given numpy with {self.optimizer.name}; allowed: with sgd or adam", "backend")
+        if self.backend == "numpy" and self.precision != "float32":
+            raise FieldError(f"given {self.precision} with the backend numpy; allowed: float32", "precision")
         return self
