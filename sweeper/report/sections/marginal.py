@@ -68,7 +68,7 @@ def draw_marginal(
                 hovertemplate=f"{plain(parameter.label)} %{{x:.3g}}: {value}<extra></extra>",
             )
         )
-        spread_axis(figure, [float(x) for x in parameter.options], log=parameter.is_log)
+        spread_axis(figure, [float(x) for x in parameter.options], log=parameter.is_log, narrow=True)
     else:
         names = [plain(param_text(x)) for x in frame["x"]]
         figure.add_trace(
