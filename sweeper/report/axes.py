@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sweeper.report.format import param_text
+from sweeper.report.format import cut_middle, param_text
 
 __all__ = [
     "beside",
@@ -30,6 +30,7 @@ _NARROW_LETTER = 0.037
 _NEAR_ZERO = 1e-3
 """Of a learning rate that falls to this share of its peak, the rest on a logarithmic axis would be a flat line."""
 _N_LETTERS = 22
+_N_HEAD = 8
 _N_LETTERS_OF_ALL = 44
 """Room for the names of all categories beside each other, in a figure on a phone."""
 _N_LETTERS_OF_ALL_NARROW = 26
@@ -129,7 +130,7 @@ def _cut(name: str) -> str:
     if name.endswith("…"):
         return name if len(name) <= _N_LETTERS else f"{name[: _N_LETTERS - 1].rstrip()}…"
     escaped = "&" in name or "\u2068" in name
-    return name if len(name) <= _N_LETTERS or escaped else f"{name[:7]}…{name[9 - _N_LETTERS :]}"
+    return name if escaped else cut_middle(name, _N_LETTERS, _N_HEAD)
 
 
 def log_value_axis(figure: go.Figure, low: float, high: float) -> bool:

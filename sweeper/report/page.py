@@ -56,16 +56,12 @@ def _rows(table: Table) -> list[list[dict[str, Any]]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _is_wide(table: Table) -> bool:
-    return len(table.columns) > _N_WIDE
-
-
 def _print_width(table: Table, rows: list[list[dict[str, Any]]]) -> PrintWidth:
     columns = [
         ColumnTexts(label=column.label, numeric=column.numeric, cells=[row[i]["text"] for row in rows])
         for i, column in enumerate(table.columns)
     ]
-    return print_width(columns, turned=_is_wide(table) and table.interactive)
+    return print_width(columns, turned=table.interactive and len(columns) > _N_WIDE)
 
 
 def _data_url(picture: Picture) -> str:
@@ -118,7 +114,6 @@ def render_page(document: Document, *, with_data: bool = True) -> str:
     environment.filters["data_url"] = _data_url
     environment.filters["bidi"] = lambda text: _bidi(text, document.names)
     environment.filters["isolate"] = lambda text: isolate(text, document.names)
-    environment.tests["wide"] = _is_wide
     environment.tests["a_name"] = lambda text: text in document.names
     templates = files("sweeper.report") / "templates"
     script = (templates / "page.js").read_text(encoding="utf-8")

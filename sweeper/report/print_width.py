@@ -41,21 +41,25 @@ class PrintWidth:
     """Of the longest piece of each column that is not to be broken, all columns together."""
     whole: tuple[bool, ...]
     """For each column, whether its values stay in one line."""
+    turned: bool
+    """Whether it needs a page that is turned."""
     crowded: bool
     """Whether words have to be broken all the same."""
 
 
-def print_width(columns: Sequence[ColumnTexts], *, turned: bool) -> PrintWidth:
+def print_width(columns: Sequence[ColumnTexts], *, turned: bool = False) -> PrintWidth:
     """How wide a table is.
 
     Args:
         columns: Its columns.
-        turned: Whether it stands on a page that is turned.
+        turned: Whether it stands on a page that is turned even where it could do without.
     """
     whole = tuple(c.numeric or max(map(len, c.cells), default=0) <= _N_WHOLE for c in columns)
     letters = sum(_longest(column, whole=own) for column, own in zip(columns, whole, strict=True))
-    room = (_TURNED_POINTS if turned else _PAGE_POINTS) - _PADDING_POINTS * len(columns)
-    return PrintWidth(letters=letters, whole=whole, crowded=room < _LETTER * letters * _LOWEST_POINTS)
+    needed = _LETTER * letters * _LOWEST_POINTS + _PADDING_POINTS * len(columns)
+    return PrintWidth(
+        letters=letters, whole=whole, turned=turned or needed > _PAGE_POINTS, crowded=needed > _TURNED_POINTS
+    )
 
 
 def _longest(column: ColumnTexts, *, whole: bool) -> int:

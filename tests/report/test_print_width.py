@@ -14,7 +14,7 @@ def column(label: str, *cells: str, numeric: bool = False) -> ColumnTexts:
 
 def test_the_longest_word_of_header_and_cells_counts() -> None:
     columns = [column("validation accuracy (%)", "98.3", numeric=True), column("training.batch_size", "16")]
-    assert print_width(columns, turned=False).letters == len("validation") + len("training.")
+    assert print_width(columns).letters == len("validation") + len("training.")
 
 
 def test_short_values_stay_in_one_line_and_long_ones_do_not() -> None:
@@ -23,20 +23,20 @@ def test_short_values_stay_in_one_line_and_long_ones_do_not() -> None:
         column("reason", "CUDA ran out of memory"),
         column("interval", "12,345.678 to 12,345.789", numeric=True),
     ]
-    width = print_width(columns, turned=False)
+    width = print_width(columns)
     assert width.whole == (True, False, True)
     assert width.letters == len("117, 16") + len("memory") + len("12,345.678 to 12,345.789")
 
 
-def test_words_are_broken_only_where_the_smallest_type_does_not_do() -> None:
-    columns = [column("validation", "0.5", numeric=True)] * 15
-    assert not print_width(columns[:12], turned=False).crowded
-    assert print_width(columns, turned=False).crowded
-    assert not print_width(columns, turned=True).crowded
+def test_a_table_is_turned_before_its_words_are_broken() -> None:
+    columns = [column("validation", "0.5", numeric=True)] * 30
+    found = [print_width(columns[:n]) for n in (12, 15, 30)]
+    assert [(width.turned, width.crowded) for width in found] == [(False, False), (True, False), (True, True)]
+    assert print_width(columns[:2], turned=True).turned
 
 
 def test_a_table_without_rows_has_a_width() -> None:
-    assert print_width([column("")], turned=False).letters == 1
+    assert print_width([column("")]).letters == 1
 
 
 def test_parameters_that_are_numbers_are_aligned_as_numbers() -> None:
