@@ -20,6 +20,7 @@ __all__ = [
     "place_axis",
     "rate_axis",
     "spread_axis",
+    "tick_room",
 ]
 
 _N_OWN_TICKS = 9
@@ -37,6 +38,9 @@ _N_LETTERS_OF_ALL_NARROW = 26
 _N_LINES = 3
 """Of the name of a category; no name has lines shorter than `_N_LINE` letters."""
 _N_LINE = 8
+_LINE_PIXELS = 16
+_SLANTED_PIXELS = 5
+"""Of each letter of a slanted name, beyond the first few."""
 _SPREAD = 0.6
 """Width of the points of all series of a category; the next one is 1 away."""
 _DIVERGED_COLOUR = "#D55E00"
@@ -112,6 +116,17 @@ def place_axis(figure: go.Figure, names: Sequence[str]) -> None:
 def beside(index: int, n: int) -> float:
     """How far from the place of its category the points of one of `n` series stand, so that none hides another."""
     return 0.0 if n < 2 else round(_SPREAD * (index / (n - 1) - 0.5), 4)
+
+
+def tick_room(figure: go.Figure) -> int:
+    """Pixels that the names below an axis need beyond one line, so that the plot above them keeps its height."""
+    texts = [str(text) for text in figure.layout.xaxis.ticktext or ()]
+    lines = [text.split("<br>") for text in texts]
+    n_lines = max(map(len, lines), default=1)
+    if n_lines > 1 or sum(map(len, texts)) <= _N_LETTERS_OF_ALL:
+        return _LINE_PIXELS * (n_lines - 1)
+    # Names are slanted, and upright on a phone.
+    return max(_SLANTED_PIXELS * (max(map(len, texts)) - _N_LINE), 0)
 
 
 def _tick_names(names: Sequence[str], n_letters: int) -> list[str]:

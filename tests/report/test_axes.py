@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import pytest
 
-from sweeper.report.axes import category_axis, place_axis, spread_axis
+from sweeper.report.axes import category_axis, place_axis, spread_axis, tick_room
 from sweeper.report.theme import epoch_figure, whole_ticks
 
 
@@ -49,3 +49,23 @@ def test_an_isolated_name_is_not_broken() -> None:
     figure = go.Figure()
     place_axis(figure, names)
     assert not any("<br>" in text for text in figure.layout.xaxis.ticktext)
+
+
+def test_long_names_take_no_height_from_the_plot() -> None:
+    rooms = []
+    for names in (
+        ["adam", "sgd"],
+        ["augment none, normalize false", "rotation 15°, normalize true"],
+        ["a name " * 4] * 9,
+    ):
+        figure = go.Figure()
+        place_axis(figure, names)
+        rooms.append(tick_room(figure))
+    assert rooms[0] == 0
+    assert 0 < rooms[1] < rooms[2]
+
+
+def test_ticks_of_numbers_need_no_room() -> None:
+    figure = go.Figure()
+    spread_axis(figure, [1e-5, 1e-4, 1e-3, 1e-2, 1e-1], log=True)
+    assert tick_room(figure) == 0

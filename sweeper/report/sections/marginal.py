@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import category_axis, spread_axis
+from sweeper.report.axes import category_axis, spread_axis, tick_room
 from sweeper.report.blocks import Block, Figure, Row
 from sweeper.report.drawn import DrawnParameter
 from sweeper.report.format import param_text
@@ -103,7 +103,7 @@ def draw_marginal(
         figure=figure,
         data=frame,
         note="" if n_own == n_trials else f"Over the {n_own} of {n_trials} trials that have it.",
-        height=280,
+        height=280 + tick_room(figure),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import category_axis, spread_axis
+from sweeper.report.axes import category_axis, spread_axis, tick_room
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.determined import describe_determined, find_determined
 from sweeper.report.format import as_float, param_text, plural, short_names
@@ -246,7 +246,7 @@ def draw_slice(
         figure=figure,
         data=frame,
         note=_thinning_words(drawn, frame),
-        height=280,
+        height=280 + tick_room(figure),
     )
 
 
