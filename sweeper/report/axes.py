@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sweeper.report.format import param_text
+from sweeper.report.format import cut_middle, param_text
 
 __all__ = [
     "beside",
@@ -19,14 +20,27 @@ __all__ = [
     "place_axis",
     "rate_axis",
     "spread_axis",
+    "tick_room",
 ]
 
 _N_OWN_TICKS = 9
 _LETTER = 0.022
 """Width of a letter of a tick as a share of the axis, in a figure on a phone."""
+_NARROW_LETTER = 0.037
+"""The same in a figure that is one of three in a line."""
 _NEAR_ZERO = 1e-3
 """Of a learning rate that falls to this share of its peak, the rest on a logarithmic axis would be a flat line."""
 _N_LETTERS = 22
+_N_HEAD = 8
+_N_LETTERS_OF_ALL = 44
+"""Room for the names of all categories beside each other, in a figure on a phone."""
+_N_LETTERS_OF_ALL_NARROW = 26
+_N_LINES = 3
+"""Of the name of a category; no name has lines shorter than `_N_LINE` letters."""
+_N_LINE = 8
+_LINE_PIXELS = 16
+_SLANTED_PIXELS = 5
+"""Of each letter of a slanted name, beyond the first few."""
 _SPREAD = 0.6
 """Width of the points of all series of a category; the next one is 1 away."""
 _DIVERGED_COLOUR = "#D55E00"
@@ -42,14 +56,22 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [f * 10.0**e for e in range(first, last + 1) for f in factors if e % every == 0]
 
 
-def spread_axis(figure: go.Figure, xs: Sequence[float], *, log: bool) -> None:
-    """The horizontal axis of a numeric parameter: ticks at its values where they are few, else at round numbers."""
+def spread_axis(figure: go.Figure, xs: Sequence[float], *, log: bool, narrow: bool = False) -> None:
+    """The horizontal axis of a numeric parameter: ticks at its values where they are few, else at round numbers.
+
+    Args:
+        figure: Its points are there.
+        xs: Their places.
+        log: Whether the axis is logarithmic.
+        narrow: Whether the figure is one of three in a line.
+    """
     own = sorted(set(xs))
     places = [math.log(x) for x in own] if log else own
     gaps = [b - a for a, b in itertools.pairwise(places)]
     texts = [param_text(x) for x in own]
     # Half of either text, and a letter between them.
-    needed = [_LETTER * ((len(a) + len(b)) / 2 + 1) for a, b in itertools.pairwise(texts)]
+    letter = _NARROW_LETTER if narrow else _LETTER
+    needed = [letter * ((len(a) + len(b)) / 2 + 1) for a, b in itertools.pairwise(texts)]
     width = places[-1] - places[0]
     is_sparse = len(own) <= _N_OWN_TICKS and all(g > n * width for g, n in zip(gaps, needed, strict=True))
     if log:
@@ -60,10 +82,11 @@ def spread_axis(figure: go.Figure, xs: Sequence[float], *, log: bool) -> None:
 
 
 def category_axis(figure: go.Figure, names: Sequence[str]) -> None:
-    """A horizontal axis of categories in their order, all of them shown, long names cut in the middle.
+    """A horizontal axis of categories in their order, all of them shown: long names of few in lines, else cut in the
+    middle.
 
     Args:
-        figure: With the names, as Plotly takes them, at its points.
+        figure: One of three in a line, with the names, as Plotly takes them, at its points.
         names: In order.
     """
     figure.update_xaxes(
@@ -73,7 +96,7 @@ def category_axis(figure: go.Figure, names: Sequence[str]) -> None:
         range=[-0.5, len(names) - 0.5],
         tickmode="array",
         tickvals=list(names),
-        ticktext=[_cut(name) for name in names],
+        ticktext=_tick_names(names, _N_LETTERS_OF_ALL_NARROW),
     )
 
 
@@ -83,7 +106,7 @@ def place_axis(figure: go.Figure, names: Sequence[str]) -> None:
         range=[-0.5, len(names) - 0.5],
         tickmode="array",
         tickvals=list(range(len(names))),
-        ticktext=[_cut(name) for name in names],
+        ticktext=_tick_names(names, _N_LETTERS_OF_ALL),
         # Plotly leaves out the last label of numbers where it is slanted and has no room beside the axis.
         ticklabeloverflow="allow",
         showgrid=False,
@@ -95,12 +118,34 @@ def beside(index: int, n: int) -> float:
     return 0.0 if n < 2 else round(_SPREAD * (index / (n - 1) - 0.5), 4)
 
 
+def tick_room(figure: go.Figure) -> int:
+    """Pixels that the names below an axis need beyond one line, so that the plot above them keeps its height."""
+    texts = [str(text) for text in figure.layout.xaxis.ticktext or ()]
+    lines = [text.split("<br>") for text in texts]
+    n_lines = max(map(len, lines), default=1)
+    if n_lines > 1 or sum(map(len, texts)) <= _N_LETTERS_OF_ALL:
+        return _LINE_PIXELS * (n_lines - 1)
+    # Names are slanted, and upright on a phone.
+    return max(_SLANTED_PIXELS * (max(map(len, texts)) - _N_LINE), 0)
+
+
+def _tick_names(names: Sequence[str], n_letters: int) -> list[str]:
+    """Names as they stand below an axis with room for so many letters."""
+    each = n_letters // max(len(names), 1)
+    lines = [textwrap.wrap(name, each, break_long_words=False) if each >= _N_LINE else [name] for name in names]
+    fits = all(len(own) <= _N_LINES and max(map(len, own), default=0) <= each for own in lines)
+    # An isolate that is broken would lose its direction.
+    if fits and not any("\u2068" in name for name in names):
+        return ["<br>".join(own) for own in lines]
+    return [_cut(name) for name in names]
+
+
 def _cut(name: str) -> str:
     # What tells names apart is often at their end: `flip + crop` and `flip + crop + cutout`.
     if name.endswith("…"):
         return name if len(name) <= _N_LETTERS else f"{name[: _N_LETTERS - 1].rstrip()}…"
     escaped = "&" in name or "\u2068" in name
-    return name if len(name) <= _N_LETTERS or escaped else f"{name[:7]}…{name[9 - _N_LETTERS :]}"
+    return name if escaped else cut_middle(name, _N_LETTERS, _N_HEAD)
 
 
 def log_value_axis(figure: go.Figure, low: float, high: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ _PHRASES = (
 _N_SPELLED = 3
 """More values of one verdict than this are counted; the table has each."""
 _N_LETTERS = 80
+_NUMBERS = re.compile(r"[-\d.e]+( to [-\d.e]+)?")
 
 
 def value_shows(factor: Factor, metric: str) -> Callable[[Any], str]:
@@ -64,8 +66,7 @@ def describe_factor(factor: Factor, frame: pd.DataFrame) -> list[str]:
     show = value_shows(factor, factor.metric)
     unit = " %" if is_share(factor.metric) else ""
     first, rest = frame.iloc[0], frame.iloc[1:]
-    # “none” at the place of a name reads as if there were none.
-    name = f"“{first['value']}”" if first["value"] == "none" else _quoted(first["value"])
+    name = _quoted(first["value"])
     n = len(factor.numbers(factor.ranked[0], factor.metric))
     over = f" in the mean over {plural(n, 'training')}" if n > 1 else ""
     place = f"{name} is first of {len(frame)} values of {factor.label}"
@@ -99,8 +100,8 @@ def _grouped(factor: Factor, found: pd.DataFrame, n_others: int, predicate: str)
 
 
 def _quoted(label: str) -> str:
-    """A value as it stands in a sentence: in quotes where it would fall apart there."""
-    return f"“{label}”" if ", " in label else label
+    """A value as it stands in a sentence: words in quotes, since `loss`, `none` and `both` would be read as words."""
+    return label if _NUMBERS.fullmatch(label) else f"“{label}”"
 
 
 def _difference(factor: Factor, row: pd.Series) -> str:
@@ -158,11 +159,11 @@ def _describe_lacks(factor: Factor) -> list[str]:
     ranked = factor.ranked
     diverged = [v.label for v in factor.values if v not in ranked and v.n_diverged == v.n_trials]
     if diverged:
-        sentences.append(f"Every training diverged: {_listed(diverged)}.")
+        sentences.append(f"Every training diverged: {_listed_or_counted(diverged)}.")
     absent = [v.label for v in factor.values if v not in ranked and v.label not in diverged] + factor.unfinished
     if absent:
         what = "test" if factor.metric.startswith("test/") else "complete trial"
-        sentences.append(f"No {what} yet: {_listed(absent)}.")
+        sentences.append(f"No {what} yet: {_listed_or_counted(absent)}.")
     lacking = [
         f"{_quoted(v.label)} ({len(v.runs)} of {v.n_trials}{f', {v.n_diverged} diverged' if v.n_diverged else ''})"
         for v in ranked
@@ -181,3 +182,9 @@ def _describe_lacks(factor: Factor) -> list[str]:
 
 def _listed(labels: Sequence[str]) -> str:
     return ", ".join(map(_quoted, labels))
+
+
+def _listed_or_counted(labels: Sequence[str]) -> str:
+    """Values in a sentence; of many with long names their number alone, since the table of all trials has them."""
+    listed = _listed(labels)
+    return listed if len(labels) <= _N_SPELLED or len(listed) <= _N_LETTERS else f"{len(labels)} other values"

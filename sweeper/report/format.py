@@ -12,6 +12,7 @@ __all__ = [
     "aligned",
     "as_float",
     "count",
+    "cut_middle",
     "duration",
     "hide_paths",
     "interval_text",
@@ -151,6 +152,25 @@ def metric_label(metric: str) -> str:
 def hide_paths(text: str) -> str:
     """Absolute paths shortened to their last part, so that a report names no folder of the machine."""
     return _ABSOLUTE_PATH.sub("…/", text)
+
+
+def cut_middle(text: str, n_letters: int, n_head: int) -> str:
+    """The beginning and the end of a long text, in whole words where these leave enough of it.
+
+    Args:
+        text: Any text.
+        n_letters: At most so many are left.
+        n_head: About so many of these at the beginning.
+    """
+    if len(text) <= n_letters:
+        return text
+    head, tail = text[:n_head], text[1 + n_head - n_letters :]
+    if not text[n_head].isspace():
+        head = head.rpartition(" ")[0] or head
+    if not text[n_head - n_letters].isspace():
+        rest = tail.partition(" ")[2]
+        tail = rest if 2 * len(rest) >= len(tail) else tail
+    return f"{head.rstrip(' +,')}…{tail.lstrip(' +,')}"
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:

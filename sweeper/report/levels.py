@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeper.report.divergence import has_diverged
-from sweeper.report.format import as_float, param_text
+from sweeper.report.format import as_float, cut_middle, param_text
 from sweeper.report.parameters import expand_lists, identity
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
@@ -36,7 +36,8 @@ _COMMON = 0.6
 _N_LETTERS = 36
 """Of values of which one needs more letters than this, the long ones are cut."""
 _N_CUT = 28
-_CUT_END = " …"
+_N_HEAD = 10
+_ELLIPSIS = "…"
 N_BINS = 6
 """At most so many ranges of numbers."""
 _LOG_RATIO = 30.0
@@ -160,7 +161,7 @@ def group_runs(
 
     ordered = sorted(found.items(), key=place)
     if len(ordered) <= n_most and any(x is None and len(key) > _N_LETTERS for key, (x, _) in ordered):
-        names = [_cut(key) for key, _ in ordered]
+        names = _cut_apart([key for key, _ in ordered])
         # Of several parameters, a cut would hide that the last ones differ.
         is_long = path == CONFIGURATION and any(
             name != key and len(_configuration_parts(data, own[0])) > 1
@@ -185,12 +186,20 @@ def group_runs(
 def in_full(label: str, words: str | None) -> tuple[str, str]:
     """A label as a table has room for, and what else it needs to be understood: the name of trials stays beside what
     they had, and a cut value is given whole."""
-    return (words, "") if words and label.endswith(_CUT_END) else (label, words or "")
+    return (words, "") if words and _ELLIPSIS in label else (label, words or "")
+
+
+def _cut_apart(texts: Sequence[str]) -> list[str]:
+    """Long values cut at their end, or in the middle where several begin alike."""
+    names = [_cut(text) for text in texts]
+    return [cut_middle(text, _N_CUT, _N_HEAD) if names.count(_cut(text)) > 1 else _cut(text) for text in texts]
 
 
 def _cut(text: str) -> str:
     """The first words of a long value."""
-    return text if len(text) <= _N_CUT else f"{text[: _N_CUT - 1].rpartition(' ')[0] or text[: _N_CUT - 1]}{_CUT_END}"
+    if len(text) <= _N_CUT:
+        return text
+    return f"{text[: _N_CUT - 1].rpartition(' ')[0] or text[: _N_CUT - 1]} {_ELLIPSIS}"
 
 
 def _numbers(runs: Sequence[RunRecord]) -> str:

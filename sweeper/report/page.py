@@ -18,6 +18,7 @@ from sweeper.report.blocks import Figure, Picture, Table
 from sweeper.report.direction import isolate, split_directions
 from sweeper.report.document import Document
 from sweeper.report.format import as_float
+from sweeper.report.print_width import JOINT, ColumnTexts, PrintWidth, print_width
 from sweeper.report.theme import THEMES
 
 __all__ = ["render_page"]
@@ -25,8 +26,9 @@ __all__ = ["render_page"]
 
 _PLAIN_NUMBER = re.compile(r"[0-9.,+ –-]*")
 """Text that has nothing to escape, to isolate or to break: most cells of a table of trials."""
+_N_WIDE = 14
+"""A longer table of more columns than this is turned in print."""
 _SMALL_NUMBER = re.compile(r"[\d.]+e-\d+")
-_PATH_JOINT = re.compile(r"(?<=[a-z][._])(?=[a-z0-9])")
 
 
 def _json(value: Any) -> Markup:
@@ -56,6 +58,14 @@ def _rows(table: Table) -> list[list[dict[str, Any]]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
+def _print_width(table: Table, rows: list[list[dict[str, Any]]]) -> PrintWidth:
+    columns = [
+        ColumnTexts(label=column.label, numeric=column.numeric, cells=[row[i]["text"] for row in rows])
+        for i, column in enumerate(table.columns)
+    ]
+    return print_width(columns, turned=table.interactive and len(columns) > _N_WIDE)
+
+
 def _data_url(picture: Picture) -> str:
     return "data:image/png;base64," + base64.b64encode(picture.content).decode()
 
@@ -81,7 +91,7 @@ def _breakable(text: str) -> Markup:
     By markup alone: what is copied, and what the filter of a table reads, is the text.
     """
     whole = _SMALL_NUMBER.sub(r'<span class="nowrap">\g<0></span>', str(escape(text)))
-    return Markup(_PATH_JOINT.sub("<wbr>", whole))  # noqa: S704  # escaped above
+    return Markup(JOINT.sub("<wbr>", whole))  # noqa: S704  # escaped above
 
 
 def _digest(script: str) -> str:
@@ -124,5 +134,6 @@ def render_page(document: Document, *, with_data: bool = True) -> str:
         style=Markup((templates / "page.css").read_text(encoding="utf-8")),  # noqa: S704
         script_hashes=Markup(" ".join(map(_digest, filter(None, (script, plotly))))),  # noqa: S704
         rows=_rows,
+        print_width=_print_width,
         links={item.id: item.data for item in items if with_data},
     )

@@ -16,12 +16,14 @@ __all__ = [
     "PART_LABELS",
     "THEMES",
     "blank_figure",
+    "epoch_figure",
     "in_lines",
     "ordered_colour",
     "plain",
     "plotted",
     "series_style",
     "show_points",
+    "whole_ticks",
 ]
 
 # After Okabe and Ito (2008), without their light colours: each has a contrast of at least 3:1 on the white and on the
@@ -34,6 +36,7 @@ PART_COLOURS = {"train": "#D55E00", "val": "#1F7FC4"}
 PART_LABELS = {"train": "training", "val": "validation", "test": "test"}
 MUTED = "#8A8F98"
 _N_TITLE = 24
+_N_WHOLE_TICKS = 8
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
 
@@ -94,6 +97,20 @@ def blank_figure(*, x: str, y: str, percent_y: bool = False, legend: bool = Fals
     if percent_y:
         figure.update_yaxes(tickformat=".2~%")
     return figure
+
+
+def epoch_figure(epochs: Iterable[int], *, y: str, percent_y: bool = False, legend: bool = False) -> go.Figure:
+    """A figure against epoch, of which `epochs` are drawn."""
+    figure = blank_figure(x="epoch", y=y, percent_y=percent_y, legend=legend)
+    whole_ticks(figure, epochs)
+    return figure
+
+
+def whole_ticks(figure: go.Figure, xs: Iterable[int]) -> None:
+    """A tick at each whole number of a short axis: Plotly would write halves too, rounded to whole numbers."""
+    xs = list(xs)
+    if xs and max(xs) - min(xs) < _N_WHOLE_TICKS:
+        figure.update_xaxes(dtick=1)
 
 
 def show_points(figure: go.Figure) -> None:

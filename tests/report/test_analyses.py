@@ -246,6 +246,8 @@ def test_an_audit_with_true_labels() -> None:
     assert tables["noise"].to_numpy().tolist() == [["car", "cat", 80, 7.0, 6.0, 8], ["car", "truck", 80, 0.0, 4.0, 0]]
     assert tables["thresholds"][["relabelled", "rightly", "wrongly"]].to_numpy().tolist() == [[3, 2, 1]]
     assert tables["suspects"]["picture"].tolist() == ["17", "4"]
+    suspects = next(table for table in items(blocks, Table) if table.key == "suspects")
+    assert next(c for c in suspects.columns if c.key == "part").show("train") == "training"
     (figure,) = items(blocks, Figure)
     assert list(figure.figure.data[0].x) == [0.125, 0.25]
     (picture,) = items(blocks, Picture)

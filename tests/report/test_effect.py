@@ -264,7 +264,21 @@ def test_a_long_value_is_cut_where_it_stays_apart() -> None:
     levels = {level.label: level.words for level in Effect(data, "data.kind").levels}
     assert levels == {"none": "", "affine 15° translate 0.1 …": names[1], "horizontal flip": ""}
     alike = [make_run(n, value=0.5, params={"data.kind": f"{names[1]} shear {n}", "seed": 0}) for n in range(2)]
-    assert [level.label for level in Effect(study(alike, {}), "data.kind").levels] == ["trial 0", "trial 1"]
+    labels = [level.label for level in Effect(study(alike, {}), "data.kind").levels]
+    assert labels == ["affine 15°…0.9, 1.1 shear 0", "affine 15°…0.9, 1.1 shear 1"]
+    ends = [f"one of the many values that begin alike, {middle}, with one and the same end" for middle in ("a", "b")]
+    same = [make_run(n, value=0.5, params={"data.kind": v, "seed": 0}) for n, v in enumerate(ends)]
+    assert [level.label for level in Effect(study(same, {}), "data.kind").levels] == ["trial 0", "trial 1"]
+
+
+def test_a_cut_value_is_whole_in_tables() -> None:
+    names = ["none", *(f"rotation 15° + random crop padding 1{more}" for more in ("", " + cutout 0.3"))]
+    data = study([make_run(n, value=0.5 + n / 10, params={"data.kind": v, "seed": 0}) for n, v in enumerate(names)], {})
+    effect = Effect(data, "data.kind")
+    assert [level.label for level in effect.levels] == ["none", "rotation…crop padding 1", "rotation…1 + cutout 0.3"]
+    table = draw_levels(effect, gather_levels(effect))
+    assert table.frame["name"].tolist() == names
+    assert "what varied" not in [column.label for column in table.columns]
 
 
 def test_many_single_trials_beside_other_parameters_are_taken_together() -> None:

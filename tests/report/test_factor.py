@@ -105,12 +105,12 @@ def test_sentences_say_what_the_numbers_support() -> None:
     factor = opened()
     text = " ".join(describe_factor(factor, gather_factor(factor)))
     assert text.startswith(
-        "By validation accuracy, loss is first of 3 values of balance, with 80.0 % in the mean over 5 trainings. "
-        "Worse than loss: none (−19.8 points, −"
+        "By validation accuracy, “loss” is first of 3 values of balance, with 80.0 % in the mean over 5 trainings. "
+        "Worse than “loss”: “none” (−19.8 points, −"
     )
     # Two of the three pairs are told apart before, so that Holm's last step is at 95 %.
     interval = ttest_rel(BALANCE["sampler"], BALANCE["loss"]).confidence_interval(0.95)
-    assert f"Not distinguishable from loss: sampler (0.0 points, −{-100 * interval.low:.1f} to +" in text
+    assert f"Not distinguishable from “loss”: “sampler” (0.0 points, −{-100 * interval.low:.1f} to +" in text
     assert "paired by seed; their intervals are Student's, at 95 % or more, after Holm's correction for all 3" in text
     assert "Better" not in text
     assert "settings" not in text
@@ -128,7 +128,7 @@ def test_a_metric_of_choice_and_its_direction() -> None:
     assert not factor.maximize
     assert frame["verdict"].tolist() == ["first", "not distinguishable", "worse"]
     assert frame["difference"][2] == pytest.approx(0.198)
-    assert " none (+0.1980, " in " ".join(describe_factor(factor, frame))
+    assert " “none” (+0.1980, " in " ".join(describe_factor(factor, frame))
     measured = "measured: .*val/accuracy, val/accuracy/CLASS, .*; test is measured by `sweeper finalize digits-cnn`"
     with pytest.raises(InputError, match=f"^'val/f1' was not measured of a complete trial; {measured}$"):
         open_factor(data, metric="val/f1")
@@ -148,7 +148,7 @@ def test_losses_are_shown_with_equal_decimals() -> None:
             reader.histories[runs[-1].run_id] = {"val/loss": [loss]}
     factor = open_factor(open_study(make_record(runs, objective={"metric": "val/loss"}), reader))
     text = " ".join(describe_factor(factor, gather_factor(factor)))
-    assert "Worse than mse: mae (+0.0071, +0.0" in text
+    assert "Worse than “mse”: “mae” (+0.0071, +0.0" in text
 
 
 def test_partners_share_the_seed_and_all_else_that_varied() -> None:
@@ -214,13 +214,13 @@ def test_values_with_missing_trials_come_last_and_are_said_to_be() -> None:
     assert frame["value"].tolist() == ["loss", "sampler", "none", "both"]
     assert frame["verdict"].tolist()[-1] == "not distinguishable"  # two pairs tell little
     text = " ".join(describe_factor(factor, frame))
-    assert "those that are not do not count, and their values come last: both (2 of 5)." in text
+    assert "those that are not do not count, and their values come last: “both” (2 of 5)." in text
     lone = opened({**BALANCE, "both": [0.85, None, None, None, None]})
     assert gather_factor(lone)["verdict"].tolist()[-1] == "–"
     text = " ".join(describe_factor(lone, gather_factor(lone)))
     assert (
-        "Nothing can be said of the difference to loss: "
-        "both (+5.0 points in one pair, which tells nothing of other seeds)." in text
+        "Nothing can be said of the difference to “loss”: "
+        "“both” (+5.0 points in one pair, which tells nothing of other seeds)." in text
     )
 
 
@@ -245,7 +245,7 @@ def test_the_same_difference_in_all_pairs_is_no_certainty() -> None:
     assert frame["verdict"].tolist() == ["first", "–"]
     assert frame["low"].tolist() == [None, None]
     text = " ".join(describe_factor(factor, frame))
-    assert "none (−5.0 points in all 3 pairs, too alike to tell how much chance there is)." in text
+    assert "“none” (−5.0 points in all 3 pairs, too alike to tell how much chance there is)." in text
     assert "Student" not in text
 
 
@@ -258,9 +258,25 @@ def test_trials_that_repeat_others_are_not_missing() -> None:
     assert "come last" not in " ".join(describe_factor(factor, gather_factor(factor)))
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("16", "16"), ("1e-3", "1e-3"), ("22 to 30", "22 to 30"), ("none", "“none”"), ("800, 200", "“800, 200”")],
+)
+def test_words_are_quoted_in_sentences_and_numbers_are_not(value: str, shown: str) -> None:
+    factor = opened({value: [0.8, 0.82, 0.79], "low": [0.7, 0.69, 0.72]})
+    text = describe_factor(factor, gather_factor(factor))[0]
+    assert text.startswith(f"By validation accuracy, {shown} is first of 2 values")
+
+
+def test_many_long_names_without_a_result_are_counted() -> None:
+    names = {f"one of the long names of values, number {k}": [None] for k in range(5)}
+    factor = opened({"loss": [0.8, 0.82, 0.79], "none": [0.7, 0.69, 0.72], **names})
+    assert "No complete trial yet: 5 other values." in describe_factor(factor, gather_factor(factor))
+
+
 def test_values_with_commas_are_quoted_in_sentences() -> None:
     factor = opened({"loss": [0.8, 0.82, 0.79], "800, 200": [0.75, 0.774, 0.74]})
-    assert "Worse than loss: “800, 200” (−" in " ".join(describe_factor(factor, gather_factor(factor)))
+    assert "Worse than “loss”: “800, 200” (−" in " ".join(describe_factor(factor, gather_factor(factor)))
 
 
 def test_one_training_each_of_a_loss_has_a_table_and_no_verdict() -> None:
@@ -272,7 +288,7 @@ def test_one_training_each_of_a_loss_has_a_table_and_no_verdict() -> None:
     frame = gather_factor(factor)
     assert frame["verdict"].tolist() == ["first", "–"]
     text = " ".join(describe_factor(factor, frame))
-    assert text.endswith("true (+0.01000 in one pair, which tells nothing of other seeds).")
+    assert text.endswith("“true” (+0.01000 in one pair, which tells nothing of other seeds).")
 
 
 @pytest.mark.parametrize(
@@ -400,7 +416,7 @@ def test_a_regression_is_compared_by_its_losses() -> None:
     data = open_study(make_record(runs, objective={"metric": "val/loss"}), reader)
     note, differences, losses = build_comparison(data)
     assert isinstance(note, Note)
-    assert note.text.startswith("By validation loss, cnn is first of 2 values of model, with 0.1010 in the mean")
+    assert note.text.startswith("By validation loss, “cnn” is first of 2 values of model, with 0.1010 in the mean")
     assert isinstance(losses, Table)
     assert losses.title == "Losses in validation, by model"
     assert [c.label for c in losses.columns] == ["model", "trainings", "loss", "y_0"]
@@ -434,16 +450,16 @@ def test_many_values_of_one_verdict_are_counted() -> None:
     near = {f"value {k}": [0.80 - 0.001 * k, 0.84 + 0.001 * k, 0.79 - 0.002 * k] for k in range(6)}
     text = " ".join(describe_factor(factor := opened(near), gather_factor(factor)))
     first = factor.ranked[0].label
-    told = rf"None of the 5 others can be told apart from {first}: differences of −0\.\d to [−+]?0\.\d points\."
+    told = rf"None of the 5 others can be told apart from “{first}”: differences of −0\.\d to [−+]?0\.\d points\."
     assert re.search(told, text)
     assert text.count("value") < 5
     far = near | {"far": [0.30, 0.341, 0.289]}
     text = " ".join(describe_factor(factor := opened(far), gather_factor(factor)))
-    assert f"Worse than {first}: far (−" in text
-    assert f"5 of the 6 others cannot be told apart from {first}: value " in text
+    assert f"Worse than “{first}”: “far” (−" in text
+    assert f"5 of the 6 others cannot be told apart from “{first}”: “value " in text
     worse = {"best": [0.8, 0.81, 0.79]} | {f"v{k}": [0.3 + k / 99, 0.31 + k / 99, 0.292 + k / 99] for k in range(4)}
     text = " ".join(describe_factor(factor := opened(worse), gather_factor(factor)))
-    assert "All 4 others are worse than best: differences of −" in text
+    assert "All 4 others are worse than “best”: differences of −" in text
 
 
 def test_a_difference_of_shares_is_at_most_one() -> None:

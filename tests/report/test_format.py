@@ -7,6 +7,7 @@ import math
 import pytest
 
 from sweeper.report.format import (
+    cut_middle,
     duration,
     hide_paths,
     metric_label,
@@ -125,3 +126,17 @@ def test_short_names_tell_parameters_apart() -> None:
         "model",
         "data",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("short", "short"),
+        ("rotation 15° + random crop padding 1", "rotation…padding 1"),
+        ("horizontal flip + vertical flip", "horizont…vertical flip"),
+        ("an_unbroken_name_of_a_single_long_word", "an_unbro…gle_long_word"),
+    ],
+)
+def test_long_texts_keep_their_beginning_and_their_end(text: str, cut: str) -> None:
+    assert cut_middle(text, 22, 8) == cut
+    assert len(cut) <= 22

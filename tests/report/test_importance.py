@@ -221,3 +221,14 @@ def test_same_trials_same_numbers(by_rate: StudyData) -> None:
 def test_nothing_varied_nothing_said() -> None:
     runs = [make_run(n, value=0.5, params={"training.epochs": 2, "seed": 0}) for n in range(3)]
     assert build_importance(StudyData(make_record(runs), MemoryReader())) == []
+
+
+def test_a_single_parameter_is_given_no_share_of_all() -> None:
+    """It would be 100 %, whether it mattered or not."""
+    rng = random.Random(0)
+    runs = [make_run(n, value=rng.random(), params={DROPOUT: rng.uniform(0, 0.5)}) for n in range(20)]
+    tables = [
+        b for b in build_importance(StudyData(make_record(runs, trial=SPACE), MemoryReader())) if isinstance(b, Table)
+    ]
+    assert [column.key for column in tables[0].columns] == ["label", "explained", "n_trials"]
+    assert "100" not in tables[0].note

@@ -32,7 +32,7 @@ from sweeper.report.sections.search import (
     gather_slices,
     value_range,
 )
-from sweeper.report.sections.trials import describe_best, draw_trials, gather_constants, gather_trials
+from sweeper.report.sections.trials import build_all_trials, describe_best, draw_trials, gather_constants, gather_trials
 from sweeper.report.statistics import wilson_interval
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord, StudyRecord
@@ -200,7 +200,16 @@ def test_constants_are_listed_once() -> None:
         trial(0, 0.1, params={"seed": 0, "model.hidden": [8]}),
         trial(1, 0.2, params={"seed": 1, "model.hidden": [8]}),
     ]
-    assert gather_constants(study_of(*runs)).values.tolist() == [["model.hidden", "[8]", 2]]
+    data = study_of(*runs)
+    assert gather_constants(data).values.tolist() == [["model.hidden", "[8]", 2]]
+    table = next(block for block in build_all_trials(data) if isinstance(block, Table) and block.key == "constants")
+    assert [table.columns[1].show(value) for value in ("[8]", "[]", "[0.9, 0.999]", "none", 3)] == [
+        "8",
+        "none",
+        "0.9, 0.999",
+        "none",
+        "3",
+    ]
 
 
 # --- classes and confusion ----------------------------------------------------------------------------------------

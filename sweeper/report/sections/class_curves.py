@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from sweeper.report.blocks import Figure
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import PART_LABELS, blank_figure, plain, series_style
+from sweeper.report.theme import PART_LABELS, epoch_figure, plain, series_style
 
 __all__ = ["build_class_curves", "draw_class_curves", "drawn_classes", "gather_class_curves"]
 
@@ -53,7 +53,7 @@ def draw_class_curves(
     assert data.best is not None
     # Of many classes few are drawn: styles go by their place among these, since they repeat after 24.
     styled = data.class_names if len(data.class_names) <= N_LINES else names
-    figure = blank_figure(x="epoch", y="accuracy", percent_y=True, legend=True)
+    figure = epoch_figure(curves["epoch"], y="accuracy", percent_y=True, legend=True)
     for name in names:
         colour, dash, _ = series_style(styled.index(name))
         curve = curves[curves["class"] == name]

@@ -9,7 +9,8 @@ import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Row, Table
 from sweeper.report.class_accuracies import gather_class_accuracies, gather_comparison, gather_parts, is_compared
-from sweeper.report.format import as_float, count, interval_text, param_text
+from sweeper.report.format import count, interval_text
+from sweeper.report.param_columns import param_columns
 from sweeper.report.sections.class_curves import build_class_curves
 from sweeper.report.study_data import StudyData
 from sweeper.report.theme import PART_LABELS
@@ -92,18 +93,8 @@ def _name_columns(data: StudyData, frame: pd.DataFrame) -> list[Column]:
     else:
         columns = [Column(key="trial", label="trial", numeric=True, header=True)]
     if len(data.factors) <= _N_FACTORS:
-        columns += [
-            Column(key=p, label=data.labels[p], title=p, show=_param, numeric=_numeric(frame[p])) for p in data.factors
-        ]
+        columns += param_columns(frame, data.factors, data.labels)
     return columns
-
-
-def _param(value: Any) -> str:
-    return "–" if value is None else param_text(value)
-
-
-def _numeric(values: pd.Series) -> bool:
-    return all(value is None or as_float(value) is not None for value in values)
 
 
 def draw_class_table(data: StudyData, part: str, frame: pd.DataFrame, *, true: bool = False) -> Table:

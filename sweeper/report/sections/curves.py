@@ -11,7 +11,7 @@ from sweeper.report.axes import log_value_axis, rate_axis
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.format import as_float, plural
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, blank_figure, plotted
+from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, epoch_figure, plotted
 
 __all__ = ["build_curves", "draw_curves", "draw_rates", "gather_curves", "gather_rates"]
 
@@ -32,7 +32,7 @@ def draw_curves(data: StudyData, quantity: str, curves: pd.DataFrame) -> Figure:
     """Training and validation against epoch, with the epoch that the trial is judged by."""
     assert data.best is not None
     is_accuracy = quantity == "accuracy"
-    figure = blank_figure(x="epoch", y=quantity, percent_y=is_accuracy, legend=True)
+    figure = epoch_figure(curves["epoch"], y=quantity, percent_y=is_accuracy, legend=True)
     for part in (p for p in ("train", "val") if p in curves.columns):
         figure.add_trace(
             go.Scatter(
@@ -78,7 +78,7 @@ def gather_rates(data: StudyData) -> pd.DataFrame:
 def draw_rates(data: StudyData, rates: pd.DataFrame) -> Figure:
     """Learning rate against epoch."""
     assert data.best is not None
-    figure = blank_figure(x="epoch", y="learning rate")
+    figure = epoch_figure(rates["epoch"], y="learning rate")
     figure.add_trace(
         go.Scatter(
             x=rates["epoch"].tolist(),

@@ -16,7 +16,7 @@ from sweeper.report.levels import Level
 from sweeper.report.theme import (
     MUTED,
     PART_LABELS,
-    blank_figure,
+    epoch_figure,
     ordered_colour,
     plain,
     plotted,
@@ -103,7 +103,7 @@ def draw_level_curves(
     note: str = "",
 ) -> Figure:
     """One line a value and series: the first series solid, the second dashed. A cross ends a line that diverged."""
-    figure = blank_figure(x="epoch", y=y, percent_y=percent, legend=True)
+    figure = epoch_figure(curves["epoch"], y=y, percent_y=percent, legend=True)
     names = list(dict.fromkeys(curves["series"]))
     # Where other parameters varied too, a band would show these.
     has_bands = effect.is_only and len(effect.lines) <= _N_BANDS and len(names) == 1

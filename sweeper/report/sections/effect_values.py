@@ -10,7 +10,7 @@ from statistics import median
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import beside, log_value_axis, mark_diverged, place_axis, spread_axis
+from sweeper.report.axes import beside, log_value_axis, mark_diverged, place_axis, spread_axis, tick_room
 from sweeper.report.blocks import Figure
 from sweeper.report.effect import Effect
 from sweeper.report.format import as_float, plural
@@ -132,7 +132,7 @@ def draw_against(
         figure=figure,
         data=frame,
         note=" ".join(notes),
-        height=360,
+        height=360 + tick_room(figure),
     )
 
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from sweeper.report.axes import log_value_axis
 from sweeper.report.blocks import Figure
 from sweeper.report.final import FinalData
-from sweeper.report.theme import PART_COLOURS, PART_LABELS, blank_figure, plotted
+from sweeper.report.theme import PART_COLOURS, PART_LABELS, epoch_figure, plotted
 
 __all__ = ["draw_test_curves", "gather_test_curves"]
 
@@ -35,7 +35,7 @@ def draw_test_curves(final: FinalData, quantity: str, curves: pd.DataFrame) -> F
     """Training, validation and test against epoch: mean over the seeds, and from the lowest to the highest."""
     assert final.chosen is not None
     is_accuracy = quantity == "accuracy"
-    figure = blank_figure(x="epoch", y=quantity, percent_y=is_accuracy, legend=True)
+    figure = epoch_figure(curves["epoch"], y=quantity, percent_y=is_accuracy, legend=True)
     several = bool((curves["n_seeds"] > 1).any())
     for part in ("train", "val", "test"):
         curve = curves[curves["part"] == part]

@@ -14,11 +14,11 @@ from sweeper.report.format import (
     interval_text,
     metric_label,
     number,
-    param_text,
     percent,
     percent_decimals,
     short_names,
 )
+from sweeper.report.param_columns import param_columns
 from sweeper.report.parameters import run_params, varied_params
 from sweeper.report.shares import is_share
 
@@ -130,7 +130,7 @@ def draw_test_table(final: FinalData, frame: pd.DataFrame) -> Table:
     known |= {"trial", "n_seeds", "n_failed", "n_left"}
     varied = [path for path in frame.columns if path not in known]
     labels = short_names(varied)
-    columns += [Column(key=path, label=labels[path], show=param_text) for path in varied]
+    columns += param_columns(frame, varied, labels)
     n_pictures = final.n_pictures("test")
     over = f" of {count(n_pictures)} pictures" if n_pictures else ""
     note = (

@@ -63,21 +63,28 @@ def _known(value: object) -> float:
 
 
 def tabulate_importance(frame: pd.DataFrame, n: int) -> Table:
-    """The measures side by side."""
-    columns = [
-        Column(key="label", label="parameter", header=True),
+    """The measures side by side; of a single parameter only what it explains, since shares among all are 100 %."""
+    shares = [
         Column(key="fanova", label="fANOVA (%)", show=lambda v: percent(v, 0), numeric=True),
         Column(key="ped_anova", label="PED-ANOVA (%)", show=lambda v: percent(v, 0), numeric=True),
+    ]
+    columns = [
+        Column(key="label", label="parameter", header=True),
+        *(shares if len(frame) > 1 else []),
         Column(key="explained", label="order explained (%)", show=lambda v: percent(v, 0), numeric=True),
         Column(key="n_trials", label="trials", show=count, numeric=True),
     ]
+    explained = (
+        "Order explained: share of the order of the trials that lies between groups of equal values, less what chance "
+        "gives (epsilon squared of Kruskal and Wallis)."
+    )
     note = (
         "fANOVA: share of the variance of the values that the parameter explains by itself, over its whole range; of "
         "parameters that all trials have. PED-ANOVA: how much it matters for being among the best "
-        f"{frame.attrs['n_top']} of {n}. Order explained: share of the order of the trials that lies between groups of "
-        "equal values, less what chance gives (epsilon squared of Kruskal and Wallis). The first two add up to 100, "
-        "even where nothing matters."
+        f"{frame.attrs['n_top']} of {n}. {explained} The first two add up to 100, even where nothing matters."
     )
+    if len(frame) == 1:
+        note = explained
     return Table(key="importance", title="How much each parameter matters", frame=frame, columns=columns, note=note)
 
 

@@ -12,7 +12,7 @@ from sweeper.report.blocks import Block, Column, Figure, Note, Picture, Row, Tab
 from sweeper.report.format import aligned, count, number, percent, plural
 from sweeper.report.statistics import accuracy_interval
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import MUTED, PART_COLOURS, blank_figure
+from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, blank_figure
 from sweeper.tracking.analyses import FoundResult, find_results
 
 __all__ = [
@@ -242,7 +242,7 @@ def _draw_suspects(result: Any) -> Table:
     columns = [
         Column(key="rank", label="rank", numeric=True, header=True),
         Column(key="picture", label="picture"),
-        Column(key="part", label="part"),
+        Column(key="part", label="part", show=lambda part: PART_LABELS.get(part, str(part))),
         Column(key="given", label="given"),
         Column(key="suggested", label="suggested"),
         Column(key="confidence", label="confidence", show=aligned(frame["confidence"]), numeric=True),

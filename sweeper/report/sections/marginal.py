@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import category_axis, spread_axis
+from sweeper.report.axes import category_axis, spread_axis, tick_room
 from sweeper.report.blocks import Block, Figure, Row
 from sweeper.report.drawn import DrawnParameter
 from sweeper.report.format import param_text
@@ -68,7 +68,7 @@ def draw_marginal(
                 hovertemplate=f"{plain(parameter.label)} %{{x:.3g}}: {value}<extra></extra>",
             )
         )
-        spread_axis(figure, [float(x) for x in parameter.options], log=parameter.is_log)
+        spread_axis(figure, [float(x) for x in parameter.options], log=parameter.is_log, narrow=True)
     else:
         names = [plain(param_text(x)) for x in frame["x"]]
         figure.add_trace(
@@ -103,7 +103,7 @@ def draw_marginal(
         figure=figure,
         data=frame,
         note="" if n_own == n_trials else f"Over the {n_own} of {n_trials} trials that have it.",
-        height=280,
+        height=280 + tick_room(figure),
     )
 
 

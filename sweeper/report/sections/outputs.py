@@ -12,10 +12,11 @@ import plotly.graph_objects as go
 from sweeper.report.axes import log_value_axis
 from sweeper.report.blocks import Block, Column, Figure, Row, Table
 from sweeper.report.configurations import Configuration
-from sweeper.report.format import aligned, param_text
+from sweeper.report.format import aligned
+from sweeper.report.param_columns import param_columns, param_or_dash
 from sweeper.report.statistics import describe_sample
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import PART_LABELS, blank_figure, plain, plotted, series_style
+from sweeper.report.theme import PART_LABELS, epoch_figure, plain, plotted, series_style
 
 __all__ = ["build_outputs", "draw_output_curves", "draw_outputs", "gather_output_curves", "gather_outputs"]
 
@@ -50,7 +51,7 @@ def draw_outputs(data: StudyData, frame: pd.DataFrame) -> Table:
     """Configurations against outputs."""
     name = "trials" if data.has_seeds else "trial"
     columns = [Column(key=name, label=name, numeric=not data.has_seeds, header=True)]
-    columns += [Column(key=p, label=data.labels[p], title=p, show=_param) for p in data.factors]
+    columns += param_columns(frame, data.factors, data.labels)
     keys = ["loss", *(f"loss:{output}" for output in data.output_names)]
     texts = {}
     for key in keys:
@@ -65,10 +66,6 @@ def draw_outputs(data: StudyData, frame: pd.DataFrame) -> Table:
     return Table(
         key="losses", title="Validation loss of each output", frame=frame.assign(**texts), columns=columns, note=note
     )
-
-
-def _param(value: Any) -> str:
-    return "–" if value is None else param_text(value)
 
 
 def gather_output_curves(data: StudyData, configuration: Configuration) -> pd.DataFrame:
@@ -96,7 +93,7 @@ def draw_output_curves(
 
     `shown` are the lowest and the highest loss of all figures, which share one axis.
     """
-    figure = blank_figure(x="epoch", y="loss", legend=True)
+    figure = epoch_figure(curves["epoch"], y="loss", legend=True)
     for index, name in enumerate(data.output_names):
         colour, _, _ = series_style(index)
         for part, dash in (("val", "solid"), ("train", "dot")):
@@ -120,7 +117,7 @@ def draw_output_curves(
         figure.update_yaxes(range=[0.0, 1.05 * high])
     values = [data.params[configuration.typical.run_id].get(path) for path in data.factors]
     name = ", ".join(
-        f"{data.labels[p]} {_param(v)}" for p, v in zip(data.factors, values, strict=True) if v is not None
+        f"{data.labels[p]} {param_or_dash(v)}" for p, v in zip(data.factors, values, strict=True) if v is not None
     )
     number = configuration.typical.number
     return Figure(

@@ -8,11 +8,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sweeper.report.blocks import Block, Column, Figure, Note, Table
-from sweeper.report.format import as_float, metric_label, param_text, plural, short_names
+from sweeper.report.format import as_float, metric_label, plural, short_names
+from sweeper.report.param_columns import param_columns
 from sweeper.report.parameters import run_params, varied_params
 from sweeper.report.shares import is_share
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import blank_figure, plotted, series_style
+from sweeper.report.theme import epoch_figure, plotted, series_style
 from sweeper.tracking.promoted import Continued, read_promoted
 
 __all__ = ["build_promoted", "gather_promoted", "gather_promoted_curves"]
@@ -111,7 +112,7 @@ def _draw_table(frame: pd.DataFrame, data: StudyData) -> Table:
         columns.insert(2, Column(key="state", label="state"))
     varied = [key for key in frame.columns if "." in key or key == "seed"]
     labels = short_names(varied)
-    columns += [Column(key=path, label=labels[path], show=param_text) for path in varied]
+    columns += param_columns(frame, varied, labels)
     anew = [str(trial) for trial in frame.loc[frame["continued_from_epoch"] == 0, "trial"]]
     note = "Numbers are those of one training each, at the epoch that the objective takes. "
     if data.objective.at == "best":
@@ -129,7 +130,7 @@ def _draw_table(frame: pd.DataFrame, data: StudyData) -> Table:
 
 def _draw_curves(curves: pd.DataFrame, data: StudyData) -> Figure:
     metric, share = data.objective.metric, is_share(data.objective.metric)
-    figure = blank_figure(x="epoch", y=metric_label(metric), percent_y=share, legend=True)
+    figure = epoch_figure(curves["epoch"], y=metric_label(metric), percent_y=share, legend=True)
     hover = "epoch %{x}: " + ("%{y:.2~%}" if share else "%{y:.4g}")
     for index, (run, curve) in enumerate(curves.groupby("run", sort=False)):
         colour, dash, _ = series_style(index)

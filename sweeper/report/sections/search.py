@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import category_axis, spread_axis
+from sweeper.report.axes import category_axis, spread_axis, tick_room
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.determined import describe_determined, find_determined
 from sweeper.report.format import as_float, param_text, plural, short_names
@@ -17,7 +17,7 @@ from sweeper.report.parameters import expand_lists, tree_order, varied_params
 from sweeper.report.searched import Parameter
 from sweeper.report.sections.head import state_words
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import MUTED, blank_figure, plain, plotted, series_style
+from sweeper.report.theme import MUTED, blank_figure, plain, plotted, series_style, whole_ticks
 from sweeper.tracking.records import RunRecord
 
 __all__ = [
@@ -137,8 +137,7 @@ def draw_optimization(data: StudyData, frame: pd.DataFrame) -> Figure:
             hovertemplate="best up to trial %{x}: " + _value_format(data),
         )
     )
-    if len(frame) and int(frame["trial"].max()) < _SMALL_RANGE:
-        figure.update_xaxes(dtick=1)
+    whole_ticks(figure, frame["trial"].tolist())
     shown = value_range(frame)
     _value_axis(data, figure, frame, shown)
     notes = (
@@ -234,11 +233,11 @@ def draw_slice(
         rest.sort(key=lambda t: (as_float(texts[t]) is None, as_float(texts[t]) or 0.0, t))
         category_axis(figure, [plain(t) for t in known + rest])
     elif is_log(data, path, xs):
-        spread_axis(figure, xs, log=True)
+        spread_axis(figure, xs, log=True, narrow=True)
     elif all(isinstance(x, int) for x in xs) and max(xs) - min(xs) < _SMALL_RANGE:
         figure.update_xaxes(dtick=1)
     else:
-        spread_axis(figure, xs, log=False)
+        spread_axis(figure, xs, log=False, narrow=True)
     _value_axis(data, figure, frame, shown)
     return Figure(
         key=f"slice-{path.replace('.', '-')}",
@@ -247,7 +246,7 @@ def draw_slice(
         figure=figure,
         data=frame,
         note=_thinning_words(drawn, frame),
-        height=280,
+        height=280 + tick_room(figure),
     )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Note, Table
 from sweeper.report.format import aligned, count, duration, interval_text, number, param_text, percent, plural
+from sweeper.report.param_columns import param_columns
 from sweeper.report.parameters import constant_params
 from sweeper.report.sections.head import failure_reason, run_seconds, state_words
 from sweeper.report.shares import possible
@@ -82,23 +83,9 @@ def gather_constants(data: StudyData) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["parameter", "value", "n_trials"], dtype=object)
 
 
-def _param_columns(data: StudyData, frame: pd.DataFrame, paths: Sequence[str] | None = None) -> list[Column]:
-    columns = []
-    for path in data.varied if paths is None else paths:
-        numeric = all(v is None or _is_number(v) for v in frame[path])
-        # None is a value of some parameters, and the absence of others: both show as a dash.
-        columns.append(Column(key=path, label=data.labels[path], title=path, show=_param_or_dash, numeric=numeric))
-    return columns
-
-
-def _is_number(value: object) -> bool:
-    """Whether a value is shown as one number: lists of one, such as the dropout of one layer, are."""
-    item = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
-    return isinstance(item, int | float) and not isinstance(item, bool)
-
-
-def _param_or_dash(value: object) -> str:
-    return "–" if value is None else param_text(value)
+def _constant_text(value: object) -> str:
+    """A value as everywhere else; lists, which CSV files hold as JSON, too."""
+    return param_text(json.loads(value) if isinstance(value, str) and value.startswith("[") else value)
 
 
 def _duration(value: object) -> str:
@@ -131,7 +118,7 @@ def draw_trials(data: StudyData, frame: pd.DataFrame) -> Table:
         Column(key="state", label="state", show=lambda state: state_words(str(state))),
         *_result_columns(data, frame),
         Column(key="n_epochs", label="epochs run", show=count, numeric=True),
-        *_param_columns(data, frame),
+        *param_columns(frame, data.varied, data.labels),
         Column(key="seconds", label="time", title="seconds from start to end", show=_duration, numeric=True),
     ]
     if (frame["reason"] != "").any():
@@ -147,7 +134,7 @@ def draw_best_trials(data: StudyData, frame: pd.DataFrame) -> Table:
         Column(key="rank", label="rank", show=count, numeric=True),
         Column(key="trial", label="trial", numeric=True, header=True),
         *_result_columns(data, frame),
-        *_param_columns(data, frame),
+        *param_columns(frame, data.varied, data.labels),
     ]
     return Table(
         key="best", title="Best trial" if len(frame) == 1 else f"Best {len(frame)} trials", frame=frame, columns=columns
@@ -202,7 +189,7 @@ def draw_best_configurations(data: StudyData, frame: pd.DataFrame) -> Table:
         Column(key="spread", label="± deviation", title="standard deviation over the seeds", numeric=True),
         Column(key="interval", label="95 % interval", title="Student's, of the mean over the seeds", numeric=True),
         Column(key="range", label="lowest–highest", numeric=True),
-        *(column for column in _param_columns(data, frame, data.factors)),
+        *param_columns(frame, data.factors, data.labels),
     ]
     title = "Best configuration" if len(frame) == 1 else f"Best {len(frame)} configurations"
     return Table(key="best", title=title, frame=shown, columns=columns)
@@ -293,7 +280,7 @@ def build_all_trials(data: StudyData) -> Sequence[Block]:
         n = len(data.runs)
         columns = [
             Column(key="parameter", label="parameter", header=True),
-            Column(key="value", label="value", show=param_text),
+            Column(key="value", label="value", show=_constant_text),
         ]
         if (constants["n_trials"] < n).any():
             label = "trials that have it"
