@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
+from sweeper.errors import InputError
+from sweeper.study.words import show
+
 __all__ = [
     "DISTRIBUTIONS",
     "ChoiceDistribution",
@@ -84,13 +87,19 @@ class IntDistribution:
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceDistribution:
-    """One of several values, or of several branches that may hold distributions of their own."""
+    """One of several values, or of several branches that may hold distributions of their own.
+
+    Raises:
+        InputError: The options are no list.
+    """
 
     options: tuple[Node, ...]
     labels: tuple[Scalar, ...] = field(init=False)
     """What the sampler sees: the value itself, a branch's `name`, or a short form of it."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.options, list | tuple):
+            raise InputError(f"ChoiceDistribution: options: given {show(self.options)}; allowed: a list")
         object.__setattr__(self, "labels", labels_of(self.options))
 
     def suggest(self, suggester: Suggester, name: str) -> int:
@@ -155,7 +164,7 @@ def labels_of(options: Sequence[Node]) -> tuple[Scalar, ...]:
         elif option is None or isinstance(option, bool | int | float | str):
             label = option
         else:
-            label = json.dumps(to_raw(option), separators=(", ", ": "))[:60]
+            label = json.dumps(to_raw(option), separators=(", ", ": "), default=str)[:60]
         labels.append(label)
     # Optuna holds 1, 1.0 and true for equal, so that labels must differ by more than their type.
     for i, label in enumerate(labels):
