@@ -51,9 +51,13 @@ class FloatDistribution:
     """A float in [low, high]: uniform, uniform in the logarithm (`log`), or on a grid from `low` (`step`)."""
 
     low: float
+    """The smallest value, included."""
     high: float
+    """The largest value, included."""
     log: bool = False
+    """Uniform in the logarithm."""
     step: float | None = None
+    """Only `low`, `low` + `step`, and so on."""
 
     def suggest(self, suggester: Suggester, name: str) -> float:
         # Up to the last step: Optuna warns of a range that steps do not divide.
@@ -72,9 +76,13 @@ class IntDistribution:
     """An integer in [low, high]: uniform, uniform in the logarithm (`log`), or every `step` from `low`."""
 
     low: int
+    """The smallest value, included."""
     high: int
+    """The largest value, included."""
     log: bool = False
+    """Uniform in the logarithm."""
     step: int = 1
+    """Only `low`, `low` + `step`, and so on."""
 
     def suggest(self, suggester: Suggester, name: str) -> int:
         last = range(self.low, self.high + 1, self.step)[-1]
@@ -94,6 +102,7 @@ class ChoiceDistribution:
     """
 
     options: tuple[Node, ...]
+    """Values or branches, each another."""
     labels: tuple[Scalar, ...] = field(init=False)
     """What the sampler sees: the value itself, a branch's `name`, or a short form of it."""
 
@@ -115,8 +124,11 @@ class RepeatDistribution:
     """A list of `low` to `high` items, each drawn for itself."""
 
     low: int
+    """The smallest number of items."""
     high: int
+    """The largest."""
     of: Node
+    """What each item is: a value, a distribution, or a branch that holds some."""
 
     def to_raw(self) -> dict[str, Any]:
         count = self.low if self.low == self.high else {"min": self.low, "max": self.high}
