@@ -1,6 +1,6 @@
 """Writes the generated pages of the documentation, and its pictures.
 
-    python docs/generate.py             study-file.md, how-to/cli.md, the table of modules in architecture.md
+    python docs/generate.py             study-file.md, how-to/cli.md, python.md, the modules in architecture.md
     python docs/generate.py --images    the pictures too: runs a sweep, needs chromium
 
 The pages are computed from the code: the JSON Schema of study files, the command line, the docstrings. A test fails
@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from python_page import python_page
 from study_file_page import NOTE, sentence, study_file_page
 
 DOCS = Path(__file__).resolve().parent
@@ -203,6 +204,7 @@ def _cli_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "study-file.md": study_file_page,
     "how-to/cli.md": _cli_page,
+    "python.md": python_page,
     "architecture.md": architecture_page,
 }
 """The generated pages, by their path below docs/."""

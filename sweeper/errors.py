@@ -2,7 +2,8 @@
 
 SweeperError                    anything a caller may want to catch; exit code 1
 ├── InputError                  the user can mend it: bad file, option, name, environment; exit code 2
-│   ├── StudyFileError          faults in a study file, each with file, line and field
+│   ├── StudyError              faults in a study, each with its field
+│   │   └── StudyFileError      the same in a study file, each with file and line too
 │   ├── PluginError             a plugin that cannot be found, imported or registered
 │   ├── DataError               a data set that is missing or unreadable
 │   ├── AccessError             a server denies access: wrong password, or an account that may only read
@@ -35,6 +36,7 @@ __all__ = [
     "OwnedError",
     "PluginError",
     "SectionError",
+    "StudyError",
     "StudyExistsError",
     "StudyFileError",
     "SweeperError",
@@ -58,28 +60,37 @@ class InputError(SweeperError):
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing wrong in a study file."""
+    """One thing wrong in a study."""
 
     source: str
-    """The file's path, or the command-line option the value came from."""
-    line: int | None
+    """The file's path, the command-line option the value came from, or `study` and the name of one made in Python."""
+    line: int | None = None
     """1-based line in the file; None where the value did not come from a file."""
-    field: str
-    """Dotted path of the field."""
+    path: tuple[str | int, ...] = ()
+    """Where in the study the field is; empty for the study itself."""
     message: str
     """What was given and what is allowed."""
+
+    @property
+    def field(self) -> str:
+        """Dotted path of the field."""
+        return ".".join(map(str, self.path))
 
     def __str__(self) -> str:
         place = self.source if self.line is None else f"{self.source}:{self.line}"
         return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
 
 
-class StudyFileError(InputError):
-    """A study file with faults; all that were found, in the file's order."""
+class StudyError(InputError):
+    """A study with faults; all that were found."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class StudyFileError(StudyError):
+    """A study file with faults, in the file's order."""
 
 
 class DataError(InputError):

@@ -20,6 +20,7 @@ from typing import Any
 import generate
 import pytest
 import study_file_page
+import torch
 import typer
 from ruamel.yaml import YAML
 
@@ -27,7 +28,11 @@ import sweeper
 from sweeper.cli.main import app
 from sweeper.study.schema import study_schema
 from sweeper.sweep.check import check_study
-from tests.sweep.conftest import CommandLine
+from tests.faults.postgres import PostgresServer
+from tests.sweep.conftest import CommandLine, cache_dir, cli, folder
+from tests.sweep.studies import write_study
+
+__all__ = ["cache_dir", "cli", "folder"]  # fixtures
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
@@ -43,6 +48,13 @@ RUN = (
     "docs/how-to/wandb.md",
     "docs/how-to/extend.md",
     "docs/how-to/own-loop.md",
+    "docs/how-to/imbalanced.md",
+    "docs/how-to/wrong-labels.md",
+    "docs/how-to/transfer.md",
+    "docs/how-to/seeds.md",
+    "docs/how-to/devices.md",
+    "docs/how-to/failed.md",
+    "docs/how-to/ui.md",
 )
 """Pages whose commands and Python are run, in this order, in one workspace."""
 NOT_RUN = (
@@ -53,6 +65,7 @@ NOT_RUN = (
     "export ",
     "mlflow server",
     "mlflow models serve",  # by tests/sweep/test_register.py
+    "optuna-dashboard ",  # by tests/sweep/test_ui_pages.py
     "curl ",
     ".venv/bin/python docs/",
 )
@@ -80,6 +93,8 @@ class Block:
     line: int
     needs_data: bool
     """Marked with `<!-- test: needs SWEEPER_DATA -->`."""
+    needs_gpus: int
+    """Marked with `<!-- test: needs N GPUs -->`."""
     file: str | None
     """Marked with `<!-- test: file NAME -->`: what commands on the page expect to be there."""
 
@@ -93,12 +108,15 @@ def _blocks(page: Path) -> Iterator[Block]:
         if start is None:
             start = i
             continue
-        marked = re.fullmatch(r"<!-- test: file (\S+) -->", lines[start - 1]) if start else None
+        before = lines[start - 1] if start else ""
+        marked = re.fullmatch(r"<!-- test: file (\S+) -->", before)
+        n_gpus = re.fullmatch(r"<!-- test: needs (\d+) GPUs -->", before)
         yield Block(
             language=lines[start].removeprefix("```"),
             text="\n".join(lines[start + 1 : i]) + "\n",
             line=start + 1,
-            needs_data=start > 0 and lines[start - 1] == "<!-- test: needs SWEEPER_DATA -->",
+            needs_data=before == "<!-- test: needs SWEEPER_DATA -->",
+            needs_gpus=int(n_gpus[1]) if n_gpus else 0,
             file=marked and marked[1],
         )
         start = None
@@ -211,6 +229,8 @@ def test_commands_and_python_of_a_page_run(name: str, workspace: Path, command_l
         if block.needs_data and "SWEEPER_DATA" not in os.environ:
             left_out = True
             continue
+        if block.needs_gpus > torch.cuda.device_count():
+            continue
         if block.file is not None:
             (workspace / block.file).write_text(block.text, encoding="utf-8")
         elif block.language == "yaml":
@@ -225,7 +245,29 @@ def test_commands_and_python_of_a_page_run(name: str, workspace: Path, command_l
     if python:
         _run_python("\n".join(python), command_line)
     if left_out:
-        pytest.skip("SWEEPER_DATA is not set: all ran but the blocks on MNIST")
+        pytest.skip("SWEEPER_DATA is not set: all ran but the blocks that need it")
+
+
+@pytest.mark.xdist_group("postgres")
+def test_a_study_moves_to_a_server_as_the_page_says(folder: Path, cli: CommandLine) -> None:
+    cli.call("start", str(write_study(folder, "digits-mlp")), "--launcher", "inline", "--devices", "cpu", "--quiet")
+    before = cli.call("best", "digits-mlp", "--json")
+    server = PostgresServer()
+    try:
+        for name in ("optuna", "mlflow"):
+            server.create_database(name)
+        for block in _blocks(DOCS / "how-to/moving.md"):
+            for command, said in _commands(block):
+                if command.startswith("export "):
+                    name, _, value = command.removeprefix("export ").partition("=")
+                    assert "user:password@host" in value
+                    cli.environment[name] = value.replace("user:password@host", f"postgres@127.0.0.1:{server.port}")
+                elif command.startswith("sweeper "):
+                    _assert_printed(said, _run(command, cli), "docs/how-to/moving.md")
+        assert cli.call("best", "digits-mlp", "--json") == before
+        assert "no faults" in cli.call("doctor")
+    finally:
+        server.remove()
 
 
 @pytest.mark.parametrize("command", [*_all_commands()])
@@ -418,7 +460,9 @@ def test_every_package_and_module_has_a_line() -> None:
 
 @pytest.mark.parametrize("name", sweeper.__all__)
 def test_every_public_name_is_documented(name: str) -> None:
-    assert name in (DOCS / "how-to/python.md").read_text(encoding="utf-8") or name == "__version__"
+    if name != "__version__":
+        assert name in (DOCS / "how-to/python.md").read_text(encoding="utf-8")
+        assert f"### `sweeper.{name}`\n" in (DOCS / "python.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("image", sorted((DOCS / "images").iterdir()), ids=lambda path: path.name)

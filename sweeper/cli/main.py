@@ -26,7 +26,7 @@ from sweeper.cli import (
     ui,
 )
 from sweeper.cli.options import name_plugins
-from sweeper.errors import StudyFileError, SweeperError
+from sweeper.errors import StudyError, SweeperError
 from sweeper.masking import without_passwords
 
 __all__ = ["app", "main"]
@@ -89,7 +89,7 @@ def main() -> None:
         app()
     except SweeperError as error:
         # Faults of a file begin with its name and line, for editors.
-        message = str(error) if isinstance(error, StudyFileError) else f"error: {error}"
+        message = str(error) if isinstance(error, StudyError) else f"error: {error}"
         typer.echo(without_passwords(message), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough

@@ -10,9 +10,8 @@ from functools import cached_property, wraps
 from typing import Any, TypeVar
 
 import pandas as pd
-from pydantic import ValidationError
 
-from sweeper.errors import InputError
+from sweeper.errors import InputError, StudyError
 from sweeper.report.augmentations import fold_augmentations
 from sweeper.report.configurations import SEED, Configuration, group_configurations
 from sweeper.report.data_info import DataInfo, data_info
@@ -62,7 +61,7 @@ class StudyData:
         """What functions made of this study; see `once_per_study`."""
         try:
             self.study = Study.model_validate(dict(record.study))
-        except ValidationError as error:
+        except StudyError as error:
             raise InputError(
                 f"study {record.name!r}: this version of sweeper cannot read the definition stored with it: {error}"
             ) from error

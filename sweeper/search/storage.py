@@ -15,12 +15,11 @@ from filelock import FileLock
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.denials import denial_of
-from sweeper.errors import AccessError, InputError, NotFoundError
+from sweeper.errors import AccessError, InputError, NotFoundError, StudyError
 from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
 from sweeper.search.attributes import (
@@ -213,10 +212,10 @@ class StudyStore:
             raise NotFoundError(f"the study {name!r} in {masked(self.url)} was not made by sweeper")
         try:
             study = Study.model_validate(attrs[STUDY_ATTR])
-        except ValidationError as error:
+        except StudyError as error:
             raise InputError(
                 f"the study {name!r} in {masked(self.url)} cannot be read; another version of sweeper stored it, or "
-                f"someone changed it: {error.errors()[0]['msg']}"
+                f"someone changed it: {error.faults[0]}"
             ) from None
         if study.name != name:
             raise InputError(f"the study {name!r} in {masked(self.url)} is stored with the name {study.name!r}")

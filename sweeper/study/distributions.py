@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
+from sweeper.errors import InputError
+from sweeper.study.words import show
+
 __all__ = [
     "DISTRIBUTIONS",
     "ChoiceDistribution",
@@ -48,9 +51,13 @@ class FloatDistribution:
     """A float in [low, high]: uniform, uniform in the logarithm (`log`), or on a grid from `low` (`step`)."""
 
     low: float
+    """The smallest value, included."""
     high: float
+    """The largest value, included."""
     log: bool = False
+    """Uniform in the logarithm."""
     step: float | None = None
+    """Only `low`, `low` + `step`, and so on."""
 
     def suggest(self, suggester: Suggester, name: str) -> float:
         # Up to the last step: Optuna warns of a range that steps do not divide.
@@ -69,9 +76,13 @@ class IntDistribution:
     """An integer in [low, high]: uniform, uniform in the logarithm (`log`), or every `step` from `low`."""
 
     low: int
+    """The smallest value, included."""
     high: int
+    """The largest value, included."""
     log: bool = False
+    """Uniform in the logarithm."""
     step: int = 1
+    """Only `low`, `low` + `step`, and so on."""
 
     def suggest(self, suggester: Suggester, name: str) -> int:
         last = range(self.low, self.high + 1, self.step)[-1]
@@ -84,13 +95,20 @@ class IntDistribution:
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceDistribution:
-    """One of several values, or of several branches that may hold distributions of their own."""
+    """One of several values, or of several branches that may hold distributions of their own.
+
+    Raises:
+        InputError: The options are no list.
+    """
 
     options: tuple[Node, ...]
+    """Values or branches, each another."""
     labels: tuple[Scalar, ...] = field(init=False)
     """What the sampler sees: the value itself, a branch's `name`, or a short form of it."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.options, list | tuple):
+            raise InputError(f"ChoiceDistribution: options: given {show(self.options)}; allowed: a list")
         object.__setattr__(self, "labels", labels_of(self.options))
 
     def suggest(self, suggester: Suggester, name: str) -> int:
@@ -106,8 +124,11 @@ class RepeatDistribution:
     """A list of `low` to `high` items, each drawn for itself."""
 
     low: int
+    """The smallest number of items."""
     high: int
+    """The largest."""
     of: Node
+    """What each item is: a value, a distribution, or a branch that holds some."""
 
     def to_raw(self) -> dict[str, Any]:
         count = self.low if self.low == self.high else {"min": self.low, "max": self.high}
@@ -155,7 +176,7 @@ def labels_of(options: Sequence[Node]) -> tuple[Scalar, ...]:
         elif option is None or isinstance(option, bool | int | float | str):
             label = option
         else:
-            label = json.dumps(to_raw(option), separators=(", ", ": "))[:60]
+            label = json.dumps(to_raw(option), separators=(", ", ": "), default=str)[:60]
         labels.append(label)
     # Optuna holds 1, 1.0 and true for equal, so that labels must differ by more than their type.
     for i, label in enumerate(labels):

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from sweeper.study.config import CustomConfig, FieldError, registry
 from sweeper.study.distributions import DISTRIBUTIONS
 from sweeper.study.parse import Path
+from sweeper.study.space import SpaceError
 from sweeper.study.words import nearest, show
 
 __all__ = ["describe_errors"]
@@ -43,6 +44,9 @@ def describe_errors(model: type[BaseModel], tree: Any, errors: Sequence[ErrorDet
             continue  # pydantic's echo of faulty items, which have errors of their own
         path = _path_in(tree, error["loc"], error["type"])
         cause = error.get("ctx", {}).get("error")
+        if isinstance(cause, SpaceError):
+            described |= {(*path, *below): [message] for below, message in cause.faults}
+            continue
         if isinstance(cause, FieldError):
             path = (*path, *cause.field)
         message = _message(model, error)

@@ -1,4 +1,4 @@
-"""Reading study files: every fault at once, each with its file, line and field.
+"""Checking studies, read from files or made in Python: every fault at once, each with its field, file and line.
 
 A study is checked before anything trains: its own fields, its distributions, and every corner of its space (all ends of
 ranges and all choices) as a `TrialConfig`. Data and model are crossed with each other in full, and training with
@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path as FilePath
+from typing import Any
 
 from pydantic import ValidationError
 
-from sweeper.errors import Fault, PluginError, StudyFileError
+from sweeper.errors import Fault, PluginError, StudyError, StudyFileError
 from sweeper.study.config import LoopTrialConfig, TrialConfig, trial_config
+from sweeper.study.fault_book import FaultBook
 from sweeper.study.faults import describe_errors
 from sweeper.study.overrides import OverrideError, apply_override
 from sweeper.study.plugins.sources import load_plugin, resolve_plugin
@@ -24,7 +26,7 @@ from sweeper.study.study import Study
 from sweeper.study.words import show
 from sweeper.study.yaml import parse_yaml
 
-__all__ = ["Check", "CheckedStudy", "StudyCheck", "check_space", "load_study", "parse_study"]
+__all__ = ["Check", "CheckedStudy", "StudyCheck", "check_raw", "check_space", "load_study", "parse_study"]
 
 MAX_CORNERS = 10_000
 """Corners checked in each group. Of a space with more, so many again are drawn at random, so that each end of
@@ -75,9 +77,7 @@ def load_study(
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a UTF-8 text file"
-        raise StudyFileError(
-            [Fault(source=str(path), line=None, field="", message=f"cannot be read: {reason}")]
-        ) from error
+        raise StudyFileError([Fault(source=str(path), message=f"cannot be read: {reason}")]) from error
     return parse_study(
         text, source=str(path), folder=path.parent, overrides=overrides, checks=checks, study_checks=study_checks
     )
@@ -95,13 +95,40 @@ def parse_study(
     """Read and check the text of a study file; see `load_study`. Its plugins are looked for in `folder`, default: the
     working directory."""
     document = parse_yaml(text, source)
-    raw = document.data
-    book = _FaultBook(source, document.lines)
+    book = FaultBook(source, document.lines)
     for path, line, message in document.faults:
         book.add(path, message, line=line)
-    if not isinstance(raw, dict):
-        book.add((), f"given {show(raw)}; allowed: a mapping with name and trial")
+    if not isinstance(document.data, dict):
+        book.add((), f"given {show(document.data)}; allowed: a mapping with name and trial")
         book.raise_if_any()
+    return _check(document.data, book, folder, overrides, checks, study_checks)
+
+
+def check_raw(
+    raw: dict[str, Any],
+    *,
+    source: str,
+    overrides: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+    study_checks: Sequence[StudyCheck] = (),
+) -> CheckedStudy:
+    """Check a study that is in no file, as plain data in the form of one; see `load_study`.
+
+    Raises:
+        StudyError: With every fault found.
+    """
+    return _check(raw, FaultBook(source, None), None, overrides, checks, study_checks)
+
+
+def _check(
+    raw: dict[str, Any],
+    book: FaultBook,
+    folder: FilePath | None,
+    overrides: Sequence[str],
+    checks: Sequence[Check],
+    study_checks: Sequence[StudyCheck],
+) -> CheckedStudy:
+    """Check a study, after its overrides and with the faults that the book has already."""
     for override in overrides:
         try:
             for path in apply_override(raw, override):
@@ -125,9 +152,9 @@ def parse_study(
     fields = {**raw, "trial": space or Space(root={})} if "trial" in raw else raw
     try:
         study = Study.model_validate(fields)
-    except ValidationError as error:
-        for path, message in describe_errors(Study, raw, error.errors()):
-            book.add_unless(broken, path, message)
+    except StudyError as error:
+        for fault in error.faults:
+            book.add_unless(broken, fault.path, fault.message)
     n_corners, complete = 0, True
     if space is not None:
         n_corners, complete, faults = check_space(space, checks)
@@ -141,7 +168,7 @@ def parse_study(
     return CheckedStudy(study=study, n_corners=n_corners, complete=complete)
 
 
-def _load_plugins(plugins: Sequence[object], folder: FilePath, book: _FaultBook) -> Iterator[str]:
+def _load_plugins(plugins: Sequence[object], folder: FilePath, book: FaultBook) -> Iterator[str]:
     """Import the plugins of a study, and yield their names as any process finds them."""
     for i, plugin in enumerate(plugins):
         if not isinstance(plugin, str):
@@ -246,55 +273,3 @@ def _origin(draw: Draw, path: Path) -> Path:
         if path[:n] in draw.origins:
             return (*draw.origins[path[:n]], *path[n:])
     return path
-
-
-class _FaultBook:
-    """Collects faults and knows the line of every place."""
-
-    def __init__(self, source: str, lines: dict[Path, int]) -> None:
-        self._source = source
-        self._lines = lines
-        self._overridden: dict[Path, str] = {}
-        self._faults: dict[Fault, Path | None] = {}
-
-    @property
-    def places(self) -> set[Path]:
-        """Where faults are."""
-        return {path for path in self._faults.values() if path is not None}
-
-    def override(self, path: Path, option: str) -> None:
-        """Note that what is at a place comes from an option of the command line."""
-        self._overridden[path] = option
-
-    def add(self, path: Path, message: str, *, line: int | None = None) -> None:
-        """Add a fault; its line is that of the place, if not given."""
-        source = self._source
-        if line is None:
-            source, line = self._place(path)
-        self._faults.setdefault(Fault(source=source, line=line, field=".".join(map(str, path)), message=message), path)
-
-    def add_unless(self, broken: Iterable[Path], path: Path, message: str) -> None:
-        """Add a fault, unless it may be the echo of one at a broken place: there, above it or below it."""
-        if not any(place[: len(path)] == path or path[: len(place)] == place for place in broken):
-            self.add(path, message)
-
-    def add_override(self, option: str, field: str, message: str) -> None:
-        """Add a fault of an option itself."""
-        self._faults[Fault(source=option, line=None, field=field, message=message)] = None
-
-    def _place(self, path: Path) -> tuple[str, int | None]:
-        for n in range(len(path), -1, -1):
-            if path[:n] in self._overridden:
-                return self._overridden[path[:n]], None
-            if path[:n] in self._lines:
-                return self._source, self._lines[path[:n]]
-        return self._source, None
-
-    def raise_if_any(self) -> None:
-        """Raise what there is, sorted by line.
-
-        Raises:
-            StudyFileError: There are faults.
-        """
-        if self._faults:
-            raise StudyFileError(sorted(self._faults, key=lambda f: (f.line is None, f.line or 0)))

@@ -49,7 +49,10 @@ class SpaceParser:
             return None
         if raw is None or isinstance(raw, bool | int | float | str):
             return raw
-        self.fault(path, f"given {show(raw)}; allowed: a value, a list, a mapping or a distribution")
+        self.fault(
+            path,
+            f"given {show(raw)}; allowed: a plain int, float, str, bool or None, a list, a dict, or a distribution",
+        )
         return None
 
     def parse_distribution(self, raw: Mapping[str, Any], path: Path, kinds: list[str]) -> Node:

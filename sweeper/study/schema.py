@@ -72,6 +72,7 @@ def study_schema() -> dict[str, Any]:
         _require_name(definition)
         definitions[name] = _with_bare_names(definition)
     study = _with_bare_names(study)
+    study["description"] = study["description"].partition("\n\n")[0]  # what follows is for Python
     study["properties"]["trial"] |= {"anyOf": [{"$ref": "#/$defs/TrialConfig"}, {"$ref": "#/$defs/LoopTrialConfig"}]}
     del study["properties"]["trial"]["type"]
     metrics = "".join(f"|^(train|val)/{custom.name}$" for custom in registry.all("metric"))

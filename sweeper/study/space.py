@@ -108,7 +108,9 @@ class Space:
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             lambda value: value if isinstance(value, cls) else cls.parse(value),
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda space: space.to_raw()),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda space: to_raw(space.root if isinstance(space, cls) else space)
+            ),
         )
 
     @classmethod

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
+from sweeper.errors import Fault, StudyError
 from sweeper.study.config import (
     AnyMetricName,
     Config,
@@ -18,12 +28,13 @@ from sweeper.study.config import (
 )
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
 from sweeper.study.distributions import describe
+from sweeper.study.faults import describe_errors
 from sweeper.study.html import facts, heading, table
 from sweeper.study.names import NAME_PATTERN, check_name
 from sweeper.study.space import Space
 from sweeper.study.words import show
 
-__all__ = ["MAX_MODELS", "Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName"]
+__all__ = ["MAX_MODELS", "Budget", "Objective", "PrunerConfig", "SamplerConfig", "Study", "StudyName", "source_of"]
 
 StudyName: TypeAlias = Annotated[
     str, AfterValidator(check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})
@@ -52,7 +63,14 @@ class Objective(Config):
         return than is None or (value > than if self.maximize else value < than)
 
 
-class TPESamplerConfig(Config):
+class _Named(Config):
+    """A part that is chosen by its name, which is written out where the part was made in Python too."""
+
+    def model_post_init(self, context: Any) -> None:
+        self.__pydantic_fields_set__.add("name")
+
+
+class TPESamplerConfig(_Named):
     """Tree-structured Parzen estimator (Bergstra et al. 2011)."""
 
     name: Literal["tpe"] = "tpe"
@@ -68,7 +86,7 @@ class TPESamplerConfig(Config):
     """With `multivariate`: model parameters that occur together (branches of a choice) as groups."""
 
 
-class RandomSamplerConfig(Config):
+class RandomSamplerConfig(_Named):
     """Independent random draws."""
 
     name: Literal["random"] = "random"
@@ -76,7 +94,7 @@ class RandomSamplerConfig(Config):
     """Seed of the sampler."""
 
 
-class GridSamplerConfig(Config):
+class GridSamplerConfig(_Named):
     """Every point of a finite space once, branches included, in random order."""
 
     name: Literal["grid"] = "grid"
@@ -84,7 +102,7 @@ class GridSamplerConfig(Config):
     """Seed of the order."""
 
 
-class GPSamplerConfig(Config):
+class GPSamplerConfig(_Named):
     """Gaussian process with a log expected improvement."""
 
     name: Literal["gp"] = "gp"
@@ -94,7 +112,7 @@ class GPSamplerConfig(Config):
     """Trials drawn at random before the model is used."""
 
 
-class CmaEsSamplerConfig(Config):
+class CmaEsSamplerConfig(_Named):
     """CMA-ES (Hansen); parameters that it cannot model (choices) are drawn at random."""
 
     name: Literal["cmaes"] = "cmaes"
@@ -106,7 +124,7 @@ class CmaEsSamplerConfig(Config):
     """Initial deviation, as a share of the range."""
 
 
-class QMCSamplerConfig(Config):
+class QMCSamplerConfig(_Named):
     """Quasi-random sequences; parameters that it cannot cover (choices) are drawn at random."""
 
     name: Literal["qmc"] = "qmc"
@@ -127,13 +145,13 @@ SamplerConfig: TypeAlias = Annotated[
 ]
 
 
-class NoPrunerConfig(Config):
+class NoPrunerConfig(_Named):
     """No trial is pruned."""
 
     name: Literal["none"] = "none"
 
 
-class MedianPrunerConfig(Config):
+class MedianPrunerConfig(_Named):
     """Prune a trial whose best value so far is below the median of the others at the same epoch."""
 
     name: Literal["median"] = "median"
@@ -145,7 +163,7 @@ class MedianPrunerConfig(Config):
     """Epochs between two decisions."""
 
 
-class PercentilePrunerConfig(Config):
+class PercentilePrunerConfig(_Named):
     """Prune a trial that is not among the best `percentile` percent at the same epoch."""
 
     name: Literal["percentile"] = "percentile"
@@ -159,7 +177,7 @@ class PercentilePrunerConfig(Config):
     """Epochs between two decisions."""
 
 
-class SuccessiveHalvingPrunerConfig(Config):
+class SuccessiveHalvingPrunerConfig(_Named):
     """Asynchronous successive halving (Li et al. 2020)."""
 
     name: Literal["successive_halving"] = "successive_halving"
@@ -169,7 +187,7 @@ class SuccessiveHalvingPrunerConfig(Config):
     """One trial in so many is promoted to the next rung."""
 
 
-class HyperbandPrunerConfig(Config):
+class HyperbandPrunerConfig(_Named):
     """Hyperband (Li et al. 2018): several successive halvings with different first rungs."""
 
     name: Literal["hyperband"] = "hyperband"
@@ -187,7 +205,7 @@ WrappedPrunerConfig: TypeAlias = Annotated[
 ]
 
 
-class PatientPrunerConfig(Config):
+class PatientPrunerConfig(_Named):
     """Prune a trial that has not improved for `patience` epochs (and, if given, that `wrapped` would prune too)."""
 
     name: Literal["patient"] = "patient"
@@ -199,7 +217,7 @@ class PatientPrunerConfig(Config):
     """A pruner that must agree. Default: none."""
 
 
-class WilcoxonPrunerConfig(Config):
+class WilcoxonPrunerConfig(_Named):
     """Prune a trial that a Wilcoxon signed-rank test over its epochs finds worse than the best trial."""
 
     name: Literal["wilcoxon"] = "wilcoxon"
@@ -237,7 +255,14 @@ class Budget(Config):
 
 
 class Study(Config):
-    """One optimization: one Optuna study, one MLflow experiment."""
+    """One optimization: one Optuna study, one MLflow experiment.
+
+    `Study.model_validate({...})` takes what a study file says and looks at its fields; `sweeper.start` checks every
+    corner of the space first, as `sweeper check` does for a file.
+
+    Raises:
+        StudyError: Some fields are missing or wrong; it names all of them.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -296,6 +321,17 @@ class Study(Config):
                 *("objective", "direction"),
             )
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, raw: Any, build: ModelWrapValidatorHandler[Study]) -> Study:
+        """Faults in sweeper's words. After `_check`, whose faults are among them."""
+        try:
+            return build(raw)
+        except ValidationError as error:
+            described = describe_errors(cls, raw, error.errors())
+            source = source_of(raw.get("name") if isinstance(raw, dict) else None)
+            raise StudyError([Fault(source=source, path=path, message=text) for path, text in described]) from error
+
     def _repr_html_(self) -> str:
         """For notebooks: what is searched, for what, and how."""
         objective = self.objective
@@ -324,7 +360,12 @@ class Study(Config):
 
     def to_json_dict(self) -> dict[str, Any]:
         """The study as plain data, in the form of a study file; `Study.model_validate` reads it back."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        return self.model_dump(mode="json", exclude_unset=True, warnings=False)  # a check names what is wrong
+
+
+def source_of(name: object) -> str:
+    """What a study that is in no file is called in messages about its faults."""
+    return f"study {name!r}" if isinstance(name, str) else "study"
 
 
 def _names_in(raw: Any, *path: str) -> set[str]:

@@ -92,7 +92,7 @@ def parse_scalar(text: str) -> Any:
 
 
 def _error(source: str, line: int | None, message: str) -> StudyFileError:
-    return StudyFileError([Fault(source=source, line=line, field="", message=message)])
+    return StudyFileError([Fault(source=source, line=line, message=message)])
 
 
 def _too_deep(source: str, line: int) -> StudyFileError:

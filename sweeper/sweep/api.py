@@ -10,6 +10,7 @@ from sweeper.launch.devices import PerGpu
 from sweeper.launch.placement import Placement, plan_workers
 from sweeper.study.plugins.sources import refuse_while_importing, sources_of
 from sweeper.study.study import Study
+from sweeper.study.words import show
 from sweeper.sweep.check import check_study
 from sweeper.sweep.derived import is_done
 from sweeper.sweep.detach import detach
@@ -65,12 +66,12 @@ def start(
         worker_cpus: CPUs that Ray keeps for each worker. Default: 1.
         trials: Trials to add to those that are done or still to be done; of a new study, their number. Default: up to
             its budget.
-        overrides: As of `--set`: `["trial.training.epochs=3"]`. For study files only.
+        overrides: As of `--set`: `["trial.training.epochs=3"]`.
         workspace: Default: the current folder's.
         view: Is told of progress. Default: silence.
 
     Raises:
-        StudyFileError: The file has faults.
+        StudyError: The study has faults; each is named with its field, and of a file with its line.
         StudyExistsError: A study of that name with other contents is stored.
         OwnedError: Another driver owns the study.
         PluginError: A part of the study that this process has registered is in no file that workers could import; or a
@@ -109,7 +110,7 @@ def start_detached(
         workspace: Default: the current folder's. Its databases are those of the environment.
 
     Raises:
-        StudyFileError: The file has faults.
+        StudyError: The study has faults; each is named with its field, and of a file with its line.
         StudyExistsError: A study of that name with other contents is stored.
         OwnedError: Another driver owns the study.
         PluginError: A part of the study that this process has registered is in no file that workers could import; or a
@@ -128,7 +129,12 @@ def start_detached(
 
 
 def _checked(study: Study | str | Path, overrides: Sequence[str], workspace: Workspace) -> Study:
-    return study if isinstance(study, Study) else check_study(Path(study), overrides, data_dir=workspace.data_dir).study
+    if isinstance(overrides, str):
+        raise InputError(f"overrides: given {overrides!r}; allowed: a list, such as ['trial.training.epochs=3']")
+    if not isinstance(study, Study | str | Path):
+        raise InputError(f"study: given {show(study)}; allowed: a Study, or the path of a study file")
+    subject = study if isinstance(study, Study) else Path(study)
+    return check_study(subject, overrides, data_dir=workspace.data_dir).study
 
 
 def _own_sources(study: Study) -> list[str]:

@@ -16,10 +16,10 @@ from sweeper.data.relabel import read_labels
 from sweeper.errors import DataError
 from sweeper.models.check import model_fault, network_fault
 from sweeper.study.config import TorchvisionConfig, TrialConfig
-from sweeper.study.load import MAX_CORNERS, Check, CheckedStudy, StudyCheck, load_study
+from sweeper.study.load import MAX_CORNERS, Check, CheckedStudy, StudyCheck, check_raw, load_study
 from sweeper.study.of_data import is_of_data
 from sweeper.study.parse import Path
-from sweeper.study.study import Study
+from sweeper.study.study import Study, source_of
 from sweeper.study.words import show
 from sweeper.sweep.measured import metric_fault
 
@@ -108,11 +108,18 @@ def create_checks(data_dir: FilePath | None = None) -> tuple[tuple[Check, ...], 
 CHECKS, STUDY_CHECKS = create_checks()
 
 
-def check_study(path: FilePath, overrides: Sequence[str] = (), *, data_dir: FilePath | None = None) -> CheckedStudy:
-    """Read a study file and check it in full, against the folders of pictures in `data_dir` too.
+def check_study(
+    study: FilePath | Study, overrides: Sequence[str] = (), *, data_dir: FilePath | None = None
+) -> CheckedStudy:
+    """Check a study in full, that of a file or one that was made in Python, against the folders of pictures in
+    `data_dir` too.
 
     Raises:
-        StudyFileError: With every fault found.
+        StudyError: With every fault found; a `StudyFileError` for a file.
     """
     checks, study_checks = create_checks(data_dir)
-    return load_study(path, overrides=overrides, checks=checks, study_checks=study_checks)
+    if isinstance(study, Study):
+        raw = study.to_json_dict()
+        source = source_of(raw.get("name"))
+        return check_raw(raw, source=source, overrides=overrides, checks=checks, study_checks=study_checks)
+    return load_study(study, overrides=overrides, checks=checks, study_checks=study_checks)

@@ -92,9 +92,7 @@ def _read(path: FilePath) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a UTF-8 text file"
-        raise StudyFileError(
-            [Fault(source=str(path), line=None, field="", message=f"cannot be read: {reason}")]
-        ) from error
+        raise StudyFileError([Fault(source=str(path), message=f"cannot be read: {reason}")]) from error
 
 
 def _read_base(path: FilePath) -> Document:
@@ -122,10 +120,6 @@ def _faults(built: Built, data_dir: FilePath | None) -> Sequence[Fault]:
     return ()
 
 
-def _place(fault: Fault) -> Path:
-    return tuple(int(key) if key.isdecimal() else key for key in fault.field.split("."))
-
-
 def _setting_at(built: Built, place: Path) -> Setting | None:
     """The setting that has put in what is at a place."""
     return next((built.places[place[:n]] for n in range(len(place), 0, -1) if place[:n] in built.places), None)
@@ -135,7 +129,7 @@ def _misfits(built: Built, faults: Sequence[Fault]) -> list[tuple[Setting, str]]
     """Settings that the study does not take, and why."""
     found: dict[int, tuple[Setting, str]] = {}
     for fault in faults:
-        setting = _setting_at(built, _place(fault))
+        setting = _setting_at(built, fault.path)
         if setting is not None:
             found.setdefault(id(setting), (setting, f"{fault.field}: {fault.message}"))
     return list(found.values())
@@ -148,9 +142,7 @@ def _unless_said(dropped: Sequence[tuple[Setting, str]]) -> Sequence[tuple[Setti
         StudyFileError: The user has said where it is.
     """
     faults = [
-        Fault(source=setting.option, line=None, field="", message=message)
-        for setting, message in dropped
-        if setting.option is not None
+        Fault(source=setting.option, message=message) for setting, message in dropped if setting.option is not None
     ]
     if faults:
         raise StudyFileError(faults)
@@ -170,9 +162,9 @@ def _missing(faults: Sequence[Fault], base: FilePath | None, document: Document)
 
 
 def _in_base(fault: Fault, base: FilePath | None, document: Document) -> Fault:
-    place = _place(fault)
+    place = fault.path
     line = next((document.lines[place[:n]] for n in range(len(place), -1, -1) if place[:n] in document.lines), None)
-    return Fault(source=str(base), line=line, field=fault.field, message=fault.message)
+    return Fault(source=str(base), line=line, path=fault.path, message=fault.message)
 
 
 def _comments(

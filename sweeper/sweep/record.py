@@ -28,7 +28,7 @@ from sweeper.tracking.recording import (
     unsent_trials,
 )
 from sweeper.tracking.tracker import RunInfo, Tracker
-from sweeper.tracking.view import VIEW_TAG, runs_view
+from sweeper.tracking.view import VIEW_TAG, described, runs_view
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json, write_json
 
 __all__ = ["bind_tracker", "check_tracker", "connect_tracker", "move_tracker", "status_now", "study_info", "sync_study"]
@@ -130,8 +130,8 @@ def study_info(files: StudyFiles, stored: StoredStudy, tags: Mapping[str, str]) 
         uuid=stored.uuid,
         experiment_tags={
             "sweeper.study": study.name,
-            "mlflow.note.content": study.description or _summary(study),
-            "mlflow.experimentKind": "custom_model_development",  # MLflow's UI opens the runs, not the traces
+            "mlflow.note.content": described(study.description or _summary(study)),
+            "mlflow.experimentKind": "custom_model_development",
             VIEW_TAG: runs_view(maximize=study.objective.maximize, params=varied_params(study)),
         },
         run=RunInfo(

@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from sweeper.errors import InputError, NotFoundError, TrackingError
+from sweeper.errors import InputError, NotFoundError, StudyError, TrackingError
 from sweeper.launch.devices import choose_devices, plan_slots
 from sweeper.launch.launcher import WorkerSlot
 from sweeper.search.storage import Queued, StoredStudy, StudyStore
@@ -126,9 +124,10 @@ def _slot(run: RunRecord, device: str | None) -> WorkerSlot:
 def _study(record: StudyRecord) -> Study:
     try:
         return Study.model_validate(record.study)
-    except ValidationError as error:
-        what = error.errors()[0]["msg"]
-        raise InputError(f"this version of sweeper cannot read study.json of {record.name}: {what}") from error
+    except StudyError as error:
+        raise InputError(
+            f"this version of sweeper cannot read study.json of {record.name}: {error.faults[0]}"
+        ) from error
 
 
 def _uuid(record: StudyRecord) -> str:

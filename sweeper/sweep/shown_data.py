@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from sweeper.data.gallery import draw_augmentations, draw_classes
 from sweeper.data.store import open_dataset
 from sweeper.errors import InputError
 from sweeper.study.config import AugmentConfig, DataConfig, TrialConfig
-from sweeper.study.load import parse_study
+from sweeper.study.load import check_raw
 from sweeper.study.of_data import study_augmentations
 from sweeper.study.study import Study
 from sweeper.study.words import nearest
@@ -51,7 +50,7 @@ def open_shown_data(
         on_progress: Told of pictures decoded so far and of all.
 
     Raises:
-        StudyFileError: The study file, or an option, has faults.
+        StudyError: The study file, or an option, has faults.
         InputError: There is no such file, name or folder.
         DataError: The data set cannot be found, read or split.
     """
@@ -101,4 +100,4 @@ def _plain_study(source: str, overrides: Sequence[str], workspace: Workspace) ->
     }
     checks, study_checks = create_checks(workspace.data_dir)
     full = [f"trial.data.{each.strip().removeprefix('trial.').removeprefix('data.')}" for each in overrides]
-    return parse_study(json.dumps(raw), source=source, overrides=full, checks=checks, study_checks=study_checks).study
+    return check_raw(raw, source=source, overrides=full, checks=checks, study_checks=study_checks).study

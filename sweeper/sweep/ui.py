@@ -36,7 +36,7 @@ class Servers:
 
     processes: tuple[subprocess.Popen[bytes], ...]
     addresses: tuple[tuple[str, str], ...]
-    """Pairs of title and address."""
+    """Pairs of title and address; the runs of each study after MLflow's UI."""
 
     def wait(self) -> None:
         """Wait until one of them ends.
@@ -109,8 +109,11 @@ def serve(workspace: Workspace, *, port: int, dashboard_port: int, access: Acces
         for process, (title, address, _, _) in zip(processes, commands, strict=True):
             _wait_until_up(process, title, address, log_path)
             addresses.append((title, address))
-        mlflow = next(address for title, address in addresses if title == "MLflow UI")
-        addresses += [(f"  {name}", mlflow.rstrip("/") + path) for name, path in _study_paths(workspace)]
+        of_mlflow = next(i for i, (title, _) in enumerate(addresses) if title == "MLflow UI")
+        root = addresses[of_mlflow][1].rstrip("/")
+        addresses[of_mlflow + 1 : of_mlflow + 1] = [
+            (f"  {name}", f"{root}/{path}") for name, path in _study_paths(workspace)
+        ]
         yield Servers(processes=tuple(processes), addresses=tuple(addresses))
 
 

@@ -41,7 +41,7 @@ from sweeper.study.flatten import encode
 from sweeper.tracking.names import metric_name
 from sweeper.tracking.outbox import Row
 from sweeper.tracking.run_tables import open_run_tables
-from sweeper.tracking.tracker import NOTHING, RunInfo
+from sweeper.tracking.tracker import EXPERIMENT_ID, NOTHING, RunInfo
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 # A hundred lines for each request that a database refuses; the error is raised besides, and said in one.
@@ -156,7 +156,10 @@ class MlflowTracker:
         if experiment is None:
             location = None if self._artifact_root is None else (self._artifact_root / name).as_uri()
             try:
-                return self._client.create_experiment(name, artifact_location=location, tags=dict(tags))
+                created = {key: value for key, value in tags.items() if EXPERIMENT_ID not in value}
+                experiment_id = self._client.create_experiment(name, artifact_location=location, tags=created)
+                self._set_experiment_tags(experiment_id, tags, created)
+                return experiment_id
             except MlflowException:
                 # Made by someone else a moment ago, or by our own request whose answer was lost.
                 experiment = self._client.get_experiment_by_name(name)
@@ -167,10 +170,16 @@ class MlflowTracker:
                 f"the experiment {name!r} is in MLflow's trash; restore it there (mlflow experiments restore "
                 f"--experiment-id {experiment.experiment_id}), or give the study another name"
             )
+        experiment_id = str(experiment.experiment_id)
+        self._set_experiment_tags(experiment_id, tags, experiment.tags)
+        return experiment_id
+
+    def _set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str], present: Mapping[str, str]) -> None:
+        """Set those tags of an experiment that it does not have so."""
         for key, value in tags.items():
-            if experiment.tags.get(key) != value:
-                self._client.set_experiment_tag(experiment.experiment_id, key, value)
-        return str(experiment.experiment_id)
+            with_id = value.replace(EXPERIMENT_ID, experiment_id)
+            if present.get(key) != with_id:
+                self._client.set_experiment_tag(experiment_id, key, with_id)
 
     @translated
     def find_runs(self, experiment_id: str, key: str) -> list[str]:

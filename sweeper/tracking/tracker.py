@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from sweeper.tracking.outbox import Row
 
-__all__ = ["NOTHING", "STATUS_OF_STATE", "RunInfo", "Tracker"]
+__all__ = ["EXPERIMENT_ID", "NOTHING", "STATUS_OF_STATE", "RunInfo", "Tracker"]
 
 STATUS_OF_STATE = {
     "COMPLETE": "FINISHED",
@@ -42,11 +42,16 @@ class RunInfo:
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+EXPERIMENT_ID = "{experiment_id}"
+"""Stands in the tags of an experiment for its id, which is known once it is created."""
+
+
 class Tracker(Protocol):
     """Keeps runs. Errors that may pass (server down, database locked) are raised as `TrackingError`."""
 
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """The id of the experiment of that name, created where it is missing; its tags are set."""
+        """The id of the experiment of that name, created where it is missing; its tags are set, with this id in the
+        place of `EXPERIMENT_ID`."""
 
     def find_runs(self, experiment_id: str, key: str) -> list[str]:
         """Ids of the runs with that key, the oldest first; more than one only after a lost answer."""

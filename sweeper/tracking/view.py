@@ -1,7 +1,13 @@
 """How MLflow's UI shows the runs of a study: best first, with the columns that matter.
 
 MLflow keeps a shared view as a tag of the experiment, and opens it where its key stands in the address. Without one it
-shows names and times, and leaves it to the reader to find the metrics and parameters among some ninety columns.
+shows the parent run alone, its trials folded away, and leaves it to the reader to find the metrics and parameters among
+some ninety columns.
+
+Whether MLflow 3.17 shows the training of models or the traces of language models is decided by the address
+(`workflowType`), else by what the browser showed last, at first traces. The experiment's tag `mlflow.experimentKind`
+matters only to releases without that switch. So the experiment's description, which all pages of it show, has the
+address.
 """
 
 from __future__ import annotations
@@ -9,7 +15,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-__all__ = ["VIEW_TAG", "runs_path", "runs_view"]
+from sweeper.tracking.tracker import EXPERIMENT_ID
+
+__all__ = ["VIEW_TAG", "described", "runs_path", "runs_view"]
 
 _KEY = "sweeper"
 VIEW_TAG = f"mlflow.sharedViewState.{_KEY}"
@@ -41,5 +49,10 @@ def runs_view(*, maximize: bool, params: Sequence[str]) -> str:
 
 
 def runs_path(experiment_id: str) -> str:
-    """The path of a study's runs in MLflow's UI."""
-    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={_KEY}"
+    """The path of a study's runs below the address of MLflow's UI."""
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={_KEY}"
+
+
+def described(text: str) -> str:
+    """The description of an experiment, in Markdown, with a link to its runs."""
+    return f"{text} [Trials, best first]({runs_path(EXPERIMENT_ID)})"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.errors import InputError, StudyFileError
+from sweeper.errors import InputError, StudyError, StudyFileError
 from sweeper.sweep.shown_data import open_shown_data
 from sweeper.tracking.workspace import Workspace
 
@@ -29,5 +29,5 @@ def test_what_is_neither_a_file_nor_a_name_nor_a_folder(workspace: Workspace) ->
         open_shown_data("digit", [], workspace)
     with pytest.raises(StudyFileError, match="cannot be read"):
         open_shown_data("nowhere.yaml", [], workspace)
-    with pytest.raises(StudyFileError, match=r"counts: given '11'; allowed classes: 0, 1"):
+    with pytest.raises(StudyError, match=r"counts: given '11'; allowed classes: 0, 1"):
         open_shown_data("digits", ["counts={'11': 3}"], workspace)

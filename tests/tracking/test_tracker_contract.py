@@ -20,7 +20,7 @@ from sweeper.tracking.memory import MemoryTracker
 from sweeper.tracking.mlflow import MlflowTracker
 from sweeper.tracking.names import original_name
 from sweeper.tracking.outbox import Row
-from sweeper.tracking.tracker import RunInfo, Tracker
+from sweeper.tracking.tracker import EXPERIMENT_ID, RunInfo, Tracker
 from tests.tracking.mlflow_server import MlflowServer, free_port
 
 SERIAL = itertools.count()
@@ -132,6 +132,17 @@ def test_an_experiment_is_opened_again(place: Place, name: str) -> None:
     first = place.tracker.open_experiment(name, {"sweeper.study": name})
     assert place.tracker.open_experiment(name, {"sweeper.study": name}) == first
     assert place.tracker.open_experiment(name, {"sweeper.study": name, "mlflow.note.content": "new"}) == first
+
+
+@pytest.mark.parametrize("there_before", [False, True])
+def test_tags_of_an_experiment_may_hold_its_id(place: Place, name: str, there_before: bool) -> None:
+    if not isinstance(place, MlflowPlace):
+        pytest.skip("keeps no tags of experiments")
+    if there_before:
+        place.tracker.open_experiment(name, {"sweeper.study": name})
+    opened = place.tracker.open_experiment(name, {"sweeper.study": name, "link": f"#/experiments/{EXPERIMENT_ID}/runs"})
+    tags = place.client.get_experiment(opened).tags
+    assert {"sweeper.study": name, "link": f"#/experiments/{opened}/runs"}.items() <= tags.items()
 
 
 def test_runs_are_found_by_their_key(place: Place, experiment_id: str) -> None:

@@ -94,7 +94,7 @@ def parse_sweep_file(text: str, *, source: str) -> SweepFile:
     document = parse_yaml(text, source)
     reader = _Reader(source, document.lines)
     for path, line, message in document.faults:
-        reader.faults.append(Fault(source=source, line=line, field=".".join(map(str, path)), message=message))
+        reader.faults.append(Fault(source=source, line=line, path=path, message=message))
     raw = document.data
     if not isinstance(raw, dict):
         reader.fault((), f"given {show(raw)}; allowed: a mapping with method and parameters")
@@ -117,8 +117,7 @@ class _Reader:
         return next((self._lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self._lines), 1)
 
     def fault(self, path: Path, message: str) -> None:
-        field = ".".join(map(str, path))
-        self.faults.append(Fault(source=self._source, line=self._line(path), field=field, message=message))
+        self.faults.append(Fault(source=self._source, line=self._line(path), path=path, message=message))
 
     def _known(self, path: Path, raw: Mapping[str, Any], known: Sequence[str], *, among: str = "allowed") -> None:
         for key in raw:
