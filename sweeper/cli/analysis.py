@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from sweeper.analysis.choices import BETWEEN, EMBED_PARTS, METHODS, PARTS, PRUNE_METHODS, RANKINGS
+from sweeper.cli.completion import one_of
 from sweeper.cli.options import Devices, Json, Name, PerGpu, Run, Workers, open_workspace, read_placement
 from sweeper.cli.output import console, number, print_json, print_table
 
@@ -41,7 +42,7 @@ def attack(
         str,
         typer.Option(
             help="fgsm (one step), bim (several), pgd (several, from a random place).",
-            autocompletion=lambda incomplete: _starting(METHODS, incomplete),
+            autocompletion=one_of(*METHODS),
         ),
     ] = "fgsm",
     epsilon: Annotated[
@@ -53,7 +54,9 @@ def attack(
     steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of bim and pgd.")] = 10,
     pictures: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many pictures are attacked.")] = 1000,
     examples: Annotated[int, typer.Option(metavar="N", min=0, help="Pictures that are shown before and after.")] = 6,
-    part: Annotated[str, typer.Option(help="Pictures of which part: val or train.")] = "val",
+    part: Annotated[
+        str, typer.Option(help="Pictures of which part: val or train.", autocompletion=one_of(*PARTS))
+    ] = "val",
     seed: Seed = 0,
     device: Device = "cpu",
     as_json: Json = False,
@@ -121,16 +124,22 @@ def audit_labels(
         ),
     ] = 1,
     between: Annotated[
-        str, typer.Option(help="What becomes of suspects in the next round: relabel or drop.")
+        str,
+        typer.Option(
+            help="What becomes of suspects in the next round: relabel or drop.", autocompletion=one_of(*BETWEEN)
+        ),
     ] = "relabel",
     prune: Annotated[
         str,
         typer.Option(
             help=f"How suspects are chosen: {', '.join(PRUNE_METHODS)}.",
-            autocompletion=lambda incomplete: _starting(PRUNE_METHODS, incomplete),
+            autocompletion=one_of(*PRUNE_METHODS),
         ),
     ] = "mixture",
-    ranking: Annotated[str, typer.Option(help=f"What they are ordered by: {', '.join(RANKINGS)}.")] = "probability",
+    ranking: Annotated[
+        str,
+        typer.Option(help=f"What they are ordered by: {', '.join(RANKINGS)}.", autocompletion=one_of(*RANKINGS)),
+    ] = "probability",
     min_probability: Annotated[
         float,
         typer.Option(metavar="X", min=0.01, max=1.0, help="With mixture: least probability of being mislabelled."),
@@ -221,10 +230,6 @@ def embed(
 def _by_dimension(found: dict[str, Any]) -> list[tuple[int, dict[str, float]]]:
     plane = [(2, found["plane"])]
     return plane if found["n_dimensions"] == 2 else [*plane, (found["n_dimensions"], found["all"])]
-
-
-def _starting(names: Sequence[str], incomplete: str) -> list[str]:
-    return [name for name in names if name.startswith(incomplete)]
 
 
 def _one_of(option: str, given: str, allowed: Sequence[str]) -> Any:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.options import Json, Name, complete_name, open_workspace
+from sweeper.cli.completion import complete_name
+from sweeper.cli.options import Json, Name, open_workspace
 from sweeper.cli.output import console, number, print_json, print_table
 
 if TYPE_CHECKING:

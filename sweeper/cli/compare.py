@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.cli.options import Csv, Json, Name, complete_parameter, open_workspace
+from sweeper.cli.completion import complete_parameter, one_of
+from sweeper.cli.options import Csv, Json, Name, open_workspace
 from sweeper.cli.output import number, print_json, print_prose, print_table
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def compare(
         typer.Option(
             metavar="PART",
             help="Compare by the objective's measure in val or, after `sweeper finalize`, in test.",
-            autocompletion=lambda incomplete: [part for part in ("val", "test") if part.startswith(incomplete)],
+            autocompletion=one_of("val", "test"),
         ),
     ] = None,
     as_json: Json = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeper.cli.completion import one_of
 from sweeper.cli.options import Json, open_workspace
 from sweeper.cli.output import console, print_json, print_table
 
@@ -70,7 +71,7 @@ def show(
         typer.Option(
             help="Whose pictures are drawn: train, validation or test.",
             callback=_check_part,
-            autocompletion=lambda incomplete: [each for each in PARTS if each.startswith(incomplete)],
+            autocompletion=one_of(*PARTS),
         ),
     ] = "train",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the pictures that are drawn.")] = 0,

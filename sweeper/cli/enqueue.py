@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.options import Json, Name, complete_assignment, open_workspace
+from sweeper.cli.completion import complete_assignment
+from sweeper.cli.options import Json, Name, open_workspace
 from sweeper.cli.output import print_json
 from sweeper.report.format import plural
 

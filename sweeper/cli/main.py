@@ -26,6 +26,7 @@ from sweeper.cli import (
     ui,
 )
 from sweeper.cli.options import name_plugins
+from sweeper.cli.shells import use_our_scripts
 from sweeper.errors import StudyError, SweeperError
 from sweeper.masking import without_passwords
 
@@ -81,6 +82,7 @@ for module in (
     ui,
 ):
     module.register(app)
+use_our_scripts()
 
 
 def main() -> None:

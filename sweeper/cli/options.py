@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from sweeper.cli.completion import complete_name, complete_run, one_of
+
 if TYPE_CHECKING:
     from sweeper.launch.placement import Placement
     from sweeper.study.study import Study
@@ -27,9 +29,6 @@ __all__ = [
     "Run",
     "WorkerCpus",
     "Workers",
-    "complete_assignment",
-    "complete_name",
-    "complete_parameter",
     "name_plugins",
     "open_workspace",
     "read_placement",
@@ -61,55 +60,6 @@ def with_named_plugins(study: Study, context: typer.Context) -> Study:
     if not named:
         return study
     return study.model_copy(update={"plugins": tuple(dict.fromkeys((*study.plugins, *named)))})
-
-
-def complete_name(incomplete: str) -> list[str]:
-    """Names of stored studies, for shell completion."""
-    from sweeper.errors import SweeperError
-    from sweeper.search.glance import read_glances
-
-    try:
-        glances = read_glances(open_workspace().storage_url)
-        return [glance.name for glance in glances if glance.name.startswith(incomplete)]
-    except SweeperError:
-        return []
-
-
-def complete_parameter(context: typer.Context, incomplete: str) -> list[str]:
-    """Parameters that the study on the line searches, for shell completion; of several studies the last."""
-    from sweeper.errors import SweeperError
-    from sweeper.report.levels import CONFIGURATION
-    from sweeper.report.searched import parameters_of_space
-    from sweeper.sweep.store import open_store
-
-    # An option that still lacks its value ends the parsing before arguments have their names.
-    names = context.args
-    try:
-        space = open_store(open_workspace()).read(names[-1] if names else "").study.trial
-    except SweeperError:
-        return []
-    known = [*(path.removesuffix(".name") for path in parameters_of_space(space)), CONFIGURATION]
-    return [path for path in known if path.startswith(incomplete)]
-
-
-def complete_assignment(context: typer.Context, incomplete: str) -> list[str]:
-    """`path=` for parameters of the study on the line, and the options of a choice, for shell completion."""
-    from sweeper.errors import SweeperError
-    from sweeper.study.assignments import paths_of
-    from sweeper.study.distributions import ChoiceDistribution
-    from sweeper.sweep.store import open_store
-
-    try:
-        space = open_store(open_workspace()).read(context.params.get("name") or "").study.trial
-    except SweeperError:
-        return []
-    paths = paths_of(space)
-    known = [f"{path}=" for path in paths.values()]
-    for name, path in paths.items():
-        choice = space.distributions[name]
-        if incomplete.startswith(f"{path}=") and isinstance(choice, ChoiceDistribution):
-            known += [f"{path}={label}" for label in choice.labels]
-    return [each for each in dict.fromkeys(known) if each.startswith(incomplete)]
 
 
 def read_placement(
@@ -183,7 +133,7 @@ Run: TypeAlias = Annotated[
     typer.Argument(
         help="STUDY (its best trial), STUDY/NUMBER (one of its trials), or MLflow's id of a run.",
         metavar="RUN",
-        autocompletion=complete_name,
+        autocompletion=complete_run,
     ),
 ]
 Overrides: TypeAlias = Annotated[
@@ -201,7 +151,7 @@ PerGpu: TypeAlias = Annotated[
         metavar="N",
         help="Workers on each GPU; auto: as many as fit beside each other.",
         callback=_check_per_gpu,
-        autocompletion=lambda incomplete: [name for name in ("auto",) if name.startswith(incomplete)],
+        autocompletion=one_of("auto"),
     ),
 ]
 Launcher: TypeAlias = Annotated[

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.options import Csv, Json, Name, complete_name, complete_parameter, open_workspace
+from sweeper.cli.completion import complete_name, complete_parameter, one_of
+from sweeper.cli.options import Csv, Json, Name, open_workspace
 from sweeper.cli.output import print_json, print_table, short_names
 from sweeper.study.direction import DEFAULT_METRIC
 
@@ -170,6 +171,7 @@ def report(
             metavar="FORM",
             help="Write this form alone: html, markdown, latex, csv or all; may be given several times. "
             "Default: all but latex.",
+            autocompletion=one_of("html", "markdown", "latex", "csv", "all"),
         ),
     ] = None,
     by: Annotated[

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from sweeper.search.attributes import DERIVED_ATTR, N_TRIALS_ATTR, STUDY_ATTR, U
 from sweeper.search.urls import masked, reason_of, refuse_mlflow
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
 from sweeper.study.names import NAME_PATTERN
+from sweeper.study.space import Space, SpaceError
 
-__all__ = ["Glance", "find_glance", "read_glances"]
+__all__ = ["Glance", "find_glance", "read_glances", "read_space", "read_states"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,23 +59,11 @@ def read_glances(url: str) -> list[Glance]:
     Raises:
         InputError: It is out of reach, or MLflow's; or what is stored of a study cannot be read.
     """
-    try:
-        database = make_url(url)
-        is_sqlite = database.get_backend_name() == "sqlite"
-        if is_sqlite and database.database and not Path(database.database).exists():
+    with _connected(url) as connection:
+        if connection is None:
             return []
-        refuse_mlflow(url)
-        engine = create_engine(database, connect_args={"timeout": 60} if is_sqlite else {})
-        try:
-            with engine.connect() as connection:
-                if not inspect(connection).has_table("studies"):
-                    return []
-                attrs = _read_attrs(connection)
-                return [_glance(connection, url, key, attrs[key]) for key in sorted(attrs, key=lambda key: key[1])]
-        finally:
-            engine.dispose()
-    except (SQLAlchemyError, ImportError, ValueError) as error:
-        raise InputError(f"cannot open Optuna's database {masked(url)}: {reason_of(error)}") from None
+        attrs = _read_attrs(connection)
+        return [_glance(connection, url, key, attrs[key]) for key in sorted(attrs, key=lambda key: key[1])]
 
 
 def find_glance(url: str, name: str) -> Glance:
@@ -89,6 +79,69 @@ def find_glance(url: str, name: str) -> Glance:
     if name not in glances:
         raise NotFoundError(f"no study {name!r} in {masked(url)}; studies there: {', '.join(glances)}")
     return glances[name]
+
+
+def read_space(url: str, name: str) -> Space | None:
+    """The search space of a study; None where there is no study of that name.
+
+    Raises:
+        InputError: As for `read_glances`.
+    """
+    with _connected(url) as connection:
+        attrs = {} if connection is None else _read_attrs(connection)
+    stored = next((of[STUDY_ATTR] for key, of in attrs.items() if key[1] == name), None)
+    if stored is None:
+        return None
+    try:
+        return Space.parse(stored.get("trial") if isinstance(stored, dict) else None)
+    except SpaceError:
+        raise _unreadable(name, url) from None
+
+
+def read_states(url: str, name: str) -> dict[int, str]:
+    """Optuna's state of each trial of a study by its number; none where there is no study of that name.
+
+    Raises:
+        InputError: As for `read_glances`.
+    """
+    with _connected(url) as connection:
+        if connection is None:
+            return {}
+        rows = connection.execute(
+            text(
+                "SELECT t.number, t.state FROM trials t JOIN studies s ON s.study_id = t.study_id "
+                "WHERE s.study_name = :name ORDER BY t.number"
+            ),
+            {"name": name},
+        )
+        return {int(number): str(state) for number, state in rows}
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection | None]:
+    """A connection to a database; None where it is not there or has no studies."""
+    try:
+        database = make_url(url)
+        is_sqlite = database.get_backend_name() == "sqlite"
+        if is_sqlite and database.database and not Path(database.database).exists():
+            yield None
+            return
+        refuse_mlflow(url)
+        engine = create_engine(database, connect_args={"timeout": 60} if is_sqlite else {})
+        try:
+            with engine.connect() as connection:
+                yield connection if inspect(connection).has_table("studies") else None
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        raise InputError(f"cannot open Optuna's database {masked(url)}: {reason_of(error)}") from None
+
+
+def _unreadable(name: str, url: str) -> InputError:
+    return InputError(
+        f"the study {name!r} in {masked(url)} cannot be read; another version of sweeper stored it, or someone "
+        "changed it"
+    )
 
 
 def _read_attrs(connection: Connection) -> dict[tuple[int, str], dict[str, Any]]:
@@ -111,10 +164,7 @@ def _glance(connection: Connection, url: str, key: tuple[int, str], attrs: Mappi
     study, n_trials = attrs[STUDY_ATTR], attrs.get(N_TRIALS_ATTR)
     objective = study.get("objective", {}) if isinstance(study, dict) else None
     if not isinstance(objective, dict) or not isinstance(n_trials, int) or study.get("name") != name:
-        raise InputError(
-            f"the study {name!r} in {masked(url)} cannot be read; another version of sweeper stored it, or someone "
-            "changed it"
-        )
+        raise _unreadable(name, url)
     counted = connection.execute(
         text("SELECT state, count(*) FROM trials WHERE study_id = :id GROUP BY state"), {"id": study_id}
     )
