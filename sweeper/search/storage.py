@@ -19,8 +19,7 @@ from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.denials import denial_of
-from sweeper.errors import AccessError, InputError, NotFoundError
+from sweeper.errors import InputError, NotFoundError
 from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
 from sweeper.search.attributes import (
@@ -36,7 +35,7 @@ from sweeper.search.attributes import (
 )
 from sweeper.search.database import open_database, translated
 from sweeper.search.locks import database_lock
-from sweeper.search.urls import masked
+from sweeper.search.urls import access_error, masked
 from sweeper.study.names import NAME_PATTERN
 from sweeper.study.study import Study
 
@@ -163,11 +162,8 @@ class StudyStore:
             with self.locked():
                 self.storage = open_database(url)
         except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError, ValueError) as error:
-            if denial := denial_of(error):
-                raise AccessError(
-                    f"Optuna's database {masked(url)} denies access: {without_passwords(denial)}; see to user and "
-                    "password in SWEEPER_STORAGE, and to what this account may do"
-                ) from None
+            if denied := access_error(error, url):
+                raise denied from None
             reason = without_passwords((str(error).splitlines() or [""])[0].replace(url, masked(url)))
             raise InputError(f"cannot open Optuna's database {masked(url)}: {reason}") from None
 
