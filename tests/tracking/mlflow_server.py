@@ -123,11 +123,19 @@ class AccountsServer(MlflowServer):
         self.ask("PATCH", "users/update-password", {"username": changed.user, "password": changed.password})
         return changed
 
-    def grant(self, account: Account, experiment: str, permission: str) -> None:
-        """Let an account do so much, and no more, with an experiment."""
+    def revoke(self, account: Account, experiment: str) -> None:
+        """Leave an account that has made an experiment nothing but reading it."""
+        body = {"username": account.user, **self._resource(experiment)}
+        self.ask("POST", "users/permissions/revoke", body, version="3.0")
+
+    def let_write(self, account: Account, experiment: str) -> None:
+        """Let an account that may read an experiment write to it."""
+        body = {"username": account.user, **self._resource(experiment), "permission": "EDIT"}
+        self.ask("POST", "users/permissions/grant", body, version="3.0")
+
+    def _resource(self, experiment: str) -> dict[str, str]:
         found = self.ask("GET", f"experiments/get-by-name?experiment_name={experiment}")["experiment"]
-        granted = {"resource_type": "experiment", "resource_id": found["experiment_id"], "permission": permission}
-        self.ask("POST", "users/permissions/grant", {"username": account.user, **granted}, version="3.0")
+        return {"resource_type": "experiment", "resource_id": found["experiment_id"]}
 
     def ask(self, method: str, route: str, body: dict[str, Any] | None = None, *, version: str = "2.0") -> Any:
         """What the server answers its administrator."""
