@@ -31,10 +31,11 @@ from sweeper.search.attributes import (
     SEED_OFFSET_ATTR,
     STUDY_ATTR,
     TAGS_ATTR,
+    USER_ATTR,
     UUID_ATTR,
 )
 from sweeper.search.database import open_database, translated
-from sweeper.search.locks import database_lock
+from sweeper.search.locks import database_lock, user_name
 from sweeper.search.urls import access_error, masked
 from sweeper.study.names import NAME_PATTERN
 from sweeper.study.study import Study
@@ -251,6 +252,7 @@ class StudyStore:
                 ) from None
         self.storage.set_study_user_attr(study_id, UUID_ATTR, uuid4().hex)
         self.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
+        self.storage.set_study_user_attr(study_id, USER_ATTR, user_name())
         self.storage.set_study_system_attr(study_id, "study:metric_names", [study.objective.metric])
         if derived is not None:
             self.storage.set_study_user_attr(study_id, DERIVED_ATTR, dict(derived))
