@@ -46,7 +46,7 @@ standard output, problems to standard error. Colours and the live view are for t
 |---|---|
 | 0 | done |
 | 1 | error: something failed that the input is not to blame for |
-| 2 | bad input: a fault in a study file, an option, a name; nothing was begun |
+| 2 | bad input: a fault in a file, an option, a name, and nothing was begun; or [access](users.md) was denied |
 | 3 | another driver owns the study |
 | 130 | stopped on request (Ctrl-C, SIGTERM, `sweeper stop`); `sweeper resume` goes on |
 

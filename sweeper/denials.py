@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
-__all__ = ["denial_of"]
+from sweeper.errors import AccessError
+
+__all__ = ["Denial", "denial_of"]
 
 _SQLSTATES = re.compile(r"28\w{3}|42501")
 """Of PostgreSQL: class 28, invalid authorization, and 42501, insufficient privilege."""
@@ -14,6 +17,29 @@ _WORDS = re.compile(
     r"password authentication failed|no password supplied|no pg_hba\.conf entry|role \"[^\"]*\" does not exist"
     r"|role \"[^\"]*\" is not permitted to log in|permission denied for (?:database|schema|table|sequence)"
 )
+
+
+class Denial:
+    """Access that was denied to a thread, which has stopped, and somebody who is to know. May be used from several
+    threads."""
+
+    def __init__(self) -> None:
+        self.error: AccessError | None = None
+        self._lock = threading.Lock()
+        self._call: Callable[[AccessError], None] = lambda error: None
+
+    def found(self, error: AccessError) -> None:
+        """Say that access is denied."""
+        with self._lock:
+            self.error, call = error, self._call
+        call(error)
+
+    def watch(self, call: Callable[[AccessError], None]) -> None:
+        """Have `call` told; at once where it was found already."""
+        with self._lock:
+            self._call, error = call, self.error
+        if error is not None:
+            call(error)
 
 
 def denial_of(error: BaseException) -> str | None:

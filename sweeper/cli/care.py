@@ -65,10 +65,14 @@ def status(
     if not statuses:
         typer.echo("no studies yet; start one with: sweeper start FILE")
         return
+    of_several = len({s.user for s in statuses}) > 1
     print_table(
-        ["study", "state", "done", "pruned", "failed", "left", "best", "trial", "metric"],
+        ["study", "state", "done", "pruned", "failed", "left", "best", "trial", "metric", *(["user"] * of_several)],
         [
-            [s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, s.best, s.best_trial, s.metric]
+            [
+                *(s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, s.best, s.best_trial, s.metric),
+                *([s.user] * of_several),
+            ]
             for s in statuses
         ],
     )

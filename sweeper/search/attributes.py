@@ -13,6 +13,7 @@ __all__ = [
     "SEED_OFFSET_ATTR",
     "STUDY_ATTR",
     "TAGS_ATTR",
+    "USER_ATTR",
     "UUID_ATTR",
 ]
 
@@ -21,6 +22,8 @@ STUDY_ATTR = "sweeper.study"
 UUID_ATTR = "sweeper.uuid"
 N_TRIALS_ATTR = "sweeper.n_trials"
 """Trials after which the search ends."""
+USER_ATTR = "sweeper.user"
+"""Of a study: name of the user who stored it; empty where the system had none."""
 DERIVED_ATTR = "sweeper.final"
 """Of a study that draws no trials of its own: of which study it is, and what was asked for. It is called so since the
 first studies of that kind were tests."""

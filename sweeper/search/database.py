@@ -23,10 +23,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
-from sweeper.denials import denial_of
-from sweeper.errors import AccessError, SweeperError
-from sweeper.masking import without_passwords
-from sweeper.search.urls import reason_of, refuse_mlflow
+from sweeper.errors import SweeperError
+from sweeper.search.urls import access_error, reason_of, refuse_mlflow
 
 __all__ = ["Database", "open_database", "translated"]
 
@@ -47,8 +45,8 @@ def translated(call: Callable[P, R]) -> Callable[P, R]:
         try:
             return call(*args, **kwargs)
         except (SQLAlchemyError, StorageInternalError) as error:
-            if denial := denial_of(error):
-                raise AccessError(f"Optuna's database denies access: {without_passwords(denial)}") from error
+            if denied := access_error(error):
+                raise denied from error
             raise SweeperError(f"Optuna's database is out of reach; try again: {reason_of(error)}") from error
 
     return wrapper
@@ -153,6 +151,11 @@ class Database(_CachedStorage):
     """
 
     _backend: _Storage
+
+    @property
+    def url(self) -> str:
+        """Of the database."""
+        return self._backend.url
 
     def transaction(self) -> AbstractContextManager[None]:
         """One transaction for all that this thread does in the block; where an error leaves the block, nothing of it is

@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import InputError, NotFoundError
-from sweeper.search.attributes import DERIVED_ATTR, N_TRIALS_ATTR, STUDY_ATTR, UUID_ATTR
+from sweeper.search.attributes import DERIVED_ATTR, N_TRIALS_ATTR, STUDY_ATTR, USER_ATTR, UUID_ATTR
 from sweeper.search.urls import masked, reason_of, refuse_mlflow
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
 from sweeper.study.names import NAME_PATTERN
@@ -44,6 +44,8 @@ class Glance:
     best: float | None
     best_trial: int | None
     """Of the best complete trial, the first of equals."""
+    user: str
+    """Who started the study; empty where that is not known."""
 
     def count(self, *states: str) -> int:
         """Number of trials in any of these states."""
@@ -185,4 +187,5 @@ def _glance(connection: Connection, url: str, key: tuple[int, str], attrs: Mappi
         n_by_state=n_by_state,
         best=None if best is None else best.value,
         best_trial=None if best is None else best.number,
+        user=str(attrs.get(USER_ATTR, "")),
     )

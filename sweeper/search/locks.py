@@ -8,6 +8,7 @@ machine, where lock files do the same.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import socket
@@ -22,13 +23,15 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-__all__ = ["DatabaseLock", "Holder", "are_shared", "database_lock", "holder_of"]
+__all__ = ["DatabaseLock", "Holder", "are_shared", "database_lock", "holder_of", "user_name"]
 
 CONNECT_SECONDS = 5
 DEAD_AFTER = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
 """A machine that lost its power holds its locks for 25 s more; by default it would be two hours."""
 MAX_NAME_BYTES = 63
 """Of an `application_name`. A longer host name is cut."""
+MAX_USER_BYTES = 16
+NOBODY = "-"
 
 HOLDER_SQL = text(
     "SELECT a.application_name, a.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
@@ -46,23 +49,39 @@ class Holder:
     pid: int
     since: int
     """Seconds since 1970."""
+    user: str = ""
+    """Whose process it is, where that is known: the first of the name."""
 
     @classmethod
     def this_process(cls) -> Holder:
         """This process, now."""
-        return cls(host=socket.gethostname(), pid=os.getpid(), since=int(time.time()))
+        return cls(host=socket.gethostname(), pid=os.getpid(), since=int(time.time()), user=user_name())
 
     def to_name(self) -> str:
         """As an `application_name`."""
-        return f"sweeper {self.pid} {self.since} {self.host}".encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+        user = _cut("_".join(self.user.split()), MAX_USER_BYTES) or NOBODY
+        return _cut(f"sweeper {self.pid} {self.since} {user} {self.host}", MAX_NAME_BYTES)
 
     @classmethod
     def from_name(cls, name: str) -> Holder | None:
         """What `to_name` made; None for a name that somebody else chose."""
         words = name.split(" ")
-        if len(words) != 4 or words[0] != "sweeper" or not (words[1].isdigit() and words[2].isdigit()):
+        if len(words) != 5 or words[0] != "sweeper" or not (words[1].isdigit() and words[2].isdigit()):
             return None
-        return cls(host=words[3], pid=int(words[1]), since=int(words[2]))
+        user = "" if words[3] == NOBODY else words[3]
+        return cls(host=words[4], pid=int(words[1]), since=int(words[2]), user=user)
+
+
+def _cut(text: str, n_bytes: int) -> str:
+    return text.encode()[:n_bytes].decode(errors="ignore")
+
+
+def user_name() -> str:
+    """Of the user whose process this is; empty where the system has no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def are_shared(url: str) -> bool:

@@ -4,13 +4,15 @@ A driver is alone on its study, so what it holds in memory is the truth, and ask
 of what they cost over a database. Nothing that was acted on can be lost: a trial is dispatched only after it is stored
 (`Pending.done`), its outcome lies in its files before Optuna is told, and reports are made again from its outbox.
 Writes are made in order, and again until they succeed; all have the same effect twice as once, so that one whose answer
-was lost may be made again. What gathers behind a write is written in one transaction, since a disk takes as long for
-many as for one, and reports gather for a moment, so that the thread keeps up with hundreds of workers.
+was lost may be made again. Where the database denies access, the thread ends. What gathers behind a write is written in
+one transaction, since a disk takes as long for many as for one, and reports gather for a moment, so that the thread
+keeps up with hundreds of workers.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import queue
 import threading
 import time
@@ -24,10 +26,11 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import OwnedError, SweeperError
+from sweeper.denials import Denial
+from sweeper.errors import AccessError, OwnedError, SweeperError
 from sweeper.failpoints import failpoint
 from sweeper.search.database import Database
-from sweeper.search.urls import reason_of
+from sweeper.search.urls import access_error, reason_of
 
 __all__ = ["Mirror", "Pending"]
 
@@ -36,6 +39,7 @@ MAX_TOGETHER = 100
 """Writes in one transaction."""
 MAX_REPORTS = 500
 """In one write; a database bounds the values of a statement."""
+LOOK_SECONDS = 0.5
 GATHER_SECONDS = 0.5
 """How long a report waits for others, unless something else is to be written: a write costs some ms of CPU time, and so
 as much as an epoch of a small trial."""
@@ -97,6 +101,8 @@ class Mirror:
         self.on_problem = on_problem
         self.guard: Callable[[], None] = lambda: None
         """Called before each write. What it raises as `OwnedError` ends all writing: the study is another's."""
+        self.denial = Denial()
+        """What the database says when it denies access, which ends all writing too."""
         self._storage = storage
         self._study_id = study_id
         self._stored = [_Stored(t._trial_id, t, frozenset(t.intermediate_values)) for t in trials]
@@ -158,19 +164,28 @@ class Mirror:
         return self._submit(lambda: call(self._storage.get_study_user_attrs(self._study_id).get(key)))
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until everything asked for so far is stored; False when that took too long."""
-        return self._submit(lambda: None).done.wait(timeout_seconds)
+        """Wait until everything asked for so far is stored; False when that took too long, or nothing is stored any
+        more."""
+        done, until = self._submit(lambda: None).done, math.inf if timeout_seconds is None else timeout_seconds
+        until += time.monotonic()
+        while not done.wait(min(LOOK_SECONDS, max(0.0, until - time.monotonic()))):
+            if self.denial.error is not None or time.monotonic() >= until:
+                return False
+        return True
 
     def close(self, timeout_seconds: float = 30.0) -> None:
         """Write what is left and end the thread.
 
         Raises:
-            SweeperError: The database did not take everything in time. Nothing is lost: the trials' files have it.
+            AccessError: The database denies access. Nothing is lost: the trials' files have it.
+            SweeperError: It did not take everything in time; the same holds.
         """
         complete = self.flush(timeout_seconds)
         self._closing.set()
         self._queue.put(None)
         self._thread.join(timeout=5.0)
+        if self.denial.error is not None:
+            raise self.denial.error
         if not complete:
             raise SweeperError(
                 "Optuna's database did not take the last results in time; they are safe in the workspace, and "
@@ -240,6 +255,8 @@ class Mirror:
                         self._write(pending)
         except OwnedError:
             return
+        except AccessError as error:
+            self.denial.found(error)
 
     def _write_together(self, writes: Sequence[Pending]) -> bool:
         """Try to make all writes in one transaction; where that fails, each is to be made alone."""
@@ -272,7 +289,9 @@ class Mirror:
             except OwnedError:
                 raise
             # Whatever it is, the thread must not die of it unheard: training goes on, and files have all results.
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
+                if denied := access_error(error, self._storage.url):
+                    raise denied from error
                 if not failing:
                     known = isinstance(error, (StorageInternalError, SQLAlchemyError, OSError))
                     self.on_problem(reason_of(error) if known else f"{type(error).__name__}: {error}")

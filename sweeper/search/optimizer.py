@@ -17,6 +17,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from sweeper.denials import Denial
 from sweeper.search.attributes import (
     CONFIG_ATTR,
     ENQUEUED_ATTR,
@@ -117,6 +118,11 @@ class Optimizer:
         """Have `call` told when the database begins to fail, with the reason, and when it works again, with None."""
         self._mirror.on_problem = call
 
+    @property
+    def denial(self) -> Denial:
+        """What the database says when it denies access; nothing more is stored then."""
+        return self._mirror.denial
+
     def guard(self, call: Callable[[], None]) -> None:
         """Have `call` called before each write to the database; an `OwnedError` from it ends all writing."""
         self._mirror.guard = call
@@ -129,7 +135,8 @@ class Optimizer:
         """Store what is not stored yet.
 
         Raises:
-            SweeperError: The database is out of reach; nothing is lost, since the trials' files have it.
+            AccessError: The database denies access; nothing is lost, since the trials' files have it.
+            SweeperError: It is out of reach; the same holds.
         """
         self._mirror.close()
 

@@ -18,8 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.denials import denial_of
-from sweeper.errors import AccessError, InputError, NotFoundError, StudyError
+from sweeper.errors import InputError, NotFoundError, StudyError
 from sweeper.failpoints import failpoint
 from sweeper.masking import without_passwords
 from sweeper.search.attributes import (
@@ -31,11 +30,12 @@ from sweeper.search.attributes import (
     SEED_OFFSET_ATTR,
     STUDY_ATTR,
     TAGS_ATTR,
+    USER_ATTR,
     UUID_ATTR,
 )
 from sweeper.search.database import open_database, translated
-from sweeper.search.locks import database_lock
-from sweeper.search.urls import masked
+from sweeper.search.locks import database_lock, user_name
+from sweeper.search.urls import access_error, masked
 from sweeper.study.names import NAME_PATTERN
 from sweeper.study.study import Study
 
@@ -162,11 +162,8 @@ class StudyStore:
             with self.locked():
                 self.storage = open_database(url)
         except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError, ValueError) as error:
-            if denial := denial_of(error):
-                raise AccessError(
-                    f"Optuna's database {masked(url)} denies access: {without_passwords(denial)}; see to user and "
-                    "password in SWEEPER_STORAGE, and to what this account may do"
-                ) from None
+            if denied := access_error(error, url):
+                raise denied from None
             reason = without_passwords((str(error).splitlines() or [""])[0].replace(url, masked(url)))
             raise InputError(f"cannot open Optuna's database {masked(url)}: {reason}") from None
 
@@ -254,6 +251,7 @@ class StudyStore:
                 ) from None
         self.storage.set_study_user_attr(study_id, UUID_ATTR, uuid4().hex)
         self.storage.set_study_user_attr(study_id, N_TRIALS_ATTR, n_trials)
+        self.storage.set_study_user_attr(study_id, USER_ATTR, user_name())
         self.storage.set_study_system_attr(study_id, "study:metric_names", [study.objective.metric])
         if derived is not None:
             self.storage.set_study_user_attr(study_id, DERIVED_ATTR, dict(derived))

@@ -9,16 +9,34 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from sweeper.errors import InputError
+from sweeper.denials import denial_of
+from sweeper.errors import AccessError, InputError
 from sweeper.masking import without_passwords
 
-__all__ = ["are_same", "masked", "reason_of", "refuse_mlflow"]
+__all__ = ["access_error", "are_same", "masked", "reason_of", "refuse_mlflow"]
 
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in one line and without passwords; Optuna hides it in the cause of its own error."""
     cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
     return without_passwords((str(cause).splitlines() or [type(error).__name__])[0])
+
+
+def access_error(error: BaseException, url: str = "") -> AccessError | None:
+    """The error to raise for one by which Optuna's database denies access; None where it says something else.
+
+    Args:
+        error: As Optuna or SQLAlchemy raised it.
+        url: Of the database, where it is known.
+    """
+    denial = denial_of(error)
+    if denial is None:
+        return None
+    where = f" {masked(url)}" if url else ""
+    return AccessError(
+        f"Optuna's database{where} denies access: {without_passwords(denial)}; see to user and password in "
+        "SWEEPER_STORAGE, and to what this account may do"
+    )
 
 
 def masked(url: str) -> str:

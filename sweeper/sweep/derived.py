@@ -18,7 +18,7 @@ from sweeper.search.storage import Queued, StoredStudy, StudyStore
 from sweeper.study.names import check_name
 from sweeper.study.study import MAX_MODELS, Budget, NoPrunerConfig, RandomSamplerConfig, Study
 from sweeper.sweep.owner import own, read_owner
-from sweeper.sweep.record import check_tracker
+from sweeper.sweep.record import check_access, check_tracker
 from sweeper.sweep.store import open_store
 from sweeper.tracking.derived import derived_name
 from sweeper.tracking.plugins import known_plugins, load_plugins_of, remember_plugins
@@ -91,6 +91,7 @@ def open_ended(workspace: Workspace, name: str, *, why: str) -> tuple[StoredStud
         NotFoundError: There is none of that name.
         InputError: It draws no trials of its own, or is tracked elsewhere.
         PluginError: It needs a plugin that nobody has named here.
+        AccessError: This user may only read it.
         OwnedError: It runs; `why` says what speaks against that.
     """
     stored = open_store(workspace).read(name)
@@ -105,24 +106,28 @@ def open_ended(workspace: Workspace, name: str, *, why: str) -> tuple[StoredStud
             f"{name} is running, by {owner}, and {why}; wait until it has ended, or end it with `sweeper stop {name}`"
         )
     check_tracker(workspace, files, name)
+    check_access(workspace, name)
     load_plugins_of(workspace, name, stored.study.plugins)
     return stored, files
 
 
-def create_derived(store: StudyStore, study: Study, uuid: str, kind: str, **more: Any) -> str:
+def create_derived(workspace: Workspace, store: StudyStore, study: Study, uuid: str, kind: str, **more: Any) -> str:
     """See that there is a study of a kind for a study. Returns its name.
 
     Args:
-        store: Where.
+        workspace: Where.
+        store: Its database.
         study: The study that it is of.
         uuid: Its id.
         kind: A key of `KINDS`.
         more: Further parts of the plan, where it is new.
 
     Raises:
+        AccessError: The tracker would not take its runs; nothing is stored then.
         InputError: A study of its name is there already, and is something else.
     """
     name = _name_of(study.name, kind)
+    check_access(workspace, name)
     with store.locked():
         if not store.exists(name):
             plan = {"kind": kind, "of": study.name, "uuid": uuid, "rounds": [], **more}

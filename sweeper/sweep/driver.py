@@ -145,6 +145,12 @@ class Driver:
         """End at once and leave everything as it is: the study is another driver's. `run` raises the error."""
         self._fatal, self._abandoned, self._stop_request = error, True, "now"
 
+    def give_up(self, error: SweeperError) -> None:
+        """End as by `drain`: trials keep what they have, and go on with `sweeper resume`. `run` raises the error. From
+        any thread."""
+        if self._fatal is None:
+            self._fatal = error
+
     def run(self) -> SweepResult:
         """Run the sweep to the end of its budget, or until it is stopped.
 
@@ -152,6 +158,7 @@ class Driver:
             WorkersLostError: Every worker has died too often.
             InputError: The trials cannot be trained as the study says.
             OwnedError: Another driver has taken the study, while Optuna's database was out of reach.
+            AccessError: A server that the sweep needs has begun to deny access.
         """
         self._count_trials()
         if not self._has_work():

@@ -140,7 +140,7 @@ def prepare_tests(workspace: Workspace, name: str, *, top: int, seeds: int, tria
     offsets = [trial.attrs.get(SEED_OFFSET_ATTR, 0) for trial in stored.trials]
     # The value that a configuration was chosen for is a lucky one; its seeds would not be a fair sample.
     first_offset = max(stored.study.budget.seeds, max(offsets) + 1)
-    final = create_derived(store, stored.study, stored.uuid, "final", first_offset=first_offset)
+    final = create_derived(workspace, store, stored.study, stored.uuid, "final", first_offset=first_offset)
 
     def want(tests: StoredStudy, plan: Plan) -> list[tuple[int, int]]:
         tested = {number for each in plan["rounds"] for number, _ in each["trials"]}

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import OwnedError, SweeperError
-from sweeper.search.locks import DatabaseLock, Holder, are_shared, holder_of
+from sweeper.search.locks import DatabaseLock, Holder, are_shared, holder_of, user_name
 from sweeper.tracking.workspace import StudyFiles, read_json, write_json
 
 __all__ = ["Owner", "Ownership", "own", "read_owner"]
@@ -41,6 +41,8 @@ class Owner:
     pid: int
     since: str
     """UTC, ISO 8601."""
+    user: str = ""
+    """Who started it; empty where the system has no name for the user."""
 
     @property
     def may_live(self) -> bool:
@@ -48,7 +50,8 @@ class Owner:
         return self.host != socket.gethostname() or psutil.pid_exists(self.pid)
 
     def __str__(self) -> str:
-        return f"pid {self.pid} on {self.host}, since {self.since}"
+        by = f", started by {self.user}" if self.user else ""
+        return f"pid {self.pid} on {self.host}, since {self.since}{by}"
 
 
 class Ownership:
@@ -135,7 +138,8 @@ def own(files: StudyFiles, name: str) -> Iterator[Ownership]:
             files.owner.unlink(missing_ok=True)
             files.stop.unlink(missing_ok=True)  # asked of the last driver
             since = datetime.now(UTC).isoformat(timespec="seconds")
-            write_json(files.owner, asdict(Owner(host=socket.gethostname(), pid=os.getpid(), since=since)))
+            owner = Owner(host=socket.gethostname(), pid=os.getpid(), since=since, user=user_name())
+            write_json(files.owner, asdict(owner))
             yield ownership
             files.owner.unlink(missing_ok=True)
         finally:
@@ -166,7 +170,7 @@ def _lock_database(files: StudyFiles, name: str) -> DatabaseLock | None:
 
 def _owner_of(holder: Holder) -> Owner:
     since = datetime.fromtimestamp(holder.since, UTC).isoformat(timespec="seconds")
-    return Owner(host=holder.host, pid=holder.pid, since=since)
+    return Owner(host=holder.host, pid=holder.pid, since=since, user=holder.user)
 
 
 def read_owner(files: StudyFiles) -> Owner | None:

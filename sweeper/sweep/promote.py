@@ -68,7 +68,7 @@ def prepare_promotion(
     if not going_on:
         raise InputError("\n".join([f"no trial of {name} can be continued to {epochs} epochs:", *notes]))
     store = open_store(workspace)
-    promoted = create_derived(store, stored.study, stored.uuid, "promoted")
+    promoted = create_derived(workspace, store, stored.study, stored.uuid, "promoted")
 
     def queue(files_of_promoted: StudyFiles, plan: Plan, missing: Sequence[Planned]) -> Iterator[Queued]:
         known = _configs(workspace, stored, files, {each.number for each in missing})

@@ -17,7 +17,9 @@ from sweeper.study.study import Study
 from sweeper.study.varied import varied_params
 from sweeper.sweep.owner import own
 from sweeper.sweep.store import open_store
+from sweeper.tracking.denied import access_error
 from sweeper.tracking.derived import derived_of_tag
+from sweeper.tracking.permission import check_may_write
 from sweeper.tracking.provenance import provenance_tags
 from sweeper.tracking.recording import (
     StudyInfo,
@@ -31,7 +33,16 @@ from sweeper.tracking.tracker import RunInfo, Tracker
 from sweeper.tracking.view import VIEW_TAG, described, runs_view
 from sweeper.tracking.workspace import StudyFiles, Workspace, read_json, write_json
 
-__all__ = ["bind_tracker", "check_tracker", "connect_tracker", "move_tracker", "status_now", "study_info", "sync_study"]
+__all__ = [
+    "bind_tracker",
+    "check_access",
+    "check_tracker",
+    "connect_tracker",
+    "move_tracker",
+    "status_now",
+    "study_info",
+    "sync_study",
+]
 
 
 def bind_tracker(workspace: Workspace, files: StudyFiles, stored: StoredStudy) -> None:
@@ -77,10 +88,21 @@ def check_tracker(workspace: Workspace, files: StudyFiles, name: str) -> None:
         )
 
 
+def check_access(workspace: Workspace, name: str) -> None:
+    """See that MLflow lets this user track a study, unless it is out of reach for now.
+
+    Raises:
+        AccessError: It does not.
+    """
+    if not workspace.own_tracking:
+        check_may_write(workspace.tracking_uri, name)
+
+
 def connect_tracker(workspace: Workspace) -> Tracker:
     """MLflow's tracker of a workspace.
 
     Raises:
+        AccessError: It denies access.
         TrackingError: It cannot be reached.
     """
     from sweeper.tracking.mlflow import MlflowTracker  # 1.7 s; meanwhile the workers start
@@ -100,7 +122,9 @@ def _locked(uri: str) -> Iterator[None]:
         with database_lock(uri, "tables"):
             yield
     except SQLAlchemyError as error:
-        raise TrackingError(f"MLflow's database is out of reach: {type(error).__name__}") from error
+        raise access_error(error, uri) or TrackingError(
+            f"MLflow's database is out of reach: {type(error).__name__}"
+        ) from error
 
 
 def status_now(*, ended: bool) -> tuple[str, int | None]:
@@ -163,6 +187,7 @@ def sync_study(workspace: Workspace, name: str, *, connect: Callable[[], Tracker
 
     Raises:
         OwnedError: A driver that lives does this already.
+        AccessError: The tracker denies access.
         TrackingError: The tracker refused or cannot be reached.
     """
     stored = open_store(workspace).read(name)

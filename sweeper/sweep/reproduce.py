@@ -84,7 +84,7 @@ def prepare_reproduction(workspace: Workspace, name: str, *, device: str | None 
     slot = _slot(run, device)
     open_pictures(workspace, run, config)
     store = open_store(workspace, create=True)
-    study = create_derived(store, _study(subject.study), _uuid(subject.study), "reproduced")
+    study = create_derived(workspace, store, _study(subject.study), _uuid(subject.study), "reproduced")
 
     def queue(files: StudyFiles, plan: Plan, missing: Sequence[Planned]) -> Iterator[Queued]:
         params = _params(store, subject)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sweeper.errors import InputError, NotFoundError, StudyExistsError
+from sweeper.errors import AccessError, InputError, NotFoundError, StudyExistsError
 from sweeper.launch.gpus import hold_gpus
 from sweeper.launch.launcher import Launcher, WorkerSlot
 from sweeper.launch.nursery import Nursery
@@ -23,7 +23,7 @@ from sweeper.sweep.driver import Driver, DriverOptions, SweepResult
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.owner import own
 from sweeper.sweep.progress import View
-from sweeper.sweep.record import bind_tracker, check_tracker, connect_tracker, status_now, study_info
+from sweeper.sweep.record import bind_tracker, check_access, check_tracker, connect_tracker, status_now, study_info
 from sweeper.sweep.store import open_store
 from sweeper.tracking.paths import refuse_links_in
 from sweeper.tracking.plugins import load_plugins_of
@@ -74,8 +74,10 @@ def prepare(workspace: Workspace, study: Study, *, more_trials: int | None = Non
     Raises:
         StudyExistsError: A study of that name with other contents is stored.
         OwnedError: The budget would change, but a driver that lives owns the study.
+        AccessError: A database or the tracker denies access; nothing is stored then.
         InputError: More trials than the points of a grid.
     """
+    check_access(workspace, study.name)
     store = open_store(workspace, create=True)
     with store.locked():
         try:
@@ -157,14 +159,16 @@ def drive(
         connect: Makes the tracker; default: MLflow's at the workspace's tracking URI.
 
     Raises:
+        AccessError: A database or the tracker denies access, or has begun to.
         OwnedError: Another driver owns the study, or a sweep has one of the GPUs.
     """
+    check_access(workspace, name)
     store = open_store(workspace)
     stored = store.read(name)
     load_plugins_of(workspace, name, stored.study.plugins)
     files = workspace.study_files(name, stored.uuid)
     gpus = [slot.gpu for slot in options.slots if slot.gpu is not None]
-    with own(files, name) as ownership, hold_gpus(gpus, name), _switching_often():
+    with own(files, name) as ownership, hold_gpus(gpus, name), _switching_often(), _saying_what_is_kept(name):
         stored = store.read(name)
         refuse_links_in(files.folder)
         bind_tracker(workspace, files, stored)
@@ -210,6 +214,8 @@ def drive(
             )
             on_driver(driver)
             ownership.watch(driver.abandon)
+            for denial in (recorder.denial, optimizer.denial):
+                denial.watch(driver.give_up)
             result = driver.run()
         finally:
             if ownership.lost is not None:
@@ -227,7 +233,20 @@ def drive(
                     optimizer.close()
             if options.nursery is not None:
                 options.nursery.close()  # where no worker was wanted
+        if recorder.denial.error is not None:  # of the last rows
+            raise recorder.denial.error
     return result
+
+
+@contextmanager
+def _saying_what_is_kept(name: str) -> Iterator[None]:
+    """Add to the message of who denies access that nothing is lost."""
+    try:
+        yield
+    except AccessError as error:
+        raise AccessError(
+            f"{error}. The sweep has ended; its results are safe on disk, and `sweeper resume {name}` goes on from them"
+        ) from error
 
 
 @contextmanager
@@ -244,7 +263,7 @@ def _switching_often() -> Iterator[None]:
 
 def _flush(recorder: Recorder, name: str, view: View, *, is_hurried: bool) -> None:
     """Wait for the tracker to take the last rows; not long where it does not answer, or the driver has to go."""
-    if recorder.flush(FLUSH_SECONDS_WHEN_DOWN):
+    if recorder.flush(FLUSH_SECONDS_WHEN_DOWN) or recorder.denial.error is not None:
         return
     if recorder.problem is None and not is_hurried:
         view.message(f"waiting for MLflow to take the last rows; Ctrl-C leaves them to `sweeper sync {name}`")

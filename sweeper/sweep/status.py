@@ -29,7 +29,10 @@ class StudyStatus:
     metric: str
     best: float | None
     best_trial: int | None
+    user: str
+    """Who started the study first; empty where that is not known."""
     owner: Owner | None
+    """Its driver, where it runs."""
 
     @property
     def n_left(self) -> int:
@@ -73,5 +76,6 @@ def _status(workspace: Workspace, glance: Glance) -> StudyStatus:
         metric=glance.metric,
         best=glance.best,
         best_trial=glance.best_trial,
+        user=glance.user,
         owner=owner,
     )

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version
 from sqlalchemy import create_engine
 
-from sweeper.tracking.mlflow import KEY_TAG, translated
+from sweeper.tracking.mlflow import KEY_TAG, translating
 
 __all__ = ["AuditedRun", "audit_runs", "schema_versions"]
 
@@ -35,15 +35,32 @@ class AuditedRun:
     """Empty where there is none."""
 
 
-@translated
 def audit_runs(tracking_uri: str, name: str) -> list[AuditedRun]:
     """The runs in the experiment of a study that carry a key of sweeper's, the oldest first.
 
     Raises:
-        TrackingError: MLflow is out of reach.
+        AccessError: MLflow denies access.
+        TrackingError: It is out of reach.
     """
     if not tracking_uri.startswith(("http://", "https://")):
         schema_versions(tracking_uri)  # MLflow itself would ask a database that is down for minutes
+    with translating(tracking_uri):
+        runs = _runs(tracking_uri, name)
+    return [
+        AuditedRun(
+            run_id=run.info.run_id,
+            key=run.data.tags[KEY_TAG],
+            status=run.info.status,
+            state=run.data.tags.get("sweeper.state", ""),
+            has_ended=run.info.end_time is not None,
+            parent_run_id=run.data.tags.get("mlflow.parentRunId", ""),
+        )
+        for run in runs
+        if KEY_TAG in run.data.tags
+    ]
+
+
+def _runs(tracking_uri: str, name: str) -> list[Run]:
     client = MlflowClient(tracking_uri=tracking_uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
@@ -60,33 +77,22 @@ def audit_runs(tracking_uri: str, name: str) -> list[AuditedRun]:
         runs.extend(page)
         token = page.token
         if not token:
-            break
-    return [
-        AuditedRun(
-            run_id=run.info.run_id,
-            key=run.data.tags[KEY_TAG],
-            status=run.info.status,
-            state=run.data.tags.get("sweeper.state", ""),
-            has_ended=run.info.end_time is not None,
-            parent_run_id=run.data.tags.get("mlflow.parentRunId", ""),
-        )
-        for run in runs
-        if KEY_TAG in run.data.tags
-    ]
+            return runs
 
 
-@translated
 def schema_versions(url: str) -> tuple[str | None, str]:
     """Versions of the tables in MLflow's database: the one there is, and the one that this MLflow wants.
 
     Raises:
-        TrackingError: The database is out of reach.
+        AccessError: The database denies access.
+        TrackingError: It is out of reach.
     """
-    engine = create_engine(url)
-    try:
-        return _get_schema_version(engine), _wanted_version()  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
+    with translating(url):
+        engine = create_engine(url)
+        try:
+            return _get_schema_version(engine), _wanted_version()  # type: ignore[no-untyped-call]
+        finally:
+            engine.dispose()
 
 
 @cache

@@ -20,6 +20,7 @@ from requests.exceptions import RequestException
 from sweeper.errors import NotFoundError, TrackingError
 from sweeper.masking import without_passwords
 from sweeper.tracking.bulk_requests import MAX_RUNS, read_bulk
+from sweeper.tracking.denied import access_error
 from sweeper.tracking.histories import HistoryBuilder, rows_at
 from sweeper.tracking.mlflow import reason_of, translated
 from sweeper.tracking.names import metric_name, original_name
@@ -41,7 +42,7 @@ class ClientRunReader:
     """Implements `RunReader` through `MlflowClient`."""
 
     def __init__(self, uri: str) -> None:
-        self._uri = uri
+        self.uri = uri
         self._client = MlflowClient(tracking_uri=uri)
 
     @translated
@@ -64,7 +65,7 @@ class ClientRunReader:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage != "active":
             known = ", ".join(self.list_studies()) or "none"
-            raise NotFoundError(f"no tracked study {name!r} at {without_passwords(self._uri)}; studies there: {known}")
+            raise NotFoundError(f"no tracked study {name!r} at {without_passwords(self.uri)}; studies there: {known}")
         runs = [_as_data(run) for run in self._runs([experiment.experiment_id])]
         return build_study(name, str(experiment.experiment_id), runs, self._read_artifact_of)
 
@@ -102,10 +103,10 @@ class ClientRunReader:
     def _read_piece(self, piece: tuple[Sequence[str], str]) -> list[Columns]:
         """All rows of one metric of some runs."""
         run_ids, name = piece
-        if urlparse(self._uri).scheme not in ("http", "https"):
+        if urlparse(self.uri).scheme not in ("http", "https"):
             return [self._read_one(run_id, name) for run_id in run_ids]
         found: list[Columns] = []
-        for some_ids, rows in read_bulk(self._uri, run_ids, name):
+        for some_ids, rows in read_bulk(self.uri, run_ids, name):
             if rows is None:
                 found += [self._read_one(run_id, name) for run_id in some_ids]
             else:
@@ -130,7 +131,7 @@ class ClientRunReader:
         file = local_artifact(artifact_uri, path)
         if file is not None:
             return file.read_bytes() if file.is_file() else None
-        return download_artifact(artifact_uri, path, self._uri)
+        return download_artifact(artifact_uri, path, self.uri)
 
 
 def _as_data(run: Run) -> dict[str, Any]:
@@ -150,6 +151,7 @@ def download_artifact(artifact_uri: str, path: str, tracking_uri: str) -> bytes 
     """An artifact from any store that MLflow knows; None where there is none of that path.
 
     Raises:
+        AccessError: The store denies it.
         TrackingError: The store cannot be reached.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -160,11 +162,13 @@ def download_artifact(artifact_uri: str, path: str, tracking_uri: str) -> bytes 
             return Path(file).read_bytes()
         except (FileNotFoundError, IsADirectoryError):
             return None
-        except MlflowException as error:
-            if "404" in str(error) or "not exist" in str(error) or "No such" in str(error):
+        except (MlflowException, RequestException) as error:
+            if _says_missing(error):
                 return None
-            raise TrackingError(f"MLflow: {reason_of(error)}") from error
-        except RequestException as error:
-            if getattr(error.response, "status_code", None) == 404:
-                return None
-            raise TrackingError(f"MLflow: {reason_of(error)}") from error
+            raise access_error(error, tracking_uri) or TrackingError(f"MLflow: {reason_of(error)}") from error
+
+
+def _says_missing(error: MlflowException | RequestException) -> bool:
+    if isinstance(error, RequestException):
+        return getattr(error.response, "status_code", None) == 404
+    return any(words in str(error) for words in ("404", "not exist", "No such"))

@@ -7,10 +7,11 @@ import functools
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 # Each request is sent once: a request that MLflow repeats by itself after a lost answer would make a second run.
 # The recorder retries, and looks first. Set before MLflow is imported, which reads it then.
@@ -38,6 +39,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweeper.errors import TrackingError
 from sweeper.masking import without_passwords
 from sweeper.study.flatten import encode
+from sweeper.tracking.denied import access_error
 from sweeper.tracking.names import metric_name
 from sweeper.tracking.outbox import Row
 from sweeper.tracking.run_tables import open_run_tables
@@ -48,12 +50,18 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-__all__ = ["KEY_TAG", "MlflowTracker", "create_database", "reason_of", "translated"]
+__all__ = ["KEY_TAG", "MlflowTracker", "create_database", "reason_of", "translated", "translating"]
 
 KEY_TAG = "sweeper.trial"
 MAX_PARAM_LENGTH = 6000
 MAX_TAG_LENGTH = 5000
 
+
+class _Somewhere(Protocol):
+    uri: str
+
+
+S = TypeVar("S", bound=_Somewhere)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -64,15 +72,26 @@ def reason_of(error: Exception) -> str:
     return without_passwords(lines[0])
 
 
-def translated(call: Callable[P, R]) -> Callable[P, R]:
-    """Raise what goes wrong inside MLflow as `TrackingError`."""
+@contextmanager
+def translating(uri: str) -> Iterator[None]:
+    """Raise what goes wrong inside MLflow as `TrackingError`, and what it denies as `AccessError`.
+
+    Args:
+        uri: The tracking URI.
+    """
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        raise access_error(error, uri) or TrackingError(f"MLflow: {reason_of(error)}") from error
+
+
+def translated(call: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """`translating` for a method; its object knows the URI."""
 
     @functools.wraps(call)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return call(*args, **kwargs)
-        except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-            raise TrackingError(f"MLflow: {reason_of(error)}") from error
+    def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with translating(self.uri):
+            return call(self, *args, **kwargs)
 
     return wrapper
 
@@ -130,7 +149,6 @@ def _copied(source: Path, target: Path) -> bool:
 class MlflowTracker:
     """Implements `Tracker` on MLflow."""
 
-    @translated
     def __init__(self, uri: str, *, artifact_root: Path | None = None, cache_dir: Path | None = None) -> None:
         """Connect; a database gets its tables where they are missing.
 
@@ -139,11 +157,13 @@ class MlflowTracker:
             artifact_root: Folder for the artifacts of new experiments; default: as MLflow or the server decides.
             cache_dir: As for `create_database`.
         """
-        create_database(uri, cache_dir=cache_dir)
-        self._client = MlflowClient(tracking_uri=uri)
+        self.uri = uri
         self._artifact_root = artifact_root
-        self._client.search_experiments(max_results=1)
-        self._tables = open_run_tables(uri)
+        with translating(uri):
+            create_database(uri, cache_dir=cache_dir)
+            self._client = MlflowClient(tracking_uri=uri)
+            self._client.search_experiments(max_results=1)
+            self._tables = open_run_tables(uri)
         self._artifact_uris: dict[str, str] = {}
         """By run; of those that were created here."""
         self._artifacts_of = ""

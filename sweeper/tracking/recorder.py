@@ -1,6 +1,7 @@
 """The recorder: a thread of the driver that records every trial that has news.
 
-A tracker that is slow or down holds up nothing but itself: files wait, and `sweeper sync` sends what is left.
+A tracker that is slow or down holds up nothing but itself: files wait, and `sweeper sync` sends what is left. One that
+denies access is not tried again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from sweeper.errors import SweeperError
+from sweeper.denials import Denial
+from sweeper.errors import AccessError, SweeperError
 from sweeper.masking import without_passwords
 from sweeper.tracking.recording import Parent, StudyInfo, record_study, record_study_status, record_trial
 from sweeper.tracking.tracker import Tracker
@@ -57,6 +59,8 @@ class Recorder:
         self._retry_now = False
         self._n_flushing = 0
         self._problem: str | None = None
+        self.denial = Denial()
+        """What the tracker says when it denies access; the thread has ended then."""
         self._tracker: Tracker | None = None
         self._parent: Parent | None = None
         self._parent_status: tuple[str, int | None] | None = None
@@ -95,7 +99,7 @@ class Recorder:
             try:
                 while self._pending or self._parent_status is not None or self._busy:
                     remaining = deadline - time.monotonic()
-                    if remaining <= 0 or not self._thread.is_alive():
+                    if remaining <= 0 or self.denial.error is not None or not self._thread.is_alive():
                         return False
                     self._lock.wait(min(remaining, 1.0))
             finally:
@@ -123,6 +127,13 @@ class Recorder:
             cpu_begun = time.thread_time()
             try:
                 self._work(work)
+            except AccessError as error:  # it takes another account, which this process does not get
+                with self._lock:
+                    self._put_back(work)
+                    self._busy = False
+                    self._lock.notify_all()
+                self.denial.found(error)
+                return
             except Exception as error:  # noqa: BLE001  # whatever it is, what is not sent must be tried again
                 known = isinstance(error, SweeperError | OSError)
                 problem = without_passwords(str(error) if known else f"{type(error).__name__}: {error}")

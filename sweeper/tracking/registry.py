@@ -34,7 +34,7 @@ import sweeper
 from sweeper.data.pictures import encode_png
 from sweeper.data.store import is_decoded
 from sweeper.errors import DataError, InputError, NotFoundError
-from sweeper.tracking.mlflow import translated
+from sweeper.tracking.mlflow import translating
 from sweeper.tracking.runs import TrackedRun
 from sweeper.tracking.serving import COLUMN, DESCRIPTION, WEIGHTS, signature_of
 from sweeper.tracking.subject import Subject, config_of, open_pictures
@@ -70,7 +70,6 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
 
-@translated
 def register_model(workspace: Workspace, subject: Subject, name: str, *, alias: str | None = None) -> RegisteredVersion:
     """Register the model of a run, unless it is registered under that name already.
 
@@ -83,19 +82,21 @@ def register_model(workspace: Workspace, subject: Subject, name: str, *, alias: 
     Raises:
         NotFoundError: The run kept no model.
         InputError: Its outputs are neither classes nor numbers, or the name is one that MLflow does not allow.
+        AccessError: The account may not write there.
         TrackingError: MLflow refused or cannot be reached.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"NAME: given {name!r}; allowed: 1 to 256 characters without / and :, not beginning with . ")
     if alias is not None and (not _ALIAS.fullmatch(alias) or alias == "latest" or re.fullmatch(r"[vV]\d+", alias)):
         raise InputError(f"--alias: given {alias!r}; allowed: letters, digits, - and _, but not latest, v1, v2, ...")
-    client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
-    found = _find_version(client, subject, name)
-    is_new = found is None
-    if found is None:
-        found = _create_version(client, workspace, subject, name)
-    if alias is not None:
-        client.set_registered_model_alias(name, alias, str(found.version))
+    with translating(workspace.tracking_uri):
+        client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
+        found = _find_version(client, subject, name)
+        is_new = found is None
+        if found is None:
+            found = _create_version(client, workspace, subject, name)
+        if alias is not None:
+            client.set_registered_model_alias(name, alias, str(found.version))
     return RegisteredVersion(name=name, version=int(found.version), run_id=subject.run.run_id, is_new=is_new)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQ
 
 from sweeper.errors import InputError, NotFoundError, TrackingError
 from sweeper.masking import without_passwords
+from sweeper.tracking.denied import access_error
 from sweeper.tracking.names import metric_name, original_name
 from sweeper.tracking.reading import build_study, local_artifact
 from sweeper.tracking.records import RunRecord, StudyRecord
@@ -151,6 +152,8 @@ class SqlRunReader:
             with self._engine.connect() as connection:
                 return _fetch(connection, query, values)
         except (OperationalError, ProgrammingError) as error:
+            if denied := access_error(error, self._url):
+                raise denied from None
             if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
                 raise NotFoundError(f"nothing is tracked yet in {self._shown}; start a study first") from None
             reason = without_passwords(str(error.orig))

@@ -47,7 +47,8 @@ EXPERIMENT_ID = "{experiment_id}"
 
 
 class Tracker(Protocol):
-    """Keeps runs. Errors that may pass (server down, database locked) are raised as `TrackingError`."""
+    """Keeps runs. Errors that may pass (server down, database locked) are raised as `TrackingError`, access that is
+    denied as `AccessError`."""
 
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
         """The id of the experiment of that name, created where it is missing; its tags are set, with this id in the

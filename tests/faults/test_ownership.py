@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from threading import Barrier
@@ -86,8 +87,11 @@ def test_of_two_locks_one_is_held_and_says_by_whom(databases: Databases) -> None
 
 
 def test_a_holder_is_read_back_from_the_name_of_its_connection() -> None:
-    holder = Holder(host="a-host", pid=4194304, since=1795343844)
-    assert Holder.from_name(holder.to_name()) == holder
+    for user in ("ada", ""):
+        holder = Holder(host="a-host", pid=4194304, since=1795343844, user=user)
+        assert Holder.from_name(holder.to_name()) == holder
+    spaced = Holder(host="a-host", pid=4194304, since=1795343844, user="Ada of Lovelace and more")
+    assert Holder.from_name(spaced.to_name()) == replace(spaced, user="Ada_of_Lovelace_")
     assert Holder.from_name("psql") is None
     assert Holder.from_name("sweeper is what I call this") is None
     long = Holder(host="h" * 64, pid=4194304, since=1795343844).to_name()

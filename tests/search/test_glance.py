@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sqlite3
 from contextlib import closing
@@ -12,7 +13,7 @@ import optuna
 import pytest
 
 from sweeper.errors import InputError, NotFoundError
-from sweeper.search.attributes import STUDY_ATTR
+from sweeper.search.attributes import STUDY_ATTR, USER_ATTR
 from sweeper.search.glance import find_glance, read_glances
 from sweeper.search.optimizer import Optimizer
 from sweeper.search.storage import Queued, StudyStore
@@ -48,6 +49,8 @@ def check(url: str) -> None:
         stored = store.read(glance.name)
         best = stored.best
         assert (glance.uuid, glance.n_trials) == (stored.uuid, stored.n_trials)
+        attrs = store.storage.get_study_user_attrs(store.storage.get_study_id_from_name(glance.name))
+        assert glance.user == attrs[USER_ATTR] == getpass.getuser()
         assert glance.metric == stored.study.objective.metric
         for state in ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"):
             assert glance.count(state) == stored.count(state)

@@ -36,6 +36,8 @@ class CommandLine:
         drop = ("MLFLOW_TRACKING_URI", "SWEEPER_STORAGE", "SWEEPER_DATA")
         self.environment = {key: value for key, value in os.environ.items() if key not in drop}
         self.environment |= {"SWEEPER_CACHE": str(cache_dir), "PYTHONUNBUFFERED": "1"}
+        self.prefix: tuple[str, ...] = ()
+        """Words before the command of a process, such as those that give it another host name."""
         self._begun: list[subprocess.Popen[str]] = []
 
     def slow_down(self, seconds: float) -> None:
@@ -46,7 +48,7 @@ class CommandLine:
         """Start a command in a session of its own, as from another terminal; its output goes to a pipe, or to a log."""
         with ExitStack() as stack:
             process = subprocess.Popen(
-                [sys.executable, "-m", "sweeper", *arguments],
+                [*self.prefix, sys.executable, "-m", "sweeper", *arguments],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=stack.enter_context(log.open("ab")) if log else subprocess.PIPE,

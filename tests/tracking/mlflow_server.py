@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,7 +13,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 120.0
 
@@ -38,12 +43,16 @@ class MlflowServer:
         """Of its first process; None while it is stopped."""
         return None if self._process is None else self._process.pid
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def command(self) -> tuple[list[str], dict[str, str]]:
+        """Its command line, and what its environment has besides."""
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.database_url]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", str(self._n_workers)]
-        environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        return command, {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command, environment = self.command()
         log = self.folder / "server.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -64,3 +73,79 @@ class MlflowServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A user of a server with accounts."""
+
+    user: str
+    password: str
+
+    def environment(self) -> dict[str, str]:
+        """That makes `sweeper` this user."""
+        return {"MLFLOW_TRACKING_USERNAME": self.user, "MLFLOW_TRACKING_PASSWORD": self.password}
+
+
+class AccountsServer(MlflowServer):
+    """An MLflow server that asks for a password. An account may read all, and write to experiments that it has made."""
+
+    def __init__(self, folder: Path, *, n_workers: int = 1, database_url: str | None = None) -> None:
+        super().__init__(folder, n_workers=n_workers, database_url=database_url)
+        self.admin = Account(user="admin", password=secrets.token_hex(16))
+
+    def command(self) -> tuple[list[str], dict[str, str]]:
+        settings = self.folder / "basic_auth.ini"
+        settings.write_text(
+            "[mlflow]\n"
+            "default_permission = READ\n"
+            f"database_uri = sqlite:///{self.folder / 'accounts.db'}\n"
+            f"admin_username = {self.admin.user}\n"
+            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        )
+        command, environment = super().command()
+        return [*command, "--app-name", "basic-auth"], {
+            **environment,
+            "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+            "MLFLOW_AUTH_ADMIN_PASSWORD": self.admin.password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
+        }
+
+    def add_user(self, user: str) -> Account:
+        """Make an account."""
+        account = Account(user=user, password=secrets.token_hex(16))
+        self.ask("POST", "users/create", {"username": user, "password": account.password})
+        return account
+
+    def change_password(self, account: Account) -> Account:
+        """Give an account another password; returns it with that."""
+        changed = replace(account, password=secrets.token_hex(16))
+        self.ask("PATCH", "users/update-password", {"username": changed.user, "password": changed.password})
+        return changed
+
+    def revoke(self, account: Account, experiment: str) -> None:
+        """Leave an account that has made an experiment nothing but reading it."""
+        body = {"username": account.user, **self._resource(experiment)}
+        self.ask("POST", "users/permissions/revoke", body, version="3.0")
+
+    def let_write(self, account: Account, experiment: str) -> None:
+        """Let an account that may read an experiment write to it."""
+        body = {"username": account.user, **self._resource(experiment), "permission": "EDIT"}
+        self.ask("POST", "users/permissions/grant", body, version="3.0")
+
+    def _resource(self, experiment: str) -> dict[str, str]:
+        found = self.ask("GET", f"experiments/get-by-name?experiment_name={experiment}")["experiment"]
+        return {"resource_type": "experiment", "resource_id": found["experiment_id"]}
+
+    def ask(self, method: str, route: str, body: dict[str, Any] | None = None, *, version: str = "2.0") -> Any:
+        """What the server answers its administrator."""
+        request = urllib.request.Request(
+            f"{self.url}/api/{version}/mlflow/{route}",
+            data=None if body is None else json.dumps(body).encode(),
+            method=method,
+            headers={} if body is None else {"Content-Type": "application/json"},
+        )
+        pair = f"{self.admin.user}:{self.admin.password}".encode()
+        request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"{}")
