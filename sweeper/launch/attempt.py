@@ -110,7 +110,12 @@ def _outgrown(attempt: Attempt, worker: int, error: InfeasibleError) -> AttemptE
 def _write_infeasible(attempt: Attempt, files: TrialFiles, device: torch.device, error: InfeasibleError) -> None:
     """The outcome of a trial whose model does not even fit into memory by itself."""
     (files.artifacts / "reason.txt").write_text(f"{error}\n", encoding="utf-8")
-    tags = {"sweeper.attempt": str(attempt.attempt), "sweeper.device": str(device), "sweeper.reason": "infeasible"}
+    tags = {
+        "sweeper.attempt": str(attempt.attempt),
+        "sweeper.device": str(device),
+        "sweeper.reason": "infeasible",
+        "sweeper.error": str(error).partition("\n")[0],
+    }
     end_time_ms = time.time_ns() // 1_000_000
     write_json(
         files.outcome,
@@ -181,7 +186,7 @@ class _Run:
         try:
             if self.training.epoch > 0:
                 self.outbox.release()
-            state, reason = "COMPLETE", ""
+            state, reason, problem = "COMPLETE", "", ""
             try:
                 if self.training.epoch == 0 or not self._is_described():
                     self._describe()
@@ -214,8 +219,9 @@ class _Run:
                     yield _outgrown(self.attempt, self.worker, error)
                     return
                 state, reason = "FAIL", "diverged" if isinstance(error, DivergedError) else "infeasible"
+                problem = str(error).partition("\n")[0]
                 (self.files.artifacts / "reason.txt").write_text(f"{error}\n", encoding="utf-8")
-            self._finish(state, reason)
+            self._finish(state, reason, problem)
             failpoint("attempt.outcome_written")
             yield AttemptEnded(worker=self.worker, number=self.attempt.number, how="outcome")
         finally:
@@ -306,7 +312,7 @@ class _Run:
         make_durable(self.undurable)
         self.undurable = []
 
-    def _finish(self, state: str, reason: str) -> None:
+    def _finish(self, state: str, reason: str, problem: str) -> None:
         if state == "COMPLETE":
             self._write_model()
             if self.attempt.keep_model and not self.training.stopped_early:  # by more epochs it would not go on
@@ -339,6 +345,7 @@ class _Run:
                     **self._tags_of_built_in(),
                     "sweeper.n_threads": str(torch.get_num_threads()),
                     **({"sweeper.reason": reason} if reason else {}),
+                    **({"sweeper.error": problem} if problem else {}),
                     **({"sweeper.micro_batch": str(self.training.micro_batch)} if self.training.micro_batch else {}),
                     **({"sweeper.stopped_early": "true"} if self.training.stopped_early else {}),
                 },

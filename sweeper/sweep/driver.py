@@ -459,7 +459,7 @@ class Driver:
             self._ready.append(proposal)
             return
         self._last_failure = reason
-        self._finish(proposal, self._ledger.fail(proposal.number, verdict, details, attempts), 0.0)
+        self._finish(proposal, self._ledger.fail(proposal.number, verdict, reason, details, attempts), 0.0)
 
     def _put_back(self, proposal: Proposal) -> None:
         self._optimizer.requeue(proposal.number)

@@ -72,8 +72,16 @@ class Ledger:
         if files.trial.exists():
             write_json(files.end, {"state": "WAITING"})
 
-    def fail(self, number: int, reason: str, details: str, attempts: Attempts) -> dict[str, Any]:
-        """A trial is given up. Returns its outcome; all rows that it recorded are released."""
+    def fail(self, number: int, reason: str, error: str, details: str, attempts: Attempts) -> dict[str, Any]:
+        """A trial is given up. Returns its outcome; all rows that it recorded are released.
+
+        Args:
+            number: Of the trial.
+            reason: Of what kind its failure is.
+            error: What the last attempt ended with, in a line.
+            details: All that is known of that: a traceback, or what the worker printed last.
+            attempts: All attempts at it.
+        """
         files = self._files.trial(number)
         files.artifacts.mkdir(parents=True, exist_ok=True)
         (files.artifacts / "traceback.txt").write_text(details, encoding="utf-8")
@@ -85,7 +93,11 @@ class Ledger:
             "value": None,
             "reason": reason,
             "end_time_ms": time.time_ns() // 1_000_000,
-            "tags": {"sweeper.attempt": str(attempts.n_started), "sweeper.reason": reason},
+            "tags": {
+                "sweeper.attempt": str(attempts.n_started),
+                "sweeper.reason": reason,
+                "sweeper.error": error.partition("\n")[0],
+            },
         }
         write_json(files.outcome, outcome)
         return outcome

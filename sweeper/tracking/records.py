@@ -31,7 +31,7 @@ class RunRecord:
     metrics: Mapping[str, float]
     """The last value of each metric: `val/accuracy`, `val/accuracy/<class>`, `train/loss`, `lr`, ..."""
     tags: Mapping[str, str]
-    """`sweeper.*`: reason (of a failure), best_epoch, attempt, device, host, commit, dirty, data_fingerprint,
+    """`sweeper.*`: reason and error (of a failure), best_epoch, attempt, device, host, commit, dirty, data_fingerprint,
     n_parameters, versions, ..."""
     start_time: datetime | None
     """UTC."""

@@ -126,6 +126,7 @@ def test_out_of_memory(limit: int | None, folder: Path, workspace: Workspace, mo
         assert losses[0] == pytest.approx(losses[1], rel=1e-4), "another effective batch"
     else:
         assert (trial.state, trial.tags["sweeper.reason"], trial.tags["sweeper.attempt"]) == ("FAIL", "infeasible", "1")
+        assert trial.tags["sweeper.error"].startswith("out of memory")
         assert trial.rows == {}
         (reason,) = folder.glob(f"mlruns/tight/{trial.run_id}/artifacts/reason.txt")
         assert "out of memory" in reason.read_text()

@@ -153,10 +153,14 @@ def test_failures_are_counted_by_first_line() -> None:
         trial(1, None, "FAIL", tags={"sweeper.reason": "OSError: /home/me/x.npy is gone"}),
         trial(2, None, "FAIL", tags={"sweeper.reason": "diverged: nan\nmore"}),
         trial(3, None, "FAIL"),
+        trial(4, None, "FAIL", tags={"sweeper.reason": "error", "sweeper.error": "ValueError: no"}),
+        trial(5, None, "FAIL", tags={"sweeper.reason": "error", "sweeper.error": "KeyError: 'x'"}),
     ]
     assert gather_failures(study_of(*runs)).values.tolist() == [
         ["diverged: nan", 2, "0, 2"],
         ["OSError: …/x.npy is gone", 1, "1"],
+        ["error: KeyError: 'x'", 1, "5"],
+        ["error: ValueError: no", 1, "4"],
         ["not recorded", 1, "3"],
     ]
 

@@ -134,6 +134,7 @@ def test_a_loss_that_is_infinite(sweep: Sweep, folder: Path) -> None:
     (failed,) = (trial for trial in trials if trial.state == "FAIL")
     assert failed.params["training.optimizer.lr"] == "1000.0"
     assert failed.tags["sweeper.reason"] == "diverged"
+    assert "loss" in failed.tags["sweeper.error"]
     assert failed.tags["sweeper.attempt"] == "1", "it was tried again"
     assert [ended.reason for ended in view.trials if ended.state == "FAIL"] == ["diverged"]
     workspace = open_workspace(folder, folder)
@@ -152,7 +153,7 @@ def test_a_trial_that_raises_is_tried_again_and_then_fails(workspace: Workspace,
     assert sweeper.start(study, launcher="inline", workspace=workspace, view=view).finished
     trials = check_accounts(folder, n_trials=3).trials
     assert [each.state for each in trials] == ["COMPLETE", "FAIL", "COMPLETE"]
-    assert trials[1].tags["sweeper.reason"] == "error"
+    assert (trials[1].tags["sweeper.reason"], trials[1].tags["sweeper.error"]) == ("error", "KeyError: 'epoch'")
     assert trials[1].tags["sweeper.attempt"] == "2"
     assert view.messages == ["trial 1: KeyError: 'epoch'; trying again"]
     (traceback,) = (folder / "mlruns").rglob(f"{trials[1].run_id}/artifacts/traceback.txt")

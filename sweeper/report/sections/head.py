@@ -63,9 +63,9 @@ def run_seconds(run: RunRecord) -> float | None:
 
 
 def failure_reason(run: RunRecord) -> str:
-    """Why a run failed: the first line of what was recorded."""
-    lines = run.tags.get("sweeper.reason", "").strip().splitlines()
-    return hide_paths(lines[0])[:_REASON_LENGTH] if lines else "not recorded"
+    """Why a run failed: the first lines of what was recorded, its kind and the error."""
+    recorded = (run.tags.get(tag, "").strip().partition("\n")[0] for tag in ("sweeper.reason", "sweeper.error"))
+    return hide_paths(": ".join(filter(None, recorded)))[:_REASON_LENGTH] or "not recorded"
 
 
 def gather_classes(data: StudyData) -> pd.DataFrame:
