@@ -234,7 +234,9 @@ def test_commands_and_python_of_a_page_run(name: str, workspace: Path, command_l
         if block.file is not None:
             (workspace / block.file).write_text(block.text, encoding="utf-8")
         elif block.language == "yaml":
-            (workspace / f"{_load_yaml(block.text)['name']}.yaml").write_text(block.text, encoding="utf-8")
+            study = _load_yaml(block.text)
+            if "name" in study:  # others are parts of a study file, for another test
+                (workspace / f"{study['name']}.yaml").write_text(block.text, encoding="utf-8")
         elif block.language == "python":
             # Blocks of a page build on each other. Run when a command may need their result, and at the end.
             python.append(block.text)

@@ -28,7 +28,7 @@ from sweeper.tracking.records import RunReader, RunRecord, StudyRecord
 
 __all__ = ["N_COMPARED", "StudyData", "once_per_study"]
 
-Made = TypeVar("Made")
+_Made = TypeVar("_Made")
 
 _STATE_ORDER = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 2, "WAITING": 3, "FAIL": 4}
 _SUMMARY_METRICS = ("train/accuracy", "train/loss", "val/accuracy", "val/loss")
@@ -362,14 +362,14 @@ def _wide(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return wide.reindex(columns=sorted({*wide.columns, *metrics}))
 
 
-def once_per_study(function: Callable[[StudyData], Made]) -> Callable[[StudyData], Made]:
+def once_per_study(function: Callable[[StudyData], _Made]) -> Callable[[StudyData], _Made]:
     """Computes a function of a study once, for all sections that need it. What it returns is not to be changed."""
 
     @wraps(function)
-    def remembered(data: StudyData) -> Made:
+    def remembered(data: StudyData) -> _Made:
         if function not in data.computed:
             data.computed[function] = function(data)
-        made: Made = data.computed[function]
+        made: _Made = data.computed[function]
         return made
 
     return remembered

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["N_NEEDED", "TRUSTED", "USEFUL", "Interaction", "Marginal", "Surrogate"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 
 N_NEEDED = 10
 """With fewer complete trials, no model of them is worth a look."""
@@ -71,7 +71,7 @@ class Interaction:
     """Friedman's H²: its share of the variance of the joint effect, 0 to 1."""
 
 
-def _in_threads(function: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
+def _in_threads(function: Callable[[_Given], _Made], given: Iterable[_Given]) -> list[_Made]:
     """The function of each, in order. Trees grow and predict without Python's lock."""
     with ThreadPoolExecutor(count_cpus()) as pool:
         return list(pool.map(function, given))

@@ -216,8 +216,8 @@ def test_workers_end_when_their_driver_is_killed(ray_node: RayNode, cache_dir: P
     arguments = [str(cache_dir), str(tmp_path / "logs"), ray_node.cluster.address]
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, *arguments], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
-    said = (line for line in driver.stdout if "(raylet)" not in line)  # Ray tells of nodes that other tests removed
-    assert next(said) == "WorkerReady\n"
+    # Ray tells of nodes that other tests removed, and of busy ones, in lines between.
+    assert any(line == "WorkerReady\n" for line in driver.stdout)
     processes = workers_on(ray_node.node)
     assert len(processes) == 1
     driver.kill()

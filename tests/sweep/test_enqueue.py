@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import sweeper
-from sweeper.cli.options import complete_assignment
+from sweeper.cli.completion import complete_assignment
 from sweeper.errors import InputError
 from sweeper.search.optimizer import Optimizer
 from sweeper.search.storage import StudyStore
@@ -222,10 +222,6 @@ def test_parameters_and_options_are_completed(workspace: Workspace, monkeypatch:
 
     assert complete("training.b") == ["training.batch_size="]
     assert complete("training.optimizer.") == ["training.optimizer.lr=", "training.optimizer.momentum="]
-    assert complete("training.optimizer=") == [
-        "training.optimizer=",
-        "training.optimizer=adam",
-        "training.optimizer=sgd",
-    ]
+    assert complete("training.optimizer=") == ["training.optimizer=adam", "training.optimizer=sgd"]
     context.params = {"name": "other"}
     assert complete("t") == []
