@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from sweeper.errors import AccessError, InputError, NotFoundError, StudyExistsError
@@ -22,6 +21,7 @@ from sweeper.sweep.derived import KINDS
 from sweeper.sweep.driver import Driver, DriverOptions, SweepResult
 from sweeper.sweep.ledger import Ledger
 from sweeper.sweep.owner import own
+from sweeper.sweep.pauses import collecting_less, switching_often
 from sweeper.sweep.progress import View
 from sweeper.sweep.record import bind_tracker, check_access, check_tracker, connect_tracker, status_now, study_info
 from sweeper.sweep.store import open_store
@@ -35,9 +35,6 @@ from sweeper.tracking.workspace import StudyFiles, Workspace
 
 __all__ = ["SweepOptions", "drive", "prepare"]
 
-SWITCH_SECONDS = 0.0005
-"""Writing four small files beside a thread that computes took 53 ms with Python's 5 ms, and 26 to 34 so (medians of 40,
-in turns, on two busy cores)."""
 FLUSH_SECONDS = 60.0
 FLUSH_SECONDS_WHEN_DOWN = 3.0
 
@@ -168,7 +165,14 @@ def drive(
     load_plugins_of(workspace, name, stored.study.plugins)
     files = workspace.study_files(name, stored.uuid)
     gpus = [slot.gpu for slot in options.slots if slot.gpu is not None]
-    with own(files, name) as ownership, hold_gpus(gpus, name), _switching_often(), _saying_what_is_kept(name):
+    collecting = nullcontext() if options.launcher == "inline" else collecting_less()
+    with (
+        own(files, name) as ownership,
+        hold_gpus(gpus, name),
+        switching_often(),
+        collecting,
+        _saying_what_is_kept(name),
+    ):
         stored = store.read(name)
         refuse_links_in(files.folder)
         bind_tracker(workspace, files, stored)
@@ -247,18 +251,6 @@ def _saying_what_is_kept(name: str) -> Iterator[None]:
         raise AccessError(
             f"{error}. The sweep has ended; its results are safe on disk, and `sweeper resume {name}` goes on from them"
         ) from error
-
-
-@contextmanager
-def _switching_often() -> Iterator[None]:
-    """Have the threads of this process take turns more often: the driver asks for Python's lock after each file and
-    message of a trial, while a worker waits, and those that write to databases compute."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, SWITCH_SECONDS))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def _flush(recorder: Recorder, name: str, view: View, *, is_hurried: bool) -> None:
