@@ -52,7 +52,8 @@ def register_run(
     typer.echo(f"{subject.name} {what} version {made.version} of {name}")
     uri = made.uri if alias is None else f"models:/{name}@{alias}"
     typer.echo(f"load it: mlflow.pyfunc.load_model({uri!r})")
-    typer.echo(f"serve it: MLFLOW_TRACKING_URI={_shown(workspace.tracking_uri)} mlflow models serve -m {uri}")
+    serve = f"mlflow models serve -m {uri} --env-manager local"
+    typer.echo(f"serve it: MLFLOW_TRACKING_URI={_shown(workspace.tracking_uri)} {serve}")
 
 
 def _shown(uri: str) -> str:
