@@ -13,6 +13,8 @@ from sweeper.errors import AccessError
 from sweeper.study.study import Study
 from sweeper.sweep.progress import TrialEnded
 from sweeper.sweep.record import sync_study
+from sweeper.sweep.store import open_store
+from sweeper.tracking.recording import study_status, unsent_trials
 from tests.sweep.accounts import check_accounts, query
 from tests.sweep.conftest import GUARD_SECONDS, CommandLine, open_workspace, wait_until
 from tests.sweep.studies import study_dict, write_study
@@ -209,12 +211,17 @@ def test_access_that_is_taken_away_before_the_last_rows(
     def take_away(trial: TrialEnded) -> None:
         if trial.number == 1:
             server.revoke(account, "late")
+        else:  # a slow server is some trials behind, and the right to write to nothing cannot be taken away
+            wait_until(lambda: "late" in experiments_of(server), "the study in MLflow")
 
     study = Study.model_validate(study_dict("late", trials=2))
     with pytest.raises(AccessError, match=r"refuses the account .late..* `sweeper resume late` goes on"):
         sweeper.start(study, launcher="inline", workspace=workspace, view=Watcher(take_away))
     server.let_write(account, "late")
-    assert sync_study(workspace, "late") > 0
+    files = workspace.study_files("late", open_store(workspace).read("late").uuid)
+    n_unsent = len(unsent_trials(files))
+    assert study_status(files) != "FINISHED"
+    assert sync_study(workspace, "late") == n_unsent
     check_accounts(folder, "late", n_trials=2, mlflow_db=server.folder / "mlflow.db")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.postgres import Databases, PostgresServer
-from tests.sweep.accounts import check_accounts
+from tests.sweep.accounts import check_accounts, query
 from tests.sweep.conftest import GUARD_SECONDS, CommandLine, wait_until
 from tests.sweep.studies import write_study
 from tests.tracking.mlflow_server import AccountsServer
@@ -70,7 +70,8 @@ def test_several_studies_at_once(
         for _, _, driver, log in drivers.values():
             assert driver.poll() is None, log.read_text()
         statuses = json.loads(machine_of_admin.call("status", "--json"))
-        return [s["state"] for s in statuses if s["n_running"]] == ["running"] * 3
+        tracked = {name for (name,) in query(databases.mlflow, "SELECT name FROM experiments")}
+        return [s["state"] for s in statuses if s["n_running"]] == ["running"] * 3 and tracked >= set(drivers)
 
     machine_of_admin = machine("admin")
     wait_until(all_run, "all studies to run")
