@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ def identity(value: Any) -> str:
     """A value as text by which it is told from others: 1 and 1.0 are the same, 1 and true are not."""
     if isinstance(value, str):
         return _quoted(value)
+    if type(value) is float and math.isfinite(value):  # most values of a large study
+        return repr(value)
     number = as_float(value)
     return repr(number) if number is not None else json.dumps(value, sort_keys=True, default=str)
 
@@ -88,7 +91,10 @@ def varied_params(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
     `training.optimizer.betas` with one value in all trials of Adam did not vary: the optimizer did.
     """
-    columns = _columns(runs)
+    return _varied(_columns(runs))
+
+
+def _varied(columns: Mapping[str, Sequence[str | None]]) -> list[str]:
     varied = [path for path, column in columns.items() if len({v for v in column if v is not None}) > 1]
     for path, column in columns.items():
         if path in varied or None not in column:
@@ -100,9 +106,10 @@ def varied_params(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def constant_params(runs: Sequence[Mapping[str, Any]]) -> list[Constant]:
     """All other parameters, with their one value; lengths of lists are left out."""
-    varied = set(varied_params(runs))
+    columns = _columns(runs)
+    varied = set(_varied(columns))
     constants = []
-    for path, column in _columns(runs).items():
+    for path, column in columns.items():
         if path not in varied and not path.endswith(".repeat"):
             value = next(p[path] for p in runs if path in p)
             constants.append(Constant(path=path, value=value, n_runs=sum(v is not None for v in column)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sweeper.errors import InputError
+from sweeper.garbage import uncollected
 from sweeper.report.blocks import Figure, Section
 from sweeper.report.document import Item, build_document
 from sweeper.report.drawer import Drawer
@@ -110,6 +111,7 @@ def default_folder(names: Sequence[str]) -> Path:
     return Path("reports") / "+".join(names)
 
 
+@uncollected()
 def write_report(
     records: Sequence[StudyRecord],
     reader: RunReader,

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from sweeper.errors import InputError, NotFoundError, TrackingError
+from sweeper.garbage import uncollected
 from sweeper.masking import without_passwords
 from sweeper.tracking.denied import access_error
 from sweeper.tracking.names import metric_name, original_name
@@ -52,6 +53,7 @@ class SqlRunReader:
         )
         return [name for (name,) in rows]
 
+    @uncollected()
     def read_study(self, name: str) -> StudyRecord:
         experiments = self._query(
             "SELECT experiment_id FROM experiments WHERE name = :name AND lifecycle_stage = 'active'", name=name
@@ -102,6 +104,7 @@ class SqlRunReader:
             runs_of[epoch].append(run_id)
         return self._read_rows(list(runs_of.items()), metrics)
 
+    @uncollected()
     def _read_rows(
         self, wanted: Sequence[tuple[int | None, Sequence[str]]], metrics: Sequence[str] | None
     ) -> pd.DataFrame:
