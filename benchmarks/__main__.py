@@ -22,13 +22,15 @@ from benchmarks.scaling_page import LOADS, write_scaling_page
 
 def run(name: str, options: argparse.Namespace) -> bool:
     """Run one script; whether it succeeded."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(RESULTS / f"{name}.json")]
-    if options.rounds is not None and name in SCRIPTS:
+    script = SCRIPTS.get(name)
+    module, arguments = (script.module or name, script.arguments) if script else (name, ())
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--json", str(RESULTS / f"{name}.json")]
+    if options.rounds is not None and script:
         command += ["--rounds", str(options.rounds)]
     environment = dict(os.environ)
     if options.data is not None:
         environment["SWEEPER_DATA"] = str(options.data.resolve())
-    if name in SCRIPTS and SCRIPTS[name].takes_data:
+    if script and script.takes_data:
         if "SWEEPER_DATA" not in environment:
             print(f"{name}: needs --data or SWEEPER_DATA", file=sys.stderr)
             return False

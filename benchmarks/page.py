@@ -25,6 +25,10 @@ class Script:
     what: str
     takes_data: bool = False
     """Whether it is told where data sets lie by `--data`."""
+    module: str = ""
+    """Of which it is a part; default: its own name."""
+    arguments: tuple[str, ...] = ()
+    """That make it this part."""
 
 
 SCRIPTS = {
@@ -38,13 +42,19 @@ SCRIPTS = {
     "start_up": Script(what="Start of commands"),
     "driver_load": Script(what="Driver of 256 workers"),
     "optimizer_cost": Script(what="Optuna in large studies"),
-    "report_store": Script(what="Reports of large stores"),
+    "report_store": Script(what="Reports of 1,000 runs"),
+    "report_store_10000": Script(
+        what="Reports of 10,000 runs",
+        module="report_store",
+        arguments=("--runs", "10000", "--rounds", "3", "--places", "sqlite", "postgresql"),
+    ),
+    "report_page": Script(what="The page of 500 trials"),
 }
-"""By module, in the order of the page."""
+"""By name, in the order of the page."""
 
 
 def read_results(folder: Path = RESULTS) -> dict[str, Result]:
-    """What was measured, by module."""
+    """What was measured, by the script's name."""
     paths = {name: folder / f"{name}.json" for name in SCRIPTS}
     return {name: Result.read(path) for name, path in paths.items() if path.exists()}
 
