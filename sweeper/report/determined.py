@@ -57,9 +57,9 @@ def describe_determined(determined: Mapping[str, str], labels: Mapping[str, str]
     for path, other in determined.items():
         followers.setdefault(other, []).append(labels[path])
     return " ".join(
-        f"{_listed(own)} follow{'s' if len(own) == 1 else ''} from {labels[other]} in every trial: what "
-        f"{'it' if len(own) == 1 else 'they'} did cannot be told from what {labels[other]} did, and is not shown."
-        for other, own in followers.items()
+        f"What {_listed(own)} did cannot be told from what {labels[other]} did, from which "
+        f"{'it follows' if len(own) == 1 else 'they follow'} in every trial: "
+        f"{'it is' if len(own) == 1 else 'they are'} not shown."
     )
 
 

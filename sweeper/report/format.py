@@ -57,10 +57,10 @@ def number(value: Any, digits: int = 4) -> str:
 def aligned(values: Iterable[Any], digits: int = 4) -> Callable[[Any], str]:
     """How to show numbers of one column alike: all with the decimals that give the smallest `digits` significant ones.
 
-    Where they are too far apart for that, each has `digits` significant digits of its own.
+    Where they are too far apart for that, or all too small, each has `digits` significant digits of its own.
     """
     known = [abs(x) for value in values if (x := as_float(value))]
-    if not known or max(known) >= 1000.0 * min(known) or max(known) >= 10.0**digits:
+    if not known or max(known) >= 1000.0 * min(known) or not 1e-3 <= max(known) < 10.0**digits:
         return lambda value: number(value, digits)
     decimals = max(digits - 1 - math.floor(math.log10(min(known))), 0)
     decimals = min(decimals, max(digits - 1 - math.floor(math.log10(max(known))), 0) + 1)

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from sweeper.report.format import (
+    aligned,
     cut_middle,
     duration,
     hide_paths,
@@ -140,3 +141,17 @@ def test_short_names_tell_parameters_apart() -> None:
 def test_long_texts_keep_their_beginning_and_their_end(text: str, cut: str) -> None:
     assert cut_middle(text, 22, 8) == cut
     assert len(cut) <= 22
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.6473, 0.93671], ["0.6473", "0.9367"]),
+        ([2.3894e-14], ["2.389e-14"]),
+        ([4.1e-4, None, 9.9e-4], ["4.100e-4", "–", "9.900e-4"]),
+        ([0.001234, 0.5], ["0.00123", "0.50000"]),
+        ([12345.0, 3.0], ["12345", "3.000"]),
+    ],
+)
+def test_numbers_of_one_column(values: list[float | None], shown: list[str]) -> None:
+    assert list(map(aligned(values), values)) == shown

@@ -14,6 +14,7 @@ from sweeper.report.format import (
     interval_text,
     metric_label,
     number,
+    number,
     percent,
     percent_decimals,
     short_names,
@@ -116,7 +117,9 @@ def draw_test_table(final: FinalData, frame: pd.DataFrame) -> Table:
         columns.append(Column(key=metric, label=label_of(metric), title="mean over the seeds", show=show, numeric=True))
         is_first = metric in (final.objective.metric, f"test/{final.measures[0]}")
         if is_first and frame[f"{metric} sd"].notna().any():
-            frame[f"{metric} ±"] = [f"±\u00a0{show(value)}" for value in frame[f"{metric} sd"]]
+            frame[f"{metric} ±"] = [
+                f"±\u00a0{show(value) if is_share(metric) else number(value, 2)}" for value in frame[f"{metric} sd"]
+            ]
             title = "standard deviation over the seeds"
             columns.append(Column(key=f"{metric} ±", label="± sd", title=title, numeric=True))
         has_interval = metric != final.objective.metric and frame[f"{metric} low"].notna().any()

@@ -137,7 +137,13 @@ def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
             numeric=True,
         ),
     ]
-    return Table(key="gap", title="Training against validation", frame=shown, columns=columns)
+    note = (
+        "No interval where training pictures were drawn with equal classes and those of validation were not: compare "
+        "these trials class by class."
+        if judged and any(draws_evenly(data, run) for run in data.best_runs)
+        else ""
+    )
+    return Table(key="gap", title="Training against validation", frame=shown, columns=columns, note=note)
 
 
 def build_gap(data: StudyData) -> Sequence[Block]:

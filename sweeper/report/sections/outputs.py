@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from sweeper.report.axes import log_value_axis
 from sweeper.report.blocks import Block, Column, Figure, Row, Table
 from sweeper.report.configurations import Configuration
-from sweeper.report.format import aligned
+from sweeper.report.format import aligned, number
 from sweeper.report.param_columns import param_columns, param_or_dash
 from sweeper.report.statistics import describe_sample
 from sweeper.report.study_data import StudyData
@@ -57,7 +57,7 @@ def draw_outputs(data: StudyData, frame: pd.DataFrame) -> Table:
     for key in keys:
         show = aligned(frame[key])
         texts[f"{key}:text"] = [
-            show(mean) + ("" if deviation is None else f" ± {show(deviation)}")
+            show(mean) + ("" if deviation is None else f" ± {number(deviation, 2)}")
             for mean, deviation in zip(frame[key], frame[f"{key}:sd"], strict=True)
         ]
         label = "all outputs" if key == "loss" else key.removeprefix("loss:")

@@ -102,7 +102,7 @@ def _result_columns(data: StudyData, frame: pd.DataFrame) -> list[Column]:
     for quantity in ("accuracy", "loss"):
         for part in ("train", "val"):
             key = f"{part}_{quantity}"
-            if (metric == f"{part}/{quantity}" and data.objective.at == "best") or frame[key].isna().all():
+            if metric == f"{part}/{quantity}" or frame[key].isna().all():
                 continue
             show = data.accuracy_text if quantity == "accuracy" else aligned(frame[key])
             unit = " (%)" if quantity == "accuracy" else ""
