@@ -60,6 +60,7 @@ def describe_determined(determined: Mapping[str, str], labels: Mapping[str, str]
         f"What {_listed(own)} did cannot be told from what {labels[other]} did, from which "
         f"{'it follows' if len(own) == 1 else 'they follow'} in every trial: "
         f"{'it is' if len(own) == 1 else 'they are'} not shown."
+        for other, own in followers.items()
     )
 
 

@@ -14,7 +14,6 @@ from sweeper.report.format import (
     interval_text,
     metric_label,
     number,
-    number,
     percent,
     percent_decimals,
     short_names,
