@@ -272,15 +272,42 @@ def test_a_name_of_the_users_goes_where_they_say(do_import: Import) -> None:
         ("=a", "--map: given '=a'; allowed: NAME=PATH"),
         ("width=test/loss", "--map: given 'width=test/loss'; allowed: NAME=PATH"),
         ("widht=model.hidden.0", "--map widht=model.hidden.0: .* has no 'widht'; did you mean 'width'?"),
-        ("width=model.hiden.0", "--map width=model.hiden.0: model mlp has no hiden$"),
+        ("width=model.hiden.0", "--map width=model.hiden.0: model mlp has no hiden; did you mean 'hidden'?$"),
         ("width=budget.trials", "--map width=budget.trials: trial has no budget$"),
         ("width=training.hidden", "--map width=training.hidden: training has no hidden"),
         ("width=model.dropout", "--map width=model.dropout: trial.model.dropout: given 8; allowed: below 1"),
+        ("width=val/loss", "--map width=val/loss: width is a parameter; allowed: a field, such as model.hidden.0$"),
+        ("score=accuracy", "--map score=accuracy: score is the metric; allowed: a study's, such as val/accuracy$"),
+        ("score=val/acuracy", "--map score=val/acuracy: objective.metric: given 'val/acuracy'; did you mean 'val/acc"),
     ],
 )
 def test_a_place_of_the_users_that_does_not_fit_is_an_error(option: str, message: str, do_import: Import) -> None:
+    text = sweep("  width: {min: 8, max: 64}", "metric: {name: score, goal: maximize}")
     with pytest.raises(InputError, match=message.replace("?", r"\?")):
-        do_import(sweep("  width: {min: 8, max: 64}"), option)
+        do_import(text, option)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("width=model.hiden.0", "--map width=model.hiden.0: model has no hiden; did you mean 'hidden'?$"),
+        ("score=val/acuracy", "--map score=val/acuracy: objective.metric: given 'val/acuracy'; did you mean 'val/acc"),
+    ],
+)
+def test_so_it_is_without_a_base(option: str, message: str, do_import: Import) -> None:
+    text = sweep("  width: {min: 8, max: 64}", "metric: {name: score, goal: maximize}")
+    with pytest.raises(InputError, match=message.replace("?", r"\?")):
+        do_import(text, option, alone=True)
+
+
+@pytest.mark.parametrize(("goal", "hint"), [("maximize", "val/accuracy"), ("minimize", "val/loss")])
+def test_the_hint_on_an_unknown_metric_suits_its_goal(goal: str, hint: str, do_import: Import) -> None:
+    imported = do_import(sweep("  epochs: {value: 3}", f"metric: {{name: score, goal: {goal}}}"))
+    (note,) = imported.left
+    assert note.message.endswith(f"say it by --map score={hint}")
+    mapped = do_import(sweep("  epochs: {value: 3}", f"metric: {{name: score, goal: {goal}}}"), f"score={hint}")
+    assert mapped.left == []
+    assert mapped.raw["objective"] == {"metric": hint, "direction": goal}
 
 
 @pytest.mark.parametrize(

@@ -27,16 +27,21 @@ def find_settings(sweep: SweepFile, base: Mapping[str, Any], maps: Sequence[str]
     Raises:
         InputError: A `--map` that fits nothing.
     """
-    mapped = dict(_parse_map(text) for text in maps)
     metric = sweep.raw.get("metric", {}).get("name")
-    known = [parameter.name for parameter in sweep.parameters] + ([metric] if metric else [])
-    for name, path in mapped.items():
-        if name not in known:
+    names = [parameter.name for parameter in sweep.parameters]
+    metrics: dict[str, str] = {}
+    fields: dict[str, str] = {}
+    for name, path in map(_parse_map, maps):
+        is_metric = "/" in path
+        if name not in (metric, *names):
+            known = [*names, *([metric] if metric else [])]
             hint = nearest(name, known) or ";"
-            message = f"{sweep.source} has no {name!r}{hint} it has: {', '.join(known)}"
-            raise InputError(f"--map {name}={path}: {message}")
-    metrics = {name: path for name, path in mapped.items() if "/" in path}
-    fields = {name: path for name, path in mapped.items() if "/" not in path}
+            raise InputError(f"--map {name}={path}: {sweep.source} has no {name!r}{hint} it has: {', '.join(known)}")
+        if is_metric and name != metric:
+            raise InputError(f"--map {name}={path}: {name} is a parameter; allowed: a field, such as model.hidden.0")
+        if not is_metric and name not in names:
+            raise InputError(f"--map {name}={path}: {name} is the metric; allowed: a study's, such as val/accuracy")
+        (metrics if is_metric else fields)[name] = path
     search, parameters = find_search(sweep, base, metrics), find_parameters(sweep, base, fields)
     return Found(settings=search.settings + parameters.settings, notes=search.notes + parameters.notes)
 

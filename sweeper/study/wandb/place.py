@@ -13,7 +13,7 @@ from sweeper.study.config import CustomConfig, TrialConfig
 from sweeper.study.distributions import DISTRIBUTIONS, labels_of
 from sweeper.study.parse import Path
 from sweeper.study.wandb.distributions import NotCarriedError
-from sweeper.study.words import show
+from sweeper.study.words import nearest, show
 
 __all__ = ["has_field", "models_at", "put", "takes_integers"]
 
@@ -87,7 +87,8 @@ def put(trial: dict[str, Any], field: str, value: Any) -> list[Path]:
         parents = [".".join(key for key in keys[:n] if not key.startswith("[")) for n in range(len(keys))]
         lacking = [n for n, key in enumerate(keys) if not key.startswith("[") and not has_field(parents[n], None, key)]
         n = lacking[0] if lacking else len(keys) - 1
-        raise NotCarriedError(f"{_options_at(trial, parents[n])} has no {keys[n]}")
+        known = [key for model in models_at(parents[n]) for key in model.model_fields]
+        raise NotCarriedError(f"{_options_at(trial, parents[n])} has no {keys[n]}{nearest(keys[n], known)}")
     return places
 
 

@@ -59,7 +59,8 @@ def _find_objective(sweep: SweepFile, base: Mapping[str, Any], mapped: Mapping[s
     name = raw["name"]
     metric = mapped.get(name) or metric_of(name)
     if metric is None:
-        why = f"whether of training or of validation, and which, is not known; say it by --map {name}=val/loss"
+        likely = "val/accuracy" if raw.get("goal") == "maximize" else "val/loss"
+        why = f"whether of training or of validation, and which, is not known; say it by --map {name}={likely}"
         if "test" in name.lower():
             why = "what the test pictures say must choose nothing; `sweeper finalize` measures on them"
         found.leave("metric.name", sweep.line("metric", "name"), f"{show(name)}: {why}")
@@ -70,7 +71,8 @@ def _find_objective(sweep: SweepFile, base: Mapping[str, Any], mapped: Mapping[s
         changes = [f"{metric} is minimized, as W&B does where no goal is given; change objective.direction if need be"]
     objective = {"metric": metric, "direction": direction}
     rest = {key: value for key, value in (base.get("objective") or {}).items() if key not in objective}
-    found.add("metric", sweep.line("metric"), "objective", {**objective, **rest}, changes)
+    option = f"--map {name}={metric}" if name in mapped else None
+    found.add("metric", sweep.line("metric"), "objective", {**objective, **rest}, changes, option=option)
 
 
 def _find_pruner(sweep: SweepFile, found: Found) -> None:

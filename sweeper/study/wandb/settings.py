@@ -49,9 +49,18 @@ class Found:
     settings: list[Setting] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
-    def add(self, source: str, line: int, target: str, value: Any, changes: Sequence[str] = ()) -> None:
+    def add(
+        self,
+        source: str,
+        line: int,
+        target: str,
+        value: Any,
+        changes: Sequence[str] = (),
+        *,
+        option: str | None = None,
+    ) -> None:
         """Something of the sweep belongs to a field of the study."""
-        setting = Setting(sources=((source, line),), field=target, value=value, changes=tuple(changes))
+        setting = Setting(sources=((source, line),), field=target, value=value, changes=tuple(changes), option=option)
         self.settings.append(setting)
 
     def leave(self, source: str, line: int, message: str) -> None:
