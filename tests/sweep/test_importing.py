@@ -218,6 +218,7 @@ def test_what_has_no_place_is_told_and_the_study_is_as_without_it(
     (note,) = imported.left
     assert (note.field, note.line) == (f"parameters.{field}", 4)
     assert note.message.startswith(message)
+    assert "did you mean" not in note.message
     expected = study_dict()["trial"]
     expected["training"]["loss"] = {"name": "cross_entropy", "label_smoothing": 0.1}
     assert imported.raw["trial"] == expected

@@ -30,10 +30,10 @@ def hidden_layers(width: Any, n_layers: Any, model: Any) -> Any:
     hidden = model.get("hidden") if isinstance(model, dict) else None
     if n_layers is None:
         if hidden is not None and not (isinstance(hidden, list) and len(hidden) == 1):
-            raise NotCarriedError(
-                f"a width of one layer, where the base study has hidden: {show(hidden)}; "
-                "say which layer by --map NAME=model.hidden.0"
-            )
+            remedy = "--map NAME=model.hidden.0 says which layer"
+            if not isinstance(hidden, list) or not hidden:
+                remedy = "a base with one layer takes it, such as hidden: [64]"
+            raise NotCarriedError(f"a width of one layer, where the base study has hidden: {show(hidden)}; {remedy}")
         return [width]
     low, high = _range(n_layers)
     if width is None:

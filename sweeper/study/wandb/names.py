@@ -13,7 +13,7 @@ LAYERS = "model.hidden, the number of layers"
 """Width and number of hidden layers are one field of a study, the list of their widths."""
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "training.optimizer": ("optimizer", "optimizer_name", "optimizer_type", "optim", "opt"),
+    "training.optimizer": ("optimizer", "optimizer_name", "optimizer_type", "optimiser", "optim", "opt"),
     "training.optimizer.lr": ("lr", "learning_rate", "learn_rate", "initial_lr", "init_lr", "base_lr"),
     "training.optimizer.weight_decay": ("weight_decay", "wd", "l2_penalty"),
     "training.optimizer.momentum": ("momentum", "sgd_momentum"),
@@ -42,7 +42,10 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 
 METRICS: Mapping[str, tuple[str, ...]] = {
     "val/loss": ("val_loss", "valid_loss", "validation_loss", "eval_loss"),
-    "val/accuracy": ("val_accuracy", "val_acc", "valid_accuracy", "valid_acc", "validation_accuracy", "eval_accuracy"),
+    "val/accuracy": (
+        *("val_accuracy", "val_acc", "valid_accuracy", "valid_acc", "validation_accuracy", "validation_acc"),
+        *("eval_accuracy", "val_top1_accuracy", "val_top_1_accuracy", "val_top1_acc"),
+    ),
     "val/balanced_accuracy": ("val_balanced_accuracy", "validation_balanced_accuracy"),
     "val/auc": ("val_auc", "validation_auc", "val_auroc"),
     "train/loss": ("train_loss", "training_loss"),
@@ -71,7 +74,7 @@ _GROUPS: Mapping[str, str] = {
     **dict.fromkeys(("training", "train", "trainer"), "training."),
     "model": "model.",
     **dict.fromkeys(("data", "dataset"), "data."),
-    **dict.fromkeys(("hyperparameters", "hparams", "params", "config"), ""),
+    **dict.fromkeys(("hyperparameters", "hyperparams", "hparams", "params", "config"), ""),
 }
 """Groups of nested parameters, and how the fields begin that the names in them may stand for."""
 _OF_NAME = {name: field for field, names in FIELDS.items() for name in names}

@@ -87,8 +87,11 @@ def put(trial: dict[str, Any], field: str, value: Any) -> list[Path]:
         parents = [".".join(key for key in keys[:n] if not key.startswith("[")) for n in range(len(keys))]
         lacking = [n for n, key in enumerate(keys) if not key.startswith("[") and not has_field(parents[n], None, key)]
         n = lacking[0] if lacking else len(keys) - 1
-        known = [key for model in models_at(parents[n]) for key in model.model_fields]
-        raise NotCarriedError(f"{_options_at(trial, parents[n])} has no {keys[n]}{nearest(keys[n], known)}")
+        names = _names_at(trial, parents[n])
+        models = [model for model in models_at(parents[n]) if _name_of(model) in names] or models_at(parents[n])
+        hint = nearest(keys[n], sorted({key for model in models for key in model.model_fields} - {keys[n]}))
+        what = f"{parents[n]} {' or '.join(names)}".strip() or "trial"
+        raise NotCarriedError(f"{what} has no {keys[n]}{hint}")
     return places
 
 
@@ -144,15 +147,11 @@ def _put_into_options(options: list[Any], keys: list[str], value: Any, at: Path,
             yield from places
 
 
-def _options_at(trial: dict[str, Any], field: str) -> str:
-    """Words for what stands at a field: `model logistic`, `training.optimizer adam or adamw`."""
-    if not field:
-        return "trial"
+def _names_at(trial: dict[str, Any], field: str) -> list[str]:
+    """What stands at a field, by name: of `model` logistic, of `training.optimizer` adam and adamw."""
     node: Any = trial
-    for key in field.split("."):
+    for key in field.split(".") if field else ():
         node = node.get(key) if isinstance(node, dict) else None
     options = node["choice"] if isinstance(node, dict) and "choice" in node else [node]
-    names = [
-        each.get("name", "") if isinstance(each, dict) else each or _DEFAULT_NAMES.get(field, "") for each in options
-    ]
-    return f"{field} {' or '.join(map(str, names))}".strip()
+    names = [each.get("name") if isinstance(each, dict) else each or _DEFAULT_NAMES.get(field) for each in options]
+    return [str(name) for name in names if name]
