@@ -66,12 +66,14 @@ def status(
         typer.echo("no studies yet; start one with: sweeper start FILE")
         return
     of_several = len({s.user for s in statuses}) > 1
+    asked = any(s.n_enqueued for s in statuses)
+    head = ["study", "state", "done", "pruned", "failed", "left", *(["enqueued"] * asked)]
     print_table(
-        ["study", "state", "done", "pruned", "failed", "left", "best", "trial", "metric", *(["user"] * of_several)],
+        [*head, "best", "trial", "metric", *(["user"] * of_several)],
         [
             [
-                *(s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, s.best, s.best_trial, s.metric),
-                *([s.user] * of_several),
+                *(s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, *([s.n_enqueued] * asked)),
+                *(s.best, s.best_trial, s.metric, *([s.user] * of_several)),
             ]
             for s in statuses
         ],
@@ -79,6 +81,9 @@ def status(
     for s in statuses:
         if s.owner:
             typer.echo(f"{s.name} is driven by {s.owner}")
+        elif s.n_enqueued:
+            more = f" --trials {s.n_missing}" if s.n_missing else ""
+            typer.echo(f"{s.name}: what is enqueued is tried by: sweeper resume {s.name}{more}")
 
 
 def watch(name: Name) -> None:

@@ -12,7 +12,14 @@ from sweeper.errors import SweeperError
 if TYPE_CHECKING:
     from sweeper.study.space import Space
 
-__all__ = ["complete_assignment", "complete_name", "complete_parameter", "complete_run", "one_of"]
+__all__ = [
+    "complete_assignment",
+    "complete_name",
+    "complete_parameter",
+    "complete_run",
+    "complete_section",
+    "one_of",
+]
 
 
 def complete_name(incomplete: str) -> list[str]:
@@ -66,6 +73,21 @@ def complete_assignment(context: typer.Context, incomplete: str) -> list[str]:
         if incomplete.startswith(f"{path}=") and isinstance(choice, ChoiceDistribution):
             known += [f"{path}={label}" for label in choice.labels]
     return _starting(dict.fromkeys(known), incomplete)
+
+
+SECTIONS = (
+    *("study", "pictures", "best", "test", "promoted", "curves", "overfitting", "rates", "outputs", "classes"),
+    *("confusion", "comparison", "importance", "parameter", "search", "audit", "adversarial", "embedding", "layers"),
+    "trials",
+)
+"""Keys of the report's sections. Importing the sections takes a second; a test holds the one to the other."""
+
+
+def complete_section(incomplete: str) -> list[str]:
+    """Keys of the report's sections, ours and those that installed packages declare."""
+    from importlib.metadata import entry_points
+
+    return _starting((*SECTIONS, *sorted(entry_points(group="sweeper.report_sections").names)), incomplete)
 
 
 def one_of(*values: str) -> Callable[[str], list[str]]:

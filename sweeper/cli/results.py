@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.completion import complete_name, complete_parameter, one_of
+from sweeper.cli.completion import complete_name, complete_parameter, complete_section, one_of
 from sweeper.cli.options import Csv, Json, Name, open_workspace
 from sweeper.cli.output import print_json, print_table, short_names
 from sweeper.study.direction import DEFAULT_METRIC
@@ -191,6 +191,7 @@ def report(
             metavar="KEY",
             help="Show this section alone, ours or one of another package; may be given several times."
             " Keys: docs/how-to/report.md.",
+            autocompletion=complete_section,
         ),
     ] = None,
     top: Annotated[

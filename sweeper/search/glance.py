@@ -21,7 +21,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import InputError, NotFoundError
-from sweeper.search.attributes import DERIVED_ATTR, N_TRIALS_ATTR, STUDY_ATTR, USER_ATTR, UUID_ATTR
+from sweeper.search.attributes import (
+    DERIVED_ATTR,
+    ENQUEUED_ATTR,
+    N_TRIALS_ATTR,
+    QUEUE_ATTR,
+    STUDY_ATTR,
+    USER_ATTR,
+    UUID_ATTR,
+)
 from sweeper.search.urls import masked, reason_of, refuse_mlflow
 from sweeper.study.direction import DEFAULT_METRIC, is_maximized
 from sweeper.study.names import NAME_PATTERN
@@ -46,6 +54,10 @@ class Glance:
     """Of the best complete trial, the first of equals."""
     user: str
     """Who started the study; empty where that is not known."""
+    n_enqueued: int
+    """Configurations that a user has asked for and of which no trial has begun."""
+    n_seeds: int
+    """Trials of each configuration."""
 
     def count(self, *states: str) -> int:
         """Number of trials in any of these states."""
@@ -179,6 +191,17 @@ def _glance(connection: Connection, url: str, key: tuple[int, str], attrs: Mappi
         ),
         {"id": study_id, "sign": -1.0 if is_maximized(objective) else 1.0},
     ).one_or_none()
+    n_enqueued = len(attrs.get(QUEUE_ATTR, ()))
+    if n_enqueued:
+        begun = connection.execute(
+            text(
+                "SELECT count(DISTINCT a.value_json) FROM trials t "
+                "JOIN trial_user_attributes a ON a.trial_id = t.trial_id WHERE t.study_id = :id AND a.key = :key"
+            ),
+            {"id": study_id, "key": ENQUEUED_ATTR},
+        )
+        n_enqueued -= int(begun.scalar_one())
+    budget = study.get("budget")
     return Glance(
         name=name,
         uuid=attrs.get(UUID_ATTR, ""),
@@ -188,4 +211,6 @@ def _glance(connection: Connection, url: str, key: tuple[int, str], attrs: Mappi
         best=None if best is None else best.value,
         best_trial=None if best is None else best.number,
         user=str(attrs.get(USER_ATTR, "")),
+        n_enqueued=n_enqueued,
+        n_seeds=int(budget.get("seeds", 1)) if isinstance(budget, dict) else 1,
     )

@@ -25,6 +25,9 @@ class StudyStatus:
     n_failed: int
     n_running: int
     n_waiting: int
+    """Trials that have begun and go on when a worker is free."""
+    n_enqueued: int
+    """Configurations of `sweeper enqueue` of which no trial has begun."""
     n_trials: int
     metric: str
     best: float | None
@@ -33,6 +36,8 @@ class StudyStatus:
     """Who started the study first; empty where that is not known."""
     owner: Owner | None
     """Its driver, where it runs."""
+    n_missing: int
+    """Trials by which the budget is too small for what is enqueued."""
 
     @property
     def n_left(self) -> int:
@@ -58,12 +63,14 @@ def study_statuses(workspace: Workspace, name: str | None = None) -> list[StudyS
 
 def _status(workspace: Workspace, glance: Glance) -> StudyStatus:
     owner = read_owner(workspace.study_files(glance.name, glance.uuid))
+    n_ended = glance.count("COMPLETE", "PRUNED", "FAIL")
+    n_free = max(glance.n_trials - n_ended - glance.count("RUNNING", "WAITING"), 0)
     if owner is not None:
         state = "running"
     elif glance.count("RUNNING"):
         state = "crashed"
     else:
-        state = "finished" if glance.count("COMPLETE", "PRUNED", "FAIL") >= glance.n_trials else "stopped"
+        state = "finished" if n_ended >= glance.n_trials else "stopped"
     return StudyStatus(
         name=glance.name,
         state=state,
@@ -72,10 +79,12 @@ def _status(workspace: Workspace, glance: Glance) -> StudyStatus:
         n_failed=glance.count("FAIL"),
         n_running=glance.count("RUNNING"),
         n_waiting=glance.count("WAITING"),
+        n_enqueued=glance.n_enqueued,
         n_trials=glance.n_trials,
         metric=glance.metric,
         best=glance.best,
         best_trial=glance.best_trial,
         user=glance.user,
         owner=owner,
+        n_missing=max(glance.n_enqueued * glance.n_seeds - n_free, 0),
     )

@@ -12,11 +12,12 @@ import pytest
 import typer
 from typer._completion_classes import BashComplete
 
-from sweeper.cli.completion import complete_parameter
+from sweeper.cli.completion import complete_parameter, complete_section
 from sweeper.cli.main import app
 from sweeper.report.files import FORMATS
 from sweeper.report.levels import CONFIGURATION
 from sweeper.report.searched import parameters_of_space
+from sweeper.report.sections import choose_sections
 from sweeper.search.glance import read_space
 from sweeper.tracking.workspace import Workspace
 
@@ -85,6 +86,7 @@ def test_shells_complete(shell: str, swept: Path, tmp_path: Path) -> None:
         "sweeper enqueue small training.loss=n": "training.loss=nll",
         "sweeper enqueue small training.optimizer=": "training.optimizer=adam training.optimizer=sgd",
         "sweeper report small --format m": "markdown",
+        "sweeper report small --section conf": "confusion",
         "sweeper repr": "reproduce",
     }
     told = complete(shell, swept, tuple(lines), tmp_path)
@@ -110,3 +112,8 @@ def test_forms_are_those_of_the_report(swept: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(swept)
     found = BashComplete(typer.main.get_command(app), {}, "sweeper", "").get_completions(["report", "--format"], "")
     assert [item.value for item in found] == [*FORMATS, "all"]
+
+
+def test_sections_are_those_of_the_report() -> None:
+    assert complete_section("") == [section.key for section in choose_sections(())]
+    assert complete_section("conf") == ["confusion"]

@@ -20,6 +20,7 @@ from sweeper.sweep.doctor.examine import examine_workspace
 from sweeper.sweep.enqueue import enqueue
 from sweeper.sweep.progress import TrialEnded
 from sweeper.sweep.start import prepare
+from sweeper.sweep.status import study_statuses
 from sweeper.tracking.workspace import Workspace
 from tests.sweep.accounts import check_accounts
 from tests.sweep.conftest import CommandLine
@@ -57,7 +58,10 @@ def test_what_is_asked_for_comes_next_and_the_rest_is_drawn(workspace: Workspace
     second = enqueue(workspace, "tiny", ["batch_size=64"])
     assert (first.n_ahead, second.n_ahead) == (0, 1)
     assert (first.n_missing, second.n_missing, first.owner) == (0, 0, None)
+    (status,) = study_statuses(workspace)
+    assert (status.n_enqueued, status.n_missing) == (2, 0)
     proposals = ask_all(workspace)
+    assert study_statuses(workspace)[0].n_enqueued == 0
     assert len(proposals) == 4
     assert proposals[0].params["training.optimizer"] == "sgd"
     assert proposals[0].params["training.optimizer[sgd].lr"] == 0.005
@@ -103,6 +107,7 @@ def test_each_seed_of_it_is_tried(workspace: Workspace) -> None:
     assert enqueue(workspace, "tiny", ["batch_size=64"]).n_missing == 0
     assert enqueue(workspace, "tiny", ["batch_size=128"]).n_missing == 0
     assert enqueue(workspace, "tiny", ["batch_size=256"]).n_missing == 3
+    assert study_statuses(workspace)[0].n_missing == 3
     configs = [proposal.config for proposal in ask_all(workspace)]
     assert [(config.training.batch_size, config.seed) for config in configs] == [
         *((64, seed) for seed in range(3)),
@@ -116,6 +121,8 @@ def test_what_is_beyond_the_budget_waits_for_more(workspace: Workspace) -> None:
     assert enqueue(workspace, "tiny", ["batch_size=64"]).n_missing == 0
     assert enqueue(workspace, "tiny", ["batch_size=256"]).n_missing == 1
     assert len(ask_all(workspace)) == 1
+    (status,) = study_statuses(workspace)
+    assert (status.state, status.n_enqueued, status.n_missing) == ("finished", 1, 1)
     assert ask_all(workspace) == []
     prepare(workspace, study, more_trials=1)
     (proposal,) = ask_all(workspace)
@@ -199,6 +206,11 @@ def test_the_command(cli: CommandLine) -> None:
     queued = json.loads(cli.call("enqueue", "tiny", "--from", "0", "--json"))
     assert set(queued["values"]) >= {"training.optimizer", "training.optimizer.lr"}
     assert (queued["n_ahead"], queued["is_running"], queued["n_trials_missing"]) == (1, False, 2)
+    head, _, row, hint = cli.call("status").splitlines()
+    assert head.split()[:7] == ["study", "state", "done", "pruned", "failed", "left", "enqueued"]
+    assert row.split()[:7] == ["tiny", "finished", "1", "0", "0", "0", "2"]
+    assert hint == "tiny: what is enqueued is tried by: sweeper resume tiny --trials 2"
+    assert json.loads(cli.call("status", "--json"))[0]["n_enqueued"] == 2
     refused = cli.call("enqueue", "tiny", "lr=5", exit_code=2)
     assert refused == (
         "error: training.optimizer.lr: given 5; allowed: 0.001 to 0.01 (with training.optimizer = adam)\n"
@@ -209,6 +221,7 @@ def test_the_command(cli: CommandLine) -> None:
     assert runs[1]["params"]["training.optimizer.lr"] == 0.005
     assert runs[1]["tags"]["sweeper.enqueued"] == "true"
     assert runs[2]["params"] == runs[0]["params"]
+    assert "enqueued" not in cli.call("status")
 
 
 def test_parameters_and_options_are_completed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
