@@ -161,6 +161,12 @@ def _study(folder: Path, plugins: str) -> Path:
         ("def broken(:\n", r"study.yaml:2: plugins.0: plugin .*mine.py' cannot be imported: SyntaxError: .* line 1"),
         ("x = 1\nimport nowhere\n", "cannot be imported: ModuleNotFoundError: No module named 'nowhere' .*line 2"),
         ("import sweeper\nsweeper.model('mlp')(print)\n", "the name is taken by one of sweeper's own"),
+        ("", r"2: plugins.0: plugin .*mine.py' registers nothing; needed: .* such as @sweeper.model\('mine'\); there"),
+        ("import os\ndef Two_Layers(): ...\n", r"registers nothing; needed: .* such as @sweeper.model\('two-layers'\)"),
+        (
+            "import sweeper\n@sweeper.loss\ndef soft(logits, labels): ...\n",
+            r"2: plugins.0: @sweeper.loss above soft of .*mine.py: the name .* is missing; write @sweeper.loss\('soft'\)$",
+        ),
     ],
 )
 def test_a_plugin_that_fails_is_one_message_with_its_line(tmp_path: Path, text: str, message: str) -> None:
@@ -168,6 +174,16 @@ def test_a_plugin_that_fails_is_one_message_with_its_line(tmp_path: Path, text: 
     with pytest.raises(StudyFileError, match=message) as caught:
         load_study(_study(tmp_path, "[mine.py]"))
     assert len(caught.value.faults) == 1
+
+
+def test_a_plugin_may_gather_what_others_register(tmp_path: Path) -> None:
+    (tmp_path / "eco_parts.py").write_text(
+        "import sweeper\nfrom torch import nn\n\n@sweeper.model('eco-parts')\ndef part(n_outputs: int) -> nn.Module: ...\n"
+    )
+    (tmp_path / "gathered.py").write_text("from eco_parts import part\n")
+    assert len(load_study(_study(tmp_path, "[eco_parts.py, gathered.py]")).study.plugins) == 2
+    (tmp_path / "again.py").write_text("from eco_parts import part\n")
+    load_study(_study(tmp_path, "[again.py]"))  # registers nothing that is new
 
 
 def test_a_plugin_that_is_not_there(tmp_path: Path) -> None:

@@ -19,7 +19,19 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 def decorator(kind: str, name: str, facts: dict[str, Any]) -> Callable[[F], F]:
-    """What registers the function that it decorates, and leaves it as it is."""
+    """What registers the function that it decorates, and leaves it as it is.
+
+    Raises:
+        PluginError: In the place of a name stands what is to be decorated.
+    """
+    if not isinstance(name, str):
+        given = getattr(name, "__name__", str(name))
+        source = _source(name) if callable(name) else ""
+        where = f" of {source}" if source else ""
+        raise PluginError(
+            f"@sweeper.{kind} above {given}{where}: the name that study files use is missing; "
+            f"write @sweeper.{kind}({given.replace('_', '-').lower()!r})"
+        )
 
     def register(function: F) -> F:
         add(KINDS[kind], name, function, facts=facts)

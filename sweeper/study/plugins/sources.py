@@ -78,8 +78,16 @@ def load_plugin(plugin: str) -> None:
     if plugin in _loaded:
         return
     _importing.append(plugin)
+    before = {id(registration) for registration in registry.all()}
     try:
-        _loaded[plugin] = _import_file(Path(plugin)) if plugin.endswith(".py") else importlib.import_module(plugin)
+        module = _import_file(Path(plugin)) if plugin.endswith(".py") else importlib.import_module(plugin)
+        if all(id(registration) in before for registration in registry.all()) and not _has_registered(module):
+            raise PluginError(
+                f"plugin {plugin!r} registers nothing; needed: above each function or class that it adds, a decorator "
+                f"with the name that study files use, such as @sweeper.model({_first_name(module)!r}); there are "
+                f"{', '.join(f'@sweeper.{kind}' for kind in KINDS)} (docs/how-to/extend.md)"
+            )
+        _loaded[plugin] = module
     except PluginError:
         raise
     except BaseException as error:
@@ -88,6 +96,19 @@ def load_plugin(plugin: str) -> None:
         raise PluginError(f"plugin {plugin!r} cannot be imported: {_words(error)}") from error
     finally:
         _importing.pop()
+
+
+def _has_registered(module: ModuleType) -> bool:
+    """Whether something that is registered is from a module, or stands in it: it may have been imported before."""
+    inside = {id(value) for value in vars(module).values()}
+    own = f"{module.__name__}."
+    return any(id(r.function) in inside or f"{r.function.__module__}.".startswith(own) for r in registry.all())
+
+
+def _first_name(module: ModuleType) -> str:
+    """Of the first function or class that a module defines, for an example."""
+    own = (name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__)
+    return next((name for name in own if not name.startswith("_")), "mine").replace("_", "-").lower()
 
 
 def refuse_while_importing() -> None:

@@ -29,7 +29,12 @@ def test_width_and_number_of_layers_are_a_list(width: Any, n_layers: Any, hidden
 @pytest.mark.parametrize(
     ("width", "n_layers", "hidden", "message"),
     [
-        (64, None, [32, 16], r"where the base study has hidden: \[32, 16\]; --map NAME=model.hidden.0 says which layer"),
+        (
+            64,
+            None,
+            [32, 16],
+            r"where the base study has hidden: \[32, 16\]; --map NAME=model.hidden.0 says which layer",
+        ),
         (64, None, {"repeat": 2, "of": 8}, r"; a base with one layer takes it, such as hidden: \[64\]"),
         (None, 2, [32, 16], "whose widths are not known"),
         (None, {"choice": [1, 3]}, [32], "allowed: a number, or all from one to another"),
