@@ -25,6 +25,7 @@ from sweeper.cli import (
     sweeps,
     ui,
 )
+from sweeper.cli.help import use_our_help
 from sweeper.cli.options import name_plugins
 from sweeper.cli.shells import use_our_scripts
 from sweeper.errors import StudyError, SweeperError
@@ -82,6 +83,7 @@ for module in (
     ui,
 ):
     module.register(app)
+use_our_help(app)
 use_our_scripts()
 
 

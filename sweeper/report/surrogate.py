@@ -16,7 +16,7 @@ from sweeper.launch.devices import count_cpus
 from sweeper.report.drawn import Drawn, DrawnParameter
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import ExtraTreesRegressor
+    from sklearn.tree import ExtraTreeRegressor
 
 __all__ = ["N_NEEDED", "TRUSTED", "USEFUL", "Interaction", "Marginal", "Surrogate"]
 
@@ -124,14 +124,19 @@ class Surrogate:
         return math.log10(value) if parameter.is_log else float(value)
 
     @cached_property
-    def _forests(self) -> list[ExtraTreesRegressor]:
+    def _forests(self) -> list[list[ExtraTreeRegressor]]:
         # Imported here: it takes longer to import than a small report to write.
-        from sklearn.ensemble import ExtraTreesRegressor
+        from sklearn.tree import ExtraTreeRegressor
 
-        def fit(k: int) -> ExtraTreesRegressor:
-            own = self._samples[k]
-            forest = ExtraTreesRegressor(n_estimators=_N_TREES, min_samples_leaf=2, random_state=k)
-            return forest.fit(self._x[own], self._y[own])
+        # The trees of an `ExtraTreesRegressor` of this seed. Fitted together, they would go through joblib, which sets
+        # the process's filters of warnings aside for each tree; in several threads at once that warns of itself.
+        def fit(k: int) -> list[ExtraTreeRegressor]:
+            own, generator = self._samples[k], np.random.RandomState(k)
+            seeds = [int(generator.randint(np.iinfo(np.int32).max)) for _ in range(_N_TREES)]
+            return [
+                ExtraTreeRegressor(min_samples_leaf=2, random_state=seed).fit(self._x[own], self._y[own])
+                for seed in seeds
+            ]
 
         return _in_threads(fit, range(_N_SAMPLES))
 
@@ -140,8 +145,8 @@ class Surrogate:
         xs32 = np.ascontiguousarray(xs, dtype=np.float32)
 
         # The trees' own prediction: the forest's checks its input anew for each, which takes ten times as long.
-        def predict(forest: ExtraTreesRegressor) -> Floats:
-            mean: Floats = np.mean([tree.tree_.predict(xs32)[:, 0] for tree in forest.estimators_], axis=0)
+        def predict(forest: list[ExtraTreeRegressor]) -> Floats:
+            mean: Floats = np.mean([tree.tree_.predict(xs32)[:, 0] for tree in forest], axis=0)
             return mean
 
         return np.stack(_in_threads(predict, self._forests))

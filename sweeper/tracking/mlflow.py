@@ -43,7 +43,7 @@ from sweeper.tracking.denied import access_error
 from sweeper.tracking.names import metric_name
 from sweeper.tracking.outbox import Row
 from sweeper.tracking.run_tables import open_run_tables
-from sweeper.tracking.tracker import EXPERIMENT_ID, NOTHING, RunInfo
+from sweeper.tracking.tracker import EXPERIMENT_ID, MAX_TAG_LENGTH, NOTHING, RunInfo
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 # A hundred lines for each request that a database refuses; the error is raised besides, and said in one.
@@ -54,7 +54,6 @@ __all__ = ["KEY_TAG", "MlflowTracker", "create_database", "reason_of", "translat
 
 KEY_TAG = "sweeper.trial"
 MAX_PARAM_LENGTH = 6000
-MAX_TAG_LENGTH = 5000
 
 
 class _Somewhere(Protocol):

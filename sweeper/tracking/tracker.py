@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from sweeper.tracking.outbox import Row
 
-__all__ = ["EXPERIMENT_ID", "NOTHING", "STATUS_OF_STATE", "RunInfo", "Tracker"]
+__all__ = ["EXPERIMENT_ID", "MAX_TAG_LENGTH", "NOTHING", "STATUS_OF_STATE", "RunInfo", "Tracker"]
 
 STATUS_OF_STATE = {
     "COMPLETE": "FINISHED",
@@ -44,6 +44,10 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 EXPERIMENT_ID = "{experiment_id}"
 """Stands in the tags of an experiment for its id, which is known once it is created."""
+
+
+MAX_TAG_LENGTH = 5000
+"""Characters of a tag that every MLflow takes."""
 
 
 class Tracker(Protocol):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sweeper.tracking.tracker import EXPERIMENT_ID
+from sweeper.tracking.tracker import EXPERIMENT_ID, MAX_TAG_LENGTH
 
 __all__ = ["VIEW_TAG", "described", "runs_path", "runs_view"]
 
@@ -24,6 +24,8 @@ VIEW_TAG = f"mlflow.sharedViewState.{_KEY}"
 """The experiment's tag."""
 _METRICS = ("objective", "val/accuracy", "val/loss", "train/accuracy", "train/loss")
 _MAX_PARAMS = 20
+_MAX_ID_LENGTH = 32
+"""Of an experiment's id; servers may have longer ones than MLflow's own."""
 
 
 def runs_view(*, maximize: bool, params: Sequence[str]) -> str:
@@ -54,5 +56,8 @@ def runs_path(experiment_id: str) -> str:
 
 
 def described(text: str) -> str:
-    """The description of an experiment, in Markdown, with a link to its runs."""
-    return f"{text} [Trials, best first]({runs_path(EXPERIMENT_ID)})"
+    """The description of an experiment, in Markdown, with a link to its runs. What is longer than MLflow takes is cut
+    before the link."""
+    link = f" [Trials, best first]({runs_path(EXPERIMENT_ID)})"
+    room = MAX_TAG_LENGTH - len(link.replace(EXPERIMENT_ID, "")) - _MAX_ID_LENGTH
+    return (text if len(text) <= room else f"{text[: room - 1].rstrip()}…") + link

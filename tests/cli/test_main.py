@@ -78,6 +78,25 @@ def test_every_command_says_what_it_does_and_gives_an_example(name: str) -> None
             assert parameter.help, f"{name} {parameter.name}"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_arguments_as_the_documentation_does(name: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    help_page = run(*name.split(), "--help").stdout
+    usage, _, rest = help_page.partition("\n\n")
+    command = COMMANDS[name]
+    if hasattr(command, "commands"):
+        assert " ".join(usage.split()) == f"Usage: sweeper {name} [OPTIONS] COMMAND [ARGS]..."
+        return
+    page = (Path(__file__).parents[2] / "docs/how-to/cli.md").read_text()
+    documented = re.search(rf"^sweeper {name}.*$", page.partition(f"### `sweeper {name}`\n")[2], re.MULTILINE)
+    assert documented is not None
+    assert " ".join(usage.split()) == f"Usage: {documented[0]}{'' if command.params else ' [OPTIONS]'}"
+    assert not re.search(r"<\w+", rest)
+    examples = re.findall(r"sweeper .*", command.epilog or "")
+    shown = [line.strip().removeprefix("Example: ") for line in rest.splitlines()]
+    assert shown[-len(examples) :] == examples, "each on a line of its own, whole"
+
+
 BAD = {
     "no command of that name": (["chek"], "Did you mean 'check'"),
     "no option of that name": (["status", "--jsn"], "No such option"),

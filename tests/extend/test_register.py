@@ -165,7 +165,7 @@ def _study(folder: Path, plugins: str) -> Path:
         ("import os\ndef Two_Layers(): ...\n", r"registers nothing; needed: .* such as @sweeper.model\('two-layers'\)"),
         (
             "import sweeper\n@sweeper.loss\ndef soft(logits, labels): ...\n",
-            r"2: plugins.0: @sweeper.loss above soft of .*mine.py: the name .* is missing; write @sweeper.loss\('soft'\)$",
+            r"2: plugins.0: @sweeper.loss above soft of .*mine.py: the name .* missing; write @sweeper.loss\('soft'\)$",
         ),
     ],
 )
@@ -177,12 +177,13 @@ def test_a_plugin_that_fails_is_one_message_with_its_line(tmp_path: Path, text: 
 
 
 def test_a_plugin_may_gather_what_others_register(tmp_path: Path) -> None:
-    (tmp_path / "eco_parts.py").write_text(
-        "import sweeper\nfrom torch import nn\n\n@sweeper.model('eco-parts')\ndef part(n_outputs: int) -> nn.Module: ...\n"
+    (tmp_path / "parts_of_mine.py").write_text(
+        "import sweeper\nfrom torch import nn\n\n"
+        "@sweeper.model('parts-of-mine')\ndef part(n_outputs: int) -> nn.Module: ...\n"
     )
-    (tmp_path / "gathered.py").write_text("from eco_parts import part\n")
-    assert len(load_study(_study(tmp_path, "[eco_parts.py, gathered.py]")).study.plugins) == 2
-    (tmp_path / "again.py").write_text("from eco_parts import part\n")
+    (tmp_path / "gathered.py").write_text("from parts_of_mine import part\n")
+    assert len(load_study(_study(tmp_path, "[parts_of_mine.py, gathered.py]")).study.plugins) == 2
+    (tmp_path / "again.py").write_text("from parts_of_mine import part\n")
     load_study(_study(tmp_path, "[again.py]"))  # registers nothing that is new
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.ensemble import ExtraTreesRegressor
 
 from sweeper.report.blocks import Figure, Note, Row, Table
 from sweeper.report.drawn import Drawn
@@ -18,7 +20,7 @@ from sweeper.report.sections.pairs import draw_contour, gather_interactions
 from sweeper.report.sections.parallel import build_parallel, gather_parallel
 from sweeper.report.sections.search import build_search
 from sweeper.report.study_data import StudyData
-from sweeper.report.surrogate import Surrogate
+from sweeper.report.surrogate import _N_TREES, Surrogate
 
 from .synthetic import MemoryReader, make_record, make_run
 
@@ -232,3 +234,17 @@ def test_a_single_parameter_is_given_no_share_of_all() -> None:
     ]
     assert [column.key for column in tables[0].columns] == ["label", "explained", "n_trials"]
     assert "100" not in tables[0].note
+
+
+def test_trees_are_those_of_a_forest_and_leave_warnings_alone(
+    by_rate: StudyData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surrogate = Surrogate(Drawn(by_rate))
+    with monkeypatch.context() as patch:
+        patch.setattr(warnings, "resetwarnings", lambda: pytest.fail("other threads lose their filters"))
+        found = surrogate._predictions(surrogate._x)
+    for k in (0, 7):
+        own = surrogate._samples[k]
+        forest = ExtraTreesRegressor(n_estimators=_N_TREES, min_samples_leaf=2, random_state=k)
+        forest.fit(surrogate._x[own], surrogate._y[own])
+        np.testing.assert_allclose(found[k], forest.predict(surrogate._x), rtol=1e-12)

@@ -20,7 +20,8 @@ from sweeper.tracking.memory import MemoryTracker
 from sweeper.tracking.mlflow import MlflowTracker
 from sweeper.tracking.names import original_name
 from sweeper.tracking.outbox import Row
-from sweeper.tracking.tracker import EXPERIMENT_ID, RunInfo, Tracker
+from sweeper.tracking.tracker import EXPERIMENT_ID, MAX_TAG_LENGTH, RunInfo, Tracker
+from sweeper.tracking.view import described, runs_path
 from tests.tracking.mlflow_server import MlflowServer, free_port
 
 SERIAL = itertools.count()
@@ -132,6 +133,16 @@ def test_an_experiment_is_opened_again(place: Place, name: str) -> None:
     first = place.tracker.open_experiment(name, {"sweeper.study": name})
     assert place.tracker.open_experiment(name, {"sweeper.study": name}) == first
     assert place.tracker.open_experiment(name, {"sweeper.study": name, "mlflow.note.content": "new"}) == first
+
+
+def test_an_experiment_is_described_at_length(place: Place, name: str) -> None:
+    text = described("What this study is about. " * 2000)
+    opened = place.tracker.open_experiment(name, {"mlflow.note.content": text})
+    place.tracker.open_experiment(name, {"mlflow.note.content": text})
+    if isinstance(place, MlflowPlace):
+        kept = place.client.get_experiment(opened).tags["mlflow.note.content"]
+        assert kept.endswith(f"… [Trials, best first]({runs_path(opened)})")
+        assert 4900 < len(kept) <= MAX_TAG_LENGTH
 
 
 @pytest.mark.parametrize("there_before", [False, True])
