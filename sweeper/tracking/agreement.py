@@ -16,6 +16,7 @@ _TIMES = ("seconds", "pictures_per_second")
 """Metrics that no two trainings share."""
 _ORIGIN = ("version", "commit", "dirty", *PACKAGES, "python", "platform", "host")
 _TRAINING = ("device", "n_threads", "micro_batch", "data_fingerprint")
+_BESIDE = "changes beside the commit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,9 @@ class Change:
     now: str | None
 
     def __str__(self) -> str:
-        return f"{self.what} {self.before or '–'} → {self.now or '–'}"
+        words = {"true": "some", "false": "none"} if self.what == _BESIDE else {}
+        before, now = ("not recorded" if each is None else words.get(each, each) for each in (self.before, self.now))
+        return f"{self.what} {before} → {now}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +93,7 @@ def changed_tags(before: Mapping[str, str], now: Mapping[str, str], *, training:
     for name in names:
         pair = before.get(f"sweeper.{name}"), now.get(f"sweeper.{name}")
         if pair[0] != pair[1] or (name == "dirty" and "true" in pair):
-            what = "changes beside the commit" if name == "dirty" else name
+            what = _BESIDE if name == "dirty" else name
             changes.append(Change(what=what, before=pair[0], now=pair[1]))
     return changes
 

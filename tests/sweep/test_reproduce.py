@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sweeper.tracking.agreement import changed_tags
 from sweeper.tracking.workspace import Workspace
 from tests.sweep.accounts import check_accounts
 from tests.sweep.conftest import CommandLine, prepare_folder
@@ -137,3 +138,13 @@ def test_what_cannot_be_reproduced_is_said(cli: CommandLine, workspace: Workspac
     change(cli, set_tag, "FAIL", runs[1].run_id, "sweeper.state")
     assert "tiny/1 is FAIL; allowed: runs that are COMPLETE or PRUNED" in cli.call("reproduce", "tiny/1", exit_code=2)
     assert not (cli.folder / ".sweeper" / "tiny.reproduced").exists()
+
+
+def test_what_is_not_as_it_was_is_in_words() -> None:
+    before = {"sweeper.commit": "1f0c2ab", "sweeper.dirty": "true", "sweeper.torch": "2.13.0"}
+    now = {"sweeper.dirty": "false", "sweeper.torch": "2.14.1"}
+    assert [str(change) for change in changed_tags(before, now)] == [
+        "commit 1f0c2ab → not recorded",
+        "changes beside the commit some → none",
+        "torch 2.13.0 → 2.14.1",
+    ]
