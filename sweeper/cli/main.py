@@ -90,7 +90,7 @@ use_our_scripts()
 def main() -> None:
     """Run the command line. Errors raised on purpose become one message and an exit code; see docs/how-to/cli.md."""
     try:
-        app()
+        app(prog_name="sweeper")
     except SweeperError as error:
         # Faults of a file begin with its name and line, for editors.
         message = str(error) if isinstance(error, StudyError) else f"error: {error}"

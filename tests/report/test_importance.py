@@ -149,9 +149,7 @@ def test_what_follows_from_another_parameter_has_no_effect_of_its_own() -> None:
     }
     for build in (build_importance, build_search):
         texts = [block.text for block in build(data) if isinstance(block, Note)]
-        assert any(
-            text.endswith("what it did cannot be told from what optimizer did, and is not shown.") for text in texts
-        )
+        assert any(text.endswith("from which it follows in every trial: it is not shown.") for text in texts)
         rows = [block for block in build(data) if isinstance(block, Row)]
         assert not any("lr" in item.key for row in rows for item in row.items)
 
