@@ -152,5 +152,6 @@ def test_the_document_compiles(written: Path) -> None:
         assert run.returncode == 0, run.stdout.decode(errors="replace")[-2000:]
     log = (written / "report.log").read_text(encoding="utf-8", errors="replace")
     assert "Missing character" not in log
+    assert r"Overfull \vbox" not in log
     widths = [float(w) for w in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
     assert max(widths, default=0.0) < 15.0
