@@ -3,7 +3,7 @@
 `SWEEPER_FAILPOINTS` holds clauses separated by `;`, each `name=action` or `name=action@n`, for the n-th time that a
 process comes by (default: the first; `@*`: each time). Actions: `kill` (SIGKILL to this process), `once:PATH` (the
 same, but only for the process that creates the file PATH), `full` (raise "no space left on device"),
-`sleep:SECONDS`.
+`sleep:SECONDS`, `until:PATH` (wait until the file PATH exists).
 """
 
 from __future__ import annotations
@@ -94,8 +94,13 @@ def _act(action: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     elif kind == "sleep":
         time.sleep(float(argument))
+    elif kind == "until":
+        while not Path(argument).exists():
+            time.sleep(0.02)
     else:
-        raise ValueError(f"SWEEPER_FAILPOINTS: no action {kind!r}; there are kill, once:PATH, full, sleep:SECONDS")
+        raise ValueError(
+            f"SWEEPER_FAILPOINTS: no action {kind!r}; there are kill, once:PATH, full, sleep:SECONDS, until:PATH"
+        )
 
 
 def _nothing(name: str) -> None:

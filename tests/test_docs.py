@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -165,15 +166,22 @@ def command_line(workspace: Path) -> Iterator[CommandLine]:
     command_line.end()
 
 
-def _run(command: str, command_line: CommandLine) -> str:
-    """What a command prints. Sweeps run in processes of their own, all else in this one, which has imports done."""
+def _run(command: str, command_line: CommandLine, *, anew: bool = False) -> str:
+    """What a command prints; in this process, which has imports done, or anew."""
     _, *arguments = shlex.split(command)
     if arguments == ["ui"]:
         return _run_ui(command_line)
-    return command_line.run(*arguments) if arguments[0] == "start" else command_line.call(*arguments)
+    return command_line.run(*arguments) if anew else command_line.call(*arguments)
 
 
-def _run_python(code: str, command_line: CommandLine) -> None:
+def _run_python(code: str, command_line: CommandLine, *, anew: bool = False) -> None:
+    """Run the code of a page; in this process, which has imports done, or anew."""
+    if not anew:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(command_line.folder)
+            patch.setattr(os, "environ", dict(command_line.environment))
+            exec(compile(code, "page", "exec"), {"__name__": "__main__"})
+        return
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=command_line.folder,
@@ -184,8 +192,10 @@ def _run_python(code: str, command_line: CommandLine) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@cache
 def _run_ui(command_line: CommandLine) -> str:
-    """`sweeper ui` until it has printed its last line, then Ctrl-C. On free ports, which a README cannot know."""
+    """`sweeper ui` until it has printed its last line, then Ctrl-C. On free ports, which a README cannot know. Once for
+    all pages: they show the same."""
     ports = []
     for _ in range(2):
         with socket.socket() as probe:
@@ -222,6 +232,7 @@ def _assert_printed(said: list[str], printed: str, where: str) -> None:
 @pytest.mark.parametrize("name", RUN)
 def test_commands_and_python_of_a_page_run(name: str, workspace: Path, command_line: CommandLine) -> None:
     page = REPOSITORY / name
+    anew = name == RUN[0]  # the first sweep and the first script are processes, as they are for a reader
     python: list[str] = []
     left_out = False
     for block in _blocks(page):
@@ -243,9 +254,11 @@ def test_commands_and_python_of_a_page_run(name: str, workspace: Path, command_l
         elif block.language == "console":
             for command, said in _commands(block):
                 if command.startswith("sweeper "):
-                    _assert_printed(said, _run(command, command_line), where)
+                    is_sweep = command.startswith("sweeper start ")
+                    _assert_printed(said, _run(command, command_line, anew=anew and is_sweep), where)
     if python:
-        _run_python("\n".join(python), command_line)
+        code = "\n".join(python)
+        _run_python(code, command_line, anew=anew or "mlflow" in code)  # whose settings a process keeps
     if left_out:
         pytest.skip("SWEEPER_DATA is not set: all ran but the blocks that need it")
 

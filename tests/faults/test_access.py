@@ -10,7 +10,7 @@ import pytest
 from sweeper.denials import denial_of
 from tests.faults.postgres import Databases, PostgresServer
 from tests.sweep.accounts import check_accounts, query
-from tests.sweep.conftest import GUARD_SECONDS, CommandLine, wait_until
+from tests.sweep.conftest import GUARD_SECONDS, INLINE, CommandLine, wait_until
 from tests.sweep.studies import write_study
 
 PASSWORD = "correct-horse-battery"
@@ -49,7 +49,7 @@ def test_an_account_that_may_only_read(
 ) -> None:
     cli = machine("laptop")
     write_study(cli.folder, trials=1, epochs=1)
-    cli.run("start", "tiny.yaml", "--workers", "1")
+    cli.call("start", "tiny.yaml", *INLINE)
     name = databases.optuna.rpartition("/")[2]
     postgres.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}", name)
     before = postgres.execute("SELECT study_name FROM studies", name)
@@ -84,7 +84,7 @@ def test_mlflows_database(
     assert cli.call("status", "--json").strip() == "[]", "a study was stored"
 
     cli.environment["MLFLOW_TRACKING_URI"] = databases.mlflow
-    cli.run("start", "tiny.yaml", "--workers", "1")
+    cli.call("start", "tiny.yaml", *INLINE)
     seen = cli.call("best", "tiny", "--json")
     cli.environment["MLFLOW_TRACKING_URI"] = with_account(databases.mlflow, reader, PASSWORD)
     assert cli.call("best", "tiny", "--json") == seen
@@ -125,7 +125,7 @@ def test_access_that_is_taken_away_in_the_middle(
     del cli.environment["SWEEPER_FAILPOINTS"]
     assert "is not permitted to log in" in cli.call("resume", "tiny", exit_code=2)
     postgres.execute(f"ALTER ROLE {account} LOGIN")
-    cli.run("resume", "tiny", "--workers", "1")
+    cli.call("resume", "tiny", *INLINE)
     trials = check_accounts(cli.folder, n_trials=4, mlflow_db=databases.mlflow, optuna_db=databases.optuna).trials
     assert {trial.state for trial in trials} == {"COMPLETE"}
 

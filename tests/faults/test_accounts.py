@@ -16,7 +16,7 @@ from sweeper.sweep.record import sync_study
 from sweeper.sweep.store import open_store
 from sweeper.tracking.recording import study_status, unsent_trials
 from tests.sweep.accounts import check_accounts, query
-from tests.sweep.conftest import GUARD_SECONDS, CommandLine, open_workspace, wait_until
+from tests.sweep.conftest import GUARD_SECONDS, INLINE, CommandLine, open_workspace, wait_until
 from tests.sweep.studies import study_dict, write_study
 from tests.sweep.test_sweeps import Watcher
 from tests.tracking.mlflow_server import Account, AccountsServer
@@ -114,15 +114,15 @@ def test_an_account_that_may_only_read(
 ) -> None:
     remote.environment |= writer.environment()
     write_study(remote.folder, "shared", trials=2, epochs=2, keep_models=1)
-    remote.run("start", "shared.yaml", "--workers", "1")
+    remote.call("start", "shared.yaml", *INLINE)
     seen = remote.call("best", "shared", "--json")
 
     remote.environment |= reader.environment()
     assert remote.call("best", "shared", "--json") == seen
     assert len(json.loads(remote.call("runs", "shared", "--json"))) == 2
-    remote.call("report", "shared", "--out", "by-reader")
+    remote.call("report", "shared", "--format", "html", "--out", "by-reader")
     remote.environment |= writer.environment()
-    remote.call("report", "shared", "--out", "by-writer")
+    remote.call("report", "shared", "--format", "html", "--out", "by-writer")
     pages = [(remote.folder / folder / "index.html").read_bytes() for folder in ("by-reader", "by-writer")]
     assert pages[0] == pages[1]
 
@@ -140,7 +140,7 @@ def test_an_account_that_may_only_read(
         assert "refuses the account 'reader' the request" in output, output
         assert "Permission denied (403); have the server's administrator grant it, or " + BY_VARIABLES in output
         assert reader.password not in output
-    attached = remote.call("report", "shared", "--attach", exit_code=2)
+    attached = remote.call("report", "shared", "--section", "study", "--attach", exit_code=2)
     assert "refuses the account 'reader' the request mlflow-artifacts/artifacts" in attached
     (status,) = json.loads(remote.call("status", "--json"))
     assert (status["name"], status["n_trials"], status["n_complete"], status["n_left"]) == ("shared", 2, 2, 0)
@@ -184,7 +184,7 @@ def test_access_that_is_taken_away_in_the_middle(cli: CommandLine, server: Accou
     assert f"its results are safe on disk, and `sweeper resume {name}` goes on from them" in message
     assert "Traceback" not in output
     assert "held up" not in output
-    (status,) = json.loads(cli.run("status", "--json"))
+    (status,) = json.loads(cli.call("status", "--json"))
     assert status["state"] == "stopped"
     assert status["n_left"] > 0
 
@@ -195,7 +195,7 @@ def test_access_that_is_taken_away_in_the_middle(cli: CommandLine, server: Accou
     else:
         assert "refuses the account" in refused(cli, "sync", name)
         server.let_write(account, name)
-    cli.run("resume", name, "--workers", "1")
+    cli.call("resume", name, *INLINE)
     trials = check_accounts(cli.folder, name, n_trials=4, mlflow_db=database).trials
     assert {trial.state for trial in trials} == {"COMPLETE"}
 

@@ -11,11 +11,10 @@ import pytest
 from sweeper.tracking.workspace import read_json
 from tests.faults.postgres import Databases
 from tests.sweep.accounts import check_accounts, read_accounts
-from tests.sweep.conftest import CommandLine
+from tests.sweep.conftest import INLINE, CommandLine
 from tests.sweep.studies import write_study
 
 pytestmark = pytest.mark.xdist_group("postgres")
-INLINE = ("--launcher", "inline", "--devices", "cpu")
 
 
 @pytest.fixture

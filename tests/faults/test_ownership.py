@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from threading import Barrier
 
 import psutil
 import pytest
 
 from sweeper.errors import OwnedError
 from sweeper.search.locks import DatabaseLock, Holder, holder_of
-from sweeper.study.study import Study
 from sweeper.sweep.owner import Ownership, own, read_owner
-from sweeper.sweep.start import prepare
-from sweeper.sweep.store import open_store
-from sweeper.tracking.workspace import Workspace
+from tests.faults.contenders import contend
 from tests.faults.postgres import Databases, PostgresServer
 from tests.faults.scenarios import two_starts_at_once
 from tests.sweep.accounts import check_accounts, query
@@ -37,35 +32,20 @@ def test_two_machines_start_one_study_at_once(machine: Machine, databases: Datab
     two_starts_at_once(machine("one"), machine("two"), optuna_db=databases.optuna, mlflow_db=databases.mlflow)
 
 
-def contend(barrier: Barrier, folder: Path, environ: dict[str, str]) -> tuple[int, str]:
-    """Try to own a study at the same moment as another process. Returns the process id and how it was refused."""
-    study = Study.model_validate(study_dict())
-    workspace = Workspace.from_environment(folder, environ)
-    barrier.wait()
-    name = prepare(workspace, study)
-    try:
-        with own(workspace.study_files(name, open_store(workspace).read(name).uuid), name):
-            barrier.wait()  # until the other has been refused
-    except OwnedError as error:
-        barrier.wait()
-        return os.getpid(), str(error)
-    return os.getpid(), ""
-
-
 def test_pairs_at_the_same_moment_on_empty_databases(postgres: PostgresServer, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")  # threads do not survive a fork
     with context.Manager() as manager, ProcessPoolExecutor(2, mp_context=context) as processes:
         barrier = manager.Barrier(2, timeout=60)
         for pair, shared in product(range(5), ("sqlite", "postgresql")):
             folders = [tmp_path / f"{shared}-{pair}-{side if shared == 'postgresql' else 0}" for side in range(2)]
-            databases = postgres.create_databases()
-            environ = databases.environment() if shared == "postgresql" else {}
-            both = [processes.submit(contend, barrier, folder, environ) for folder in folders]
+            database = None if shared == "sqlite" else postgres.create_database(f"pair_{pair}")
+            environ = {"SWEEPER_STORAGE": database} if database else {}
+            both = [processes.submit(contend, barrier, folder, environ, study_dict()) for folder in folders]
             results = dict(future.result(timeout=90) for future in both)
             (winner,) = (pid for pid, refusal in results.items() if not refusal)
             (refusal,) = filter(None, results.values())
             assert f"driven by pid {winner} on {socket.gethostname()}, since 20" in refusal
-            optuna_db = databases.optuna if environ else folders[0] / "optuna.db"
+            optuna_db = database or folders[0] / "optuna.db"
             for table in ("studies", "version_info", "alembic_version"):
                 assert query(optuna_db, f"SELECT count(*) FROM {table}") == [(1,)], table
             uuids = query(optuna_db, "SELECT count(*) FROM study_user_attributes WHERE key = 'sweeper.uuid'")
@@ -176,7 +156,7 @@ def test_a_driver_that_loses_its_study_ends_and_leaves_it_alone(
     assert not psutil.wait_procs(workers, timeout=5.0)[1]
     assert postgres.execute("SELECT state FROM trials", databases.optuna.rpartition("/")[2]) == [("RUNNING",)]
     thief.release()
-    one.run("stop", "tiny")
+    one.call("stop", "tiny")
 
 
 def test_an_owner_that_died_is_taken_over(machine: Machine, databases: Databases) -> None:

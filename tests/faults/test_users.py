@@ -54,9 +54,9 @@ def test_several_studies_at_once(
         cli.prefix = on_host(f"host-of-{user}")
         hosts[user] = f"host-of-{user}" if cli.prefix else socket.gethostname()
         cli.environment |= {"MLFLOW_TRACKING_URI": server.url, "LOGNAME": user, **server.add_user(user).environment()}
-        cli.slow_down(1.0)
+        cli.hold()
         for name in names:
-            write_study(cli.folder, name, trials=4, epochs=10)
+            write_study(cli.folder, name, trials=2, epochs=3)
             log = cli.folder / f"{name}.log"
             drivers[name] = (user, cli, cli.begin("start", f"{name}.yaml", "--workers", "1", log=log), log)
 
@@ -93,9 +93,10 @@ def test_several_studies_at_once(
     assert "refuses the account 'ben' the request experiments/set-experiment-tag" in output
     assert "is driven from another workspace, by pid" in ben.call("stop", "ada-first", exit_code=1)
 
-    for _, _, driver, log in drivers.values():
+    for _, cli, driver, log in drivers.values():
+        cli.release()
         assert driver.wait(GUARD_SECONDS) == 0, log.read_text()
     for name, (_, cli, _, _) in drivers.items():
-        check_accounts(cli.folder, name, n_trials=4, mlflow_db=databases.mlflow, optuna_db=databases.optuna)
-        assert len(json.loads(eve.call("runs", name, "--json"))) == 4
+        check_accounts(cli.folder, name, n_trials=2, mlflow_db=databases.mlflow, optuna_db=databases.optuna)
+        assert len(json.loads(eve.call("runs", name, "--json"))) == 2
     assert {(s["state"], s["owner"]) for s in json.loads(eve.call("status", "--json"))} == {("finished", None)}

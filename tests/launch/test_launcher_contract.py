@@ -198,6 +198,31 @@ def test_stop_and_go_on_gives_the_same_bits(fresh_launcher: Launcher, make_attem
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[1])
     for artifact in ("confusion.json", "data.json", "layers.json"):
         assert read_json(files_of(parts).artifacts / artifact) == read_json(files_of(whole).artifacts / artifact)
+    check_torn_checkpoints(launcher, make_attempt, whole)
+
+
+def check_torn_checkpoints(launcher: Launcher, make_attempt: MakeAttempt, whole: Attempt) -> None:
+    """Of a trial that is stopped after each epoch, the last checkpoint is torn, and both are."""
+    torn = make_attempt(folder="torn")
+    for attempt_number in (1, 2):
+        launcher.submit(0, make_attempt(folder="torn", attempt=attempt_number))
+        launcher.stop(0)
+        wait_for(launcher, AttemptEnded)
+    checkpoint = files_of(torn).checkpoint
+    os.truncate(checkpoint, checkpoint.stat().st_size // 2)
+    assert files_of(torn).previous_checkpoint.exists()
+    launcher.submit(0, make_attempt(folder="torn", attempt=3))
+    launcher.stop(0)
+    wait_for(launcher, AttemptEnded)
+    for path in (files_of(torn).checkpoint, files_of(torn).previous_checkpoint):
+        os.truncate(path, 100)
+    while True:
+        launcher.submit(0, make_attempt(folder="torn", attempt=4))
+        launcher.stop(0)
+        end = wait_for(launcher, AttemptEnded)[-1]
+        if isinstance(end, AttemptEnded) and end.how == "outcome":
+            break
+    assert measured(torn) == measured(whole)
 
 
 def test_prune(launcher: Launcher, make_attempt: MakeAttempt) -> None:
@@ -272,32 +297,6 @@ def test_a_loss_that_is_infinite(launcher: Launcher, make_attempt: MakeAttempt) 
     assert outcome["tags"]["sweeper.reason"] == "diverged"
     reason = (files_of(attempt).artifacts / "reason.txt").read_text()
     assert "a lower learning rate may help" in reason
-
-
-def test_torn_checkpoints(fresh_launcher: Launcher, make_attempt: MakeAttempt) -> None:
-    launcher = fresh_launcher
-    wait_for(launcher, WorkerReady)
-    whole, torn = make_attempt(folder="whole"), make_attempt(folder="torn")
-    train(launcher, whole)
-    for attempt_number in (1, 2):
-        launcher.submit(0, make_attempt(folder="torn", attempt=attempt_number))
-        launcher.stop(0)
-        wait_for(launcher, AttemptEnded)
-    checkpoint = files_of(torn).checkpoint
-    os.truncate(checkpoint, checkpoint.stat().st_size // 2)
-    assert files_of(torn).previous_checkpoint.exists()
-    launcher.submit(0, make_attempt(folder="torn", attempt=3))
-    launcher.stop(0)
-    wait_for(launcher, AttemptEnded)
-    for path in (files_of(torn).checkpoint, files_of(torn).previous_checkpoint):
-        os.truncate(path, 100)
-    while True:
-        launcher.submit(0, make_attempt(folder="torn", attempt=4))
-        launcher.stop(0)
-        end = wait_for(launcher, AttemptEnded)[-1]
-        if isinstance(end, AttemptEnded) and end.how == "outcome":
-            break
-    assert measured(torn) == measured(whole)
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from tests.tracking.mlflow_server import MlflowServer
 from tests.tracking.templates import copy_mlflow_db, shared_folder
 
 GUARD_SECONDS = 180.0
+INLINE = ("--launcher", "inline", "--devices", "cpu")
+"""Options with which a sweep needs no process but that of the command."""
 
 
 class CommandLine:
@@ -43,6 +45,19 @@ class CommandLine:
     def slow_down(self, seconds: float) -> None:
         """Have each epoch take so much longer: a sweep must not end before something is done to it."""
         self.environment["SWEEPER_FAILPOINTS"] = f"attempt.epoch_sent=sleep:{seconds}@*"
+
+    def hold(self) -> None:
+        """Have each worker wait in its second epoch until `release`: a sweep must not end before something is done to
+        it, and need not take any longer."""
+        self.environment["SWEEPER_FAILPOINTS"] = f"attempt.epoch_sent=until:{self._released}@2"
+
+    def release(self) -> None:
+        """Have workers go on, those too that begin later."""
+        self._released.touch()
+
+    @property
+    def _released(self) -> Path:
+        return self.folder / ".released"
 
     def begin(self, *arguments: str, log: Path | None = None) -> subprocess.Popen[str]:
         """Start a command in a session of its own, as from another terminal; its output goes to a pipe, or to a log."""

@@ -17,10 +17,8 @@ from sweeper.study.study import Study
 from sweeper.sweep.finalize import choose, rank_configurations
 from sweeper.tracking.workspace import Workspace
 from tests.sweep.accounts import Accounts, check_accounts
-from tests.sweep.conftest import GUARD_SECONDS, CommandLine, wait_until
+from tests.sweep.conftest import GUARD_SECONDS, INLINE, CommandLine, wait_until
 from tests.sweep.studies import study_dict, write_study
-
-INLINE = ("--launcher", "inline", "--devices", "cpu")
 
 
 def search(cli: CommandLine, **parts: Any) -> Accounts:

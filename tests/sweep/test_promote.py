@@ -10,10 +10,8 @@ import torch
 import sweeper
 from sweeper.tracking.workspace import Workspace
 from tests.sweep.accounts import Accounts, check_accounts
-from tests.sweep.conftest import CommandLine
+from tests.sweep.conftest import INLINE, CommandLine
 from tests.sweep.studies import write_study
-
-INLINE = ("--launcher", "inline", "--devices", "cpu")
 
 
 def search(cli: CommandLine, **parts: Any) -> Accounts:

@@ -17,7 +17,7 @@ from sweeper.sweep.attempts import Attempts
 from sweeper.tracking.workspace import TrialFiles
 from tests.ray_cluster import Cluster, ray_cluster, workers_on
 from tests.sweep.accounts import check_accounts
-from tests.sweep.conftest import GUARD_SECONDS, CommandLine, wait_until
+from tests.sweep.conftest import GUARD_SECONDS, INLINE, CommandLine, wait_until
 from tests.sweep.studies import write_study
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -177,5 +177,5 @@ def test_a_driver_as_ray_jobs_are_run_and_a_head_that_is_lost(cli: CommandLine, 
     assert "Traceback" not in output
     wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "the worker's end")
     check_accounts(cli.folder, n_trials=3, finished=False)
-    cli.run("resume", "tiny", "--workers", "1")
+    cli.call("resume", "tiny", *INLINE)
     assert {trial.state for trial in check_accounts(cli.folder, n_trials=3).trials} == {"COMPLETE"}

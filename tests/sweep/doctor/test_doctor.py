@@ -379,7 +379,7 @@ def test_a_driver_and_its_workers_are_killed(cli: CommandLine, cache_dir: Path) 
     began = time.monotonic()
     driver = cli.begin("resume", "tiny", "--workers", "1", "--checkpoint-seconds", "0.05")
     wait_until(lambda: checkpoint.exists() or driver.poll() is not None, "its continuing")
-    cli.run("stop", "tiny")
+    cli.call("stop", "tiny")
     driver.wait(timeout=60)
     assert time.monotonic() - began < 60
     assert [finding for finding in patient.problems() if finding.level == "fault"] == []
