@@ -1,4 +1,5 @@
-"""For all tests: one thread a process, since pytest runs several processes; and plugins that end with their test.
+"""For all tests: one thread a process, since pytest runs several processes; plugins that end with their test;
+and servers, one of each kind for each process.
 
 Numeric libraries read the number of threads when they are imported. Threads of several processes that wait for each
 other made the suite three times as long. Workers of the sweeps that tests start have as many threads as they would
@@ -19,11 +20,16 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import sys  # noqa: E402  # numeric libraries read the environment above when they are imported
 from collections.abc import Iterator  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
 
 import pytest  # noqa: E402
 
 from sweeper.study.config import registry  # noqa: E402
 from sweeper.study.plugins import sources  # noqa: E402
+
+if TYPE_CHECKING:
+    from tests.faults.postgres import Databases, PostgresServer
+    from tests.tracking.mlflow_server import MlflowServer
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +42,33 @@ def _forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     registry._adapters.clear()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL."""
+    from tests.faults.postgres import PostgresServer
+
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def databases(postgres: PostgresServer) -> Databases:
+    """Two databases of the test's own."""
+    return postgres.create_databases()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A running MLflow server."""
+    from tests.tracking.mlflow_server import MlflowServer
+    from tests.tracking.templates import copy_mlflow_db
+
+    folder = tmp_path_factory.mktemp("server")
+    copy_mlflow_db(tmp_path_factory, folder)
+    running = MlflowServer(folder)
+    running.start()
+    yield running
+    running.stop()

@@ -264,25 +264,21 @@ def test_commands_and_python_of_a_page_run(name: str, workspace: Path, command_l
 
 
 @pytest.mark.xdist_group("postgres")
-def test_a_study_moves_to_a_server_as_the_page_says(folder: Path, cli: CommandLine) -> None:
+def test_a_study_moves_to_a_server_as_the_page_says(folder: Path, cli: CommandLine, postgres: PostgresServer) -> None:
     cli.call("start", str(write_study(folder, "digits-mlp")), "--launcher", "inline", "--devices", "cpu", "--quiet")
     before = cli.call("best", "digits-mlp", "--json")
-    server = PostgresServer()
-    try:
-        for name in ("optuna", "mlflow"):
-            server.create_database(name)
-        for block in _blocks(DOCS / "how-to/moving.md"):
-            for command, said in _commands(block):
-                if command.startswith("export "):
-                    name, _, value = command.removeprefix("export ").partition("=")
-                    assert "user:password@host" in value
-                    cli.environment[name] = value.replace("user:password@host", f"postgres@127.0.0.1:{server.port}")
-                elif command.startswith("sweeper "):
-                    _assert_printed(said, _run(command, cli), "docs/how-to/moving.md")
-        assert cli.call("best", "digits-mlp", "--json") == before
-        assert "no faults" in cli.call("doctor")
-    finally:
-        server.remove()
+    for name in ("optuna", "mlflow"):
+        postgres.create_database(name)
+    for block in _blocks(DOCS / "how-to/moving.md"):
+        for command, said in _commands(block):
+            if command.startswith("export "):
+                name, _, value = command.removeprefix("export ").partition("=")
+                assert "user:password@host" in value
+                cli.environment[name] = value.replace("user:password@host", f"postgres@127.0.0.1:{postgres.port}")
+            elif command.startswith("sweeper "):
+                _assert_printed(said, _run(command, cli), "docs/how-to/moving.md")
+    assert cli.call("best", "digits-mlp", "--json") == before
+    assert "no faults" in cli.call("doctor")
 
 
 @pytest.mark.parametrize("command", [*_all_commands()])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -102,28 +100,22 @@ def test_runs_are_those_that_the_recorder_writes(tmp_path: Path, tmp_path_factor
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Workspace]]:
+def places(
+    tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, server: MlflowServer
+) -> dict[str, Workspace]:
     """One study in SQLite, in PostgreSQL, and behind an MLflow server that keeps its artifacts."""
     folder = tmp_path_factory.mktemp("places")
     study = make_study("made", n_trials=N_TRIALS)
-    with ExitStack() as stack:
-        postgres = PostgresServer()
-        stack.callback(postgres.remove)
-        (folder / "mlflow").mkdir()
-        copy_mlflow_db(tmp_path_factory, folder / "mlflow")
-        server = MlflowServer(folder / "mlflow")
-        stack.callback(server.stop)
-        server.start()
-        made = {
-            "sqlite": workspace_in(folder / "sqlite"),
-            "postgresql": workspace_in(folder / "postgresql", **postgres.create_databases().environment()),
-            "server": workspace_in(folder / "server", MLFLOW_TRACKING_URI=server.url),
-        }
-        copy_mlflow_db(tmp_path_factory, folder / "sqlite")
-        for place, workspace in made.items():
-            where = {"database_url": server.database_url, "artifacts": server.folder / "artifacts"}
-            fill_store(workspace, study, n_epochs=N_EPOCHS, **(where if place == "server" else {}))
-        yield made
+    made = {
+        "sqlite": workspace_in(folder / "sqlite"),
+        "postgresql": workspace_in(folder / "postgresql", **postgres.create_databases().environment()),
+        "server": workspace_in(folder / "server", MLFLOW_TRACKING_URI=server.url),
+    }
+    copy_mlflow_db(tmp_path_factory, folder / "sqlite")
+    for place, workspace in made.items():
+        where = {"database_url": server.database_url, "artifacts": server.folder / "artifacts"}
+        fill_store(workspace, study, n_epochs=N_EPOCHS, **(where if place == "server" else {}))
+    return made
 
 
 def test_a_report_has_the_same_bytes_from_any_place(places: dict[str, Workspace], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL servers, databases in them, and workspaces of several machines that use them."""
+"""Workspaces of several machines that share two databases in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ import pytest
 
 from tests.faults.postgres import Databases, PostgresServer
 from tests.sweep.conftest import CommandLine, cache_dir, cli, folder, own_server, workspace
+from tests.tracking.mlflow_server import AccountsServer
 
 __all__ = ["cache_dir", "cli", "folder", "own_server", "workspace"]
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A running server."""
-    server = PostgresServer()
+def accounts_server(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountsServer]:
+    """A running MLflow server with accounts, on PostgreSQL."""
+    databases = postgres.create_databases()
+    server = AccountsServer(tmp_path_factory.mktemp("accounts"), database_url=databases.mlflow)
+    server.start()
     yield server
-    server.remove()
-
-
-@pytest.fixture
-def databases(postgres: PostgresServer) -> Databases:
-    """Two databases of the test's own."""
-    return postgres.create_databases()
+    server.stop()
 
 
 @pytest.fixture

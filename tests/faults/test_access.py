@@ -13,6 +13,8 @@ from tests.sweep.accounts import check_accounts, query
 from tests.sweep.conftest import GUARD_SECONDS, INLINE, CommandLine, wait_until
 from tests.sweep.studies import write_study
 
+pytestmark = pytest.mark.xdist_group("postgres")
+
 PASSWORD = "correct-horse-battery"
 WRONG = "hunter2-hunter2"
 

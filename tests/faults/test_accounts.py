@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from tests.sweep.conftest import GUARD_SECONDS, INLINE, CommandLine, open_worksp
 from tests.sweep.studies import study_dict, write_study
 from tests.sweep.test_sweeps import Watcher
 from tests.tracking.mlflow_server import Account, AccountsServer
-from tests.tracking.templates import copy_mlflow_db
 
 pytestmark = pytest.mark.xdist_group("accounts")
 
@@ -29,14 +27,8 @@ BY_VARIABLES = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or ML
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountsServer]:
-    """A running server."""
-    folder = tmp_path_factory.mktemp("accounts")
-    copy_mlflow_db(tmp_path_factory, folder)
-    server = AccountsServer(folder)
-    server.start()
-    yield server
-    server.stop()
+def server(accounts_server: AccountsServer) -> AccountsServer:
+    return accounts_server
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +49,7 @@ def remote(cli: CommandLine, server: AccountsServer) -> CommandLine:
 
 
 def experiments_of(server: AccountsServer) -> list[str]:
-    return sorted(name for (name,) in query(server.folder / "mlflow.db", "SELECT name FROM experiments"))
+    return sorted(name for (name,) in query(server.database_url, "SELECT name FROM experiments"))
 
 
 def refused(cli: CommandLine, *command: str) -> str:
@@ -127,8 +119,8 @@ def test_an_account_that_may_only_read(
     assert pages[0] == pages[1]
 
     remote.environment |= reader.environment()
-    runs = query(server.folder / "mlflow.db", "SELECT * FROM runs")
-    tags = query(server.folder / "mlflow.db", "SELECT * FROM experiment_tags")
+    runs = query(server.database_url, "SELECT * FROM runs")
+    tags = query(server.database_url, "SELECT * FROM experiment_tags")
     for command in (
         ("start", "shared.yaml", "--trials", "1"),
         ("resume", "shared", "--trials", "1"),
@@ -144,9 +136,9 @@ def test_an_account_that_may_only_read(
     assert "refuses the account 'reader' the request mlflow-artifacts/artifacts" in attached
     (status,) = json.loads(remote.call("status", "--json"))
     assert (status["name"], status["n_trials"], status["n_complete"], status["n_left"]) == ("shared", 2, 2, 0)
-    assert query(server.folder / "mlflow.db", "SELECT * FROM runs") == runs
-    assert query(server.folder / "mlflow.db", "SELECT * FROM experiment_tags") == tags
-    assert query(server.folder / "mlflow.db", "SELECT * FROM registered_models") == []
+    assert query(server.database_url, "SELECT * FROM runs") == runs
+    assert query(server.database_url, "SELECT * FROM experiment_tags") == tags
+    assert query(server.database_url, "SELECT * FROM registered_models") == []
 
 
 @pytest.mark.parametrize("how", ["password", "grant"])
@@ -158,7 +150,7 @@ def test_access_that_is_taken_away_in_the_middle(cli: CommandLine, server: Accou
     write_study(cli.folder, name, trials=4, epochs=6)
     cli.slow_down(1.0)
     driver = cli.begin("start", f"{name}.yaml", "--workers", "1", "--checkpoint-seconds", "0")
-    database = server.folder / "mlflow.db"
+    database = server.database_url
 
     def n_rows() -> int:
         ((n,),) = query(
@@ -222,7 +214,7 @@ def test_access_that_is_taken_away_before_the_last_rows(
     n_unsent = len(unsent_trials(files))
     assert study_status(files) != "FINISHED"
     assert sync_study(workspace, "late") == n_unsent
-    check_accounts(folder, "late", n_trials=2, mlflow_db=server.folder / "mlflow.db")
+    check_accounts(folder, "late", n_trials=2, mlflow_db=server.database_url)
 
 
 def test_an_account_may_have_studies_of_its_own(
@@ -233,4 +225,4 @@ def test_an_account_may_have_studies_of_its_own(
     workspace = open_workspace(folder, cache_dir, {"MLFLOW_TRACKING_URI": server.url})
     study = Study.model_validate(study_dict("own", trials=1))
     assert sweeper.start(study, launcher="inline", workspace=workspace).finished
-    check_accounts(folder, "own", n_trials=1, mlflow_db=server.folder / "mlflow.db")
+    check_accounts(folder, "own", n_trials=1, mlflow_db=server.database_url)

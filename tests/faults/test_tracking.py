@@ -19,9 +19,8 @@ from tests.sweep.conftest import open_workspace
 from tests.sweep.studies import study_dict
 from tests.sweep.test_sweeps import Watcher
 from tests.tracking.mlflow_server import MlflowServer
-from tests.tracking.templates import copy_mlflow_db
 
-pytestmark = pytest.mark.xdist_group("proxy")
+pytestmark = pytest.mark.xdist_group("server")
 
 KINDS = (
     "POST experiments/create",
@@ -33,17 +32,6 @@ KINDS = (
     "PUT artifacts",
 )
 """Requests that a sweep makes."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """An MLflow server that stays up."""
-    folder = tmp_path_factory.mktemp("server")
-    copy_mlflow_db(tmp_path_factory, folder)
-    server = MlflowServer(folder)
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -18,17 +17,6 @@ from tests.sweep.studies import write_study
 from tests.tracking.mlflow_server import AccountsServer
 
 pytestmark = pytest.mark.xdist_group("accounts")
-
-
-@pytest.fixture
-def server(tmp_path: Path, databases: Databases) -> Iterator[AccountsServer]:
-    """A running MLflow server on the database."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    server = AccountsServer(folder, database_url=databases.mlflow)
-    server.start()
-    yield server
-    server.stop()
 
 
 def on_host(name: str) -> tuple[str, ...]:
@@ -45,8 +33,9 @@ def test_several_studies_at_once(
     machine: Callable[[str], CommandLine],
     postgres: PostgresServer,
     databases: Databases,
-    server: AccountsServer,
+    accounts_server: AccountsServer,
 ) -> None:
+    server = accounts_server
     users = {"ada": ("ada-first", "ada-second"), "ben": ("ben-first",)}
     hosts, drivers = {}, {}
     for user, names in users.items():
@@ -70,7 +59,7 @@ def test_several_studies_at_once(
         for _, _, driver, log in drivers.values():
             assert driver.poll() is None, log.read_text()
         statuses = json.loads(machine_of_admin.call("status", "--json"))
-        tracked = {name for (name,) in query(databases.mlflow, "SELECT name FROM experiments")}
+        tracked = {name for (name,) in query(server.database_url, "SELECT name FROM experiments")}
         return [s["state"] for s in statuses if s["n_running"]] == ["running"] * 3 and tracked >= set(drivers)
 
     machine_of_admin = machine("admin")
@@ -97,6 +86,6 @@ def test_several_studies_at_once(
         cli.release()
         assert driver.wait(GUARD_SECONDS) == 0, log.read_text()
     for name, (_, cli, _, _) in drivers.items():
-        check_accounts(cli.folder, name, n_trials=2, mlflow_db=databases.mlflow, optuna_db=databases.optuna)
+        check_accounts(cli.folder, name, n_trials=2, mlflow_db=server.database_url, optuna_db=databases.optuna)
         assert len(json.loads(eve.call("runs", name, "--json"))) == 2
     assert {(s["state"], s["owner"]) for s in json.loads(eve.call("status", "--json"))} == {("finished", None)}

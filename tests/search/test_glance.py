@@ -62,15 +62,11 @@ def test_what_is_seen_is_what_optuna_reads(url: str) -> None:
     check(url)
 
 
-@pytest.mark.xdist_group("server")
-def test_what_is_seen_is_what_optuna_reads_in_postgresql() -> None:
-    server = PostgresServer()
-    try:
-        url = server.create_database("optuna")
-        assert read_glances(url) == []
-        check(url)
-    finally:
-        server.remove()
+@pytest.mark.xdist_group("postgres")
+def test_what_is_seen_is_what_optuna_reads_in_postgresql(postgres: PostgresServer) -> None:
+    url = postgres.create_database("glance")
+    assert read_glances(url) == []
+    check(url)
 
 
 def test_one_study_by_its_name(url: str) -> None:

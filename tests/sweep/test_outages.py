@@ -11,30 +11,29 @@ from sweeper.study.study import Study
 from sweeper.sweep.progress import TrialEnded
 from sweeper.sweep.record import sync_study
 from tests.sweep.accounts import check_accounts
-from tests.sweep.conftest import CommandLine, open_workspace
+from tests.sweep.conftest import INLINE, CommandLine, open_workspace
 from tests.sweep.studies import study_dict, write_study
 from tests.sweep.test_sweeps import Watcher
 from tests.tracking.mlflow_server import MlflowServer
 
-pytestmark = pytest.mark.xdist_group("outages")
 
-
-def test_the_server_named_by_the_environment(cli: CommandLine, own_server: MlflowServer) -> None:
+@pytest.mark.xdist_group("server")
+def test_the_server_named_by_the_environment(cli: CommandLine, server: MlflowServer) -> None:
     (cli.folder / "mlflow.db").unlink()
-    own_server.start()
-    cli.environment["MLFLOW_TRACKING_URI"] = own_server.url
-    output = cli.run("start", str(write_study(cli.folder, trials=2, keep_models=1)), "--workers", "1")
+    cli.environment["MLFLOW_TRACKING_URI"] = server.url
+    output = cli.call("start", str(write_study(cli.folder, trials=2, keep_models=1)), *INLINE)
     assert "View run" not in output
-    check_accounts(cli.folder, n_trials=2, mlflow_db=own_server.folder / "mlflow.db")
+    check_accounts(cli.folder, n_trials=2, mlflow_db=server.folder / "mlflow.db")
     assert not (cli.folder / "mlflow.db").exists()
     assert not (cli.folder / "mlruns").exists()
-    workspace = open_workspace(cli.folder, cli.folder, {"MLFLOW_TRACKING_URI": own_server.url})
+    workspace = open_workspace(cli.folder, cli.folder, {"MLFLOW_TRACKING_URI": server.url})
     (best,) = sweeper.best_runs("tiny", workspace=workspace)
     assert best.confusion().to_numpy().sum() > 0
     assert best.load_model().class_names == tuple(str(digit) for digit in range(10))
     assert best.history()["val/accuracy"].max() == best.value
 
 
+@pytest.mark.xdist_group("outages")
 def test_a_server_that_stops_and_starts_in_the_middle(folder: Path, cache_dir: Path, own_server: MlflowServer) -> None:
     own_server.start()
     workspace = open_workspace(folder, cache_dir, {"MLFLOW_TRACKING_URI": own_server.url})
@@ -56,6 +55,7 @@ def test_a_server_that_stops_and_starts_in_the_middle(folder: Path, cache_dir: P
     assert told[-1] == "tracking works again"
 
 
+@pytest.mark.xdist_group("outages")
 def test_a_server_that_is_down_at_the_end(folder: Path, cache_dir: Path, own_server: MlflowServer) -> None:
     workspace = open_workspace(folder, cache_dir, {"MLFLOW_TRACKING_URI": own_server.url})
     view = Watcher()

@@ -15,7 +15,6 @@ from sweeper.tracking.mlflow import MlflowTracker
 from sweeper.tracking.outbox import Row
 from sweeper.tracking.run_tables import open_run_tables
 from sweeper.tracking.tracker import RunInfo
-from tests.faults.conftest import databases, postgres  # noqa: F401  # fixtures
 
 TABLES = {
     "runs": "name, status, start_time, end_time, lifecycle_stage, experiment_id",
