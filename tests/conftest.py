@@ -20,6 +20,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import sys  # noqa: E402  # numeric libraries read the environment above when they are imported
 from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
 import pytest  # noqa: E402
@@ -30,6 +31,29 @@ from sweeper.study.plugins import sources  # noqa: E402
 if TYPE_CHECKING:
     from tests.faults.postgres import Databases, PostgresServer
     from tests.tracking.mlflow_server import MlflowServer
+
+HERE = Path(__file__).parent
+LONG_GROUPS = ("docs", "ray", "postgres", "accounts", "browser", "cli", "doctor", "workers", "server", "kills")
+"""Groups of tests that take a minute or more, the longest first."""
+WITH_PROCESSES = ("studies", "chaos", "extend", "faults", "sweep", "security", "benchmarks")
+"""Folders of tests that start processes."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # pytest-xdist would have groups of the most tests begin first
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: else a process is left alone with it at the end."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, int]:
+    marker = item.get_closest_marker("xdist_group")
+    if marker is not None:
+        group = marker.args[0]
+        return (0, LONG_GROUPS.index(group)) if group in LONG_GROUPS else (1, 0)
+    return (1, 0) if item.path.relative_to(HERE).parts[0] in WITH_PROCESSES else (2, 0)
 
 
 @pytest.fixture(autouse=True)

@@ -77,7 +77,7 @@ def _run_to_end(cli: CommandLine, options: tuple[str, ...]) -> int:
         assert process.returncode == -9, f"exit code {process.returncode}:\n{output}"
         n_deaths += 1
         arguments = ("resume", "tiny")
-        if cli.run("status", "--json").strip() == "[]":  # it died before the study was stored
+        if cli.call("status", "--json").strip() == "[]":  # it died before the study was stored
             arguments = ("start", "tiny.yaml")
 
 
@@ -118,7 +118,7 @@ def kill_at_random(
             break
         if driver.poll() is None:
             driver.communicate(timeout=GUARD_SECONDS)
-        stored = cli.run("status", "--json", exit_code=0) if (cli.folder / "optuna.db").exists() else "[]"
+        stored = cli.call("status", "--json") if (cli.folder / "optuna.db").exists() else "[]"
         arguments = ("start", "tiny.yaml") if stored.strip() == "[]" else ("resume", "tiny")
     process = cli.begin(*arguments, *options)
     output, _ = process.communicate(timeout=GUARD_SECONDS)

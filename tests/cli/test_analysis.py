@@ -57,7 +57,7 @@ def test_attack_lowers_accuracy_and_the_report_shows_it(run: Run, swept: Path) -
     table = run(*arguments, folder=swept)
     assert "ε" in table.stderr
     assert table.stdout.splitlines()[0].startswith("216 pictures of small, trial ")
-    run("report", "small", "--out", "attacked", folder=swept)
+    run("report", "small", "--format", "csv", "--out", "attacked", folder=swept)
     assert (swept / "attacked" / "data").joinpath(f"adversarial-t{result['trial']}-fgsm-accuracy.csv").is_file()
 
 
@@ -142,16 +142,20 @@ def test_planted_errors_are_found_corrected_and_fed_back(run: Run, noisy: Path) 
         assert in_pool["corrected"][k] == in_pool["noisy"][k] + change
     assert in_pool["corrected"][3] >= in_pool["noisy"][3] + 20
 
-    run("report", "noisy", "--out", "audited", folder=noisy)
+    run("report", "noisy", "--format", "csv", "--out", "audited", folder=noisy)
     assert (noisy / "audited" / "data" / "audit-suspects.csv").is_file()
 
 
-def test_an_interrupted_audit_leaves_no_process_and_goes_on(noisy: Path) -> None:
-    options = ["--folds", "5", "--seeds", "4", "--workers", "2"]
-    arguments = [sys.executable, "-m", "sweeper", "audit-labels", "noisy", *options]
+def test_an_interrupted_audit_leaves_no_process_and_goes_on(run: Run, noisy: Path) -> None:
+    arguments = ("audit-labels", "noisy", "--folds", "5", "--seeds", "4", "--workers", "2")
     env = {**os.environ, "SWEEPER_CACHE": str(noisy / "cache")}
     audit = subprocess.Popen(
-        arguments, cwd=noisy, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [sys.executable, "-m", "sweeper", *arguments],
+        cwd=noisy,
+        env=env,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
     )
     files = noisy / ".sweeper" / "noisy"
     before = set(files.rglob("audit/*.npy"))
@@ -167,7 +171,8 @@ def test_an_interrupted_audit_leaves_no_process_and_goes_on(noisy: Path) -> None
     assert "Traceback" not in stderr
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
-    done = subprocess.run(arguments, cwd=noisy, env=env, capture_output=True, text=True, check=True)
+    done = run(*arguments, folder=noisy)
+    assert done.code == 0, done.stderr
     n_kept = len(set(files.rglob("audit/*.npy")) - before)
     assert n_kept == 20
     assert " of 20 kept from before)" in done.stderr

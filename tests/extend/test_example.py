@@ -49,4 +49,4 @@ def test_an_installed_package_is_found_checked_documented_and_swept(installed: C
     assert {run["params"]["model.name"] for run in runs} <= {"resmlp", "logistic"}
     tags = [run["tags"]["sweeper.plugins"] for run in runs]
     assert all("dataset shapes (sweeper-shapes 0.1.0)" in tag for tag in tags)
-    installed.run("report", "shapes-resmlp")
+    installed.run("report", "shapes-resmlp", "--format", "html")

@@ -82,7 +82,7 @@ def test_all_kinds_together_in_a_sweep(command_line: CommandLine, tmp_path: Path
     (tmp_path / "kinds.yaml").write_text(STUDY)
     assert "nadam" in command_line.call("check", "kinds.yaml", exit_code=2)
     launcher = ("--launcher", "mine:fork=false", "--workers", "1", "--quiet")
-    output = command_line.run("--plugin", "parts.py", "start", "kinds.yaml", *launcher)
+    output = command_line.call("--plugin", "parts.py", "start", "kinds.yaml", *launcher)
     assert "2 done" in output
     assert [file.read_text() for file in tmp_path.glob(".sweeper/kinds/launched")] == ["False"]
     runs = json.loads(command_line.call("runs", "kinds", "--json"))
@@ -94,7 +94,7 @@ def test_all_kinds_together_in_a_sweep(command_line: CommandLine, tmp_path: Path
     command_line.call("report", "kinds", "--section", "mine")
     assert "written by a plugin" in (tmp_path / "reports/kinds/index.html").read_text()
     command_line.call("enqueue", "kinds", "training.loss.gamma=1.5")
-    assert "3 done" in command_line.run("resume", "kinds", "--trials", "1", "--workers", "1", "--quiet")
+    assert "3 done" in command_line.call("resume", "kinds", "--trials", "1", "--workers", "1", "--quiet")
     # A database alone makes no machine run code.
     shutil.rmtree(tmp_path / ".sweeper" / "kinds")
     refused = command_line.run("resume", "kinds", "--trials", "1", "--workers", "1", exit_code=2)

@@ -54,14 +54,14 @@ def test_an_example_is_swept(name: str, command_line: CommandLine) -> None:
     file = f"elsewhere/{name}.yaml"
     assert "ok" in command_line.call("check", file)
     assert "by a loop of its own, which is not timed" in command_line.call("preview", file, "-n", "2")
-    assert "2 done" in command_line.run("start", file, "--workers", "1", "--quiet", "--set", "budget.trials=2")
+    assert "2 done" in command_line.call("start", file, "--workers", "1", "--quiet", "--set", "budget.trials=2")
     runs = json.loads(command_line.call("runs", study, "--json"))
     assert all(run["params"]["loop.name"] == study for run in runs)
     assert all(f"training loop {study} ({name}.py, sha256 " in run["tags"]["sweeper.plugins"] for run in runs)
-    assert "report" in command_line.call("report", study)
+    assert "report" in command_line.call("report", study, "--format", "html")
     if name != "plain_torch":
         return
-    tested = command_line.run("finalize", study, "--top", "1", "--seeds", "2", "--workers", "1", "--quiet")
+    tested = command_line.call("finalize", study, "--top", "1", "--seeds", "2", "--workers", "1", "--quiet")
     assert "by 2 runs" in tested
     assert "test/" in tested
 
@@ -92,7 +92,7 @@ def test_a_loop_is_pruned(command_line: CommandLine) -> None:
     levels = "[0.9, 0.8, 0.7, 0.6, 0.5, 0.4]"
     (command_line.folder / "tiny.yaml").write_text(STUDY.format(pruner=pruner, levels=levels))
     started = time.monotonic()
-    command_line.run("start", "tiny.yaml", "--workers", "1", "--quiet")
+    command_line.call("start", "tiny.yaml", "--workers", "1", "--quiet")
     accounts = check_accounts(command_line.folder, n_trials=6, metric="score")
     pruned = [trial for trial in accounts.trials if trial.state == "PRUNED"]
     assert pruned, f"none pruned in {time.monotonic() - started:.0f} s"

@@ -47,7 +47,7 @@ def test_a_study_goes_on_where_it_was_moved(begun: CommandLine, databases: Datab
     cli.call("start", "tiny.yaml", "--trials", "2", *INLINE, "--quiet")
     check_accounts(cli.folder, "tiny", n_trials=4, **urls)
     assert "no faults" in cli.call("doctor")
-    cli.call("report", "tiny", "other", "--out", "report")
+    cli.call("report", "tiny", "other", "--format", "html", "--out", "report")
 
     # Said again, nothing is copied; the files are as they were, and nobody goes on with them by mistake.
     with pytest.raises(AssertionError, match="is not empty"):

@@ -104,7 +104,7 @@ def check_report(cli: CommandLine) -> None:
     assert len(cells) == 101
     n_seeds = 3 if "sum over 3 seeds" in section else 2
     assert sum(int(line.split(",")[2]) for line in cells[1:]) == 360 * n_seeds
-    cli.call("report", "tiny.final", "--out", "c")
+    cli.call("report", "tiny.final", "--format", "html", "--out", "c")
 
 
 def check_delete(cli: CommandLine) -> None:
