@@ -7,16 +7,17 @@ import http.client
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import Popen
 
 import psutil
 import pytest
 
-from tests.sweep.conftest import CommandLine
+from tests.sweep.conftest import GUARD_SECONDS, CommandLine, wait_until
 from tests.tracking.mlflow_server import free_port
 
 
 @pytest.fixture
-def servers(cli: CommandLine) -> Iterator[tuple[int, int, psutil.Process]]:
+def servers(cli: CommandLine) -> Iterator[tuple[int, int, Popen[str]]]:
     """Both servers of `sweeper ui`, in an environment that asks for trouble."""
     cli.environment |= {
         "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
@@ -31,7 +32,7 @@ def servers(cli: CommandLine) -> Iterator[tuple[int, int, psutil.Process]]:
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(3)]
     assert lines[2] == "Ctrl-C ends both\n", lines
-    yield (*ports, psutil.Process(process.pid))
+    yield (*ports, process)
     process.terminate()
     process.wait(timeout=60)
 
@@ -45,7 +46,7 @@ def ask(port: int, method: str, path: str, body: str | None = None, **headers: s
     return status
 
 
-def test_the_servers_are_closed(servers: tuple[int, int, psutil.Process], cli: CommandLine) -> None:
+def test_the_servers_are_closed_and_end_on_sigterm(servers: tuple[int, int, Popen[str]], cli: CommandLine) -> None:
     port, dashboard_port, process = servers
     search = "/api/2.0/mlflow/experiments/search"
     create = "/api/2.0/mlflow/experiments/create"
@@ -73,7 +74,7 @@ def test_the_servers_are_closed(servers: tuple[int, int, psutil.Process], cli: C
     assert ask(dashboard_port, "POST", studies, planted, origin="http://evil.example") == 403
     assert b"planted" not in (cli.folder / "optuna.db").read_bytes() + (cli.folder / "mlflow.db").read_bytes()
     # what they were started with
-    children = process.children(recursive=True)
+    children = psutil.Process(process.pid).children(recursive=True)
     assert {c.laddr.ip for child in children for c in child.net_connections("inet") if c.status == "LISTEN"} == {
         "127.0.0.1"
     }
@@ -84,6 +85,12 @@ def test_the_servers_are_closed(servers: tuple[int, int, psutil.Process], cli: C
         assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
         assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
         assert environment["MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE"] == "false"
+    # how they end; on Ctrl-C: tests/sweep/test_ui.py
+    process.terminate()
+    output, _ = process.communicate(timeout=GUARD_SECONDS)
+    assert "Traceback" not in output
+    assert process.returncode == 0, output
+    wait_until(lambda: not any(child.is_running() for child in children), "the servers' end")
 
 
 def test_mlflow_knows_the_settings(tmp_path: Path) -> None:
