@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.tracking.mlflow_server import MlflowServer
 
 HERE = Path(__file__).parent
-LONG_GROUPS = ("docs", "ray", "postgres", "accounts", "browser", "cli", "doctor", "workers", "server", "kills")
+LONG_GROUPS = ("ray", "docs", "postgres", "accounts", "browser", "cli", "finished", "workers", "server", "kills")
 """Groups of tests that take a minute or more, the longest first."""
 WITH_PROCESSES = ("studies", "chaos", "extend", "faults", "sweep", "security", "benchmarks")
 """Folders of tests that start processes."""

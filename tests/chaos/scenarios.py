@@ -114,12 +114,15 @@ def kill_at_random(
                 driver.kill()
                 driver.wait()
                 n_driver_deaths += 1
+                if on is None:
+                    assert not psutil.wait_procs(workers, timeout=5.0)[1], "workers outlive their driver"
         if driver.poll() is not None and driver.returncode == 0:
             break
         if driver.poll() is None:
             driver.communicate(timeout=GUARD_SECONDS)
-        stored = cli.call("status", "--json") if (cli.folder / "optuna.db").exists() else "[]"
-        arguments = ("start", "tiny.yaml") if stored.strip() == "[]" else ("resume", "tiny")
+        stored = json.loads(cli.call("status", "--json")) if (cli.folder / "optuna.db").exists() else []
+        assert all(status["owner"] is None for status in stored)
+        arguments = ("resume", "tiny") if stored else ("start", "tiny.yaml")
     process = cli.begin(*arguments, *options)
     output, _ = process.communicate(timeout=GUARD_SECONDS)
     assert process.returncode == 0, output

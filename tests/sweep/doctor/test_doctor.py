@@ -22,7 +22,7 @@ from tests.sweep.conftest import CommandLine, open_workspace, wait_until, worker
 from tests.sweep.doctor.conftest import Break, Patient
 from tests.sweep.studies import write_study
 
-pytestmark = pytest.mark.xdist_group("doctor")
+pytestmark = pytest.mark.xdist_group("finished")
 
 
 # --- ways to break a sweep ------------------------------------------------------------------------------------------
