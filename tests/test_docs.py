@@ -157,8 +157,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def command_line(workspace: Path) -> Iterator[CommandLine]:
-    command_line = CommandLine(workspace, workspace / "cache")
+def command_line(workspace: Path, cache_dir: Path) -> Iterator[CommandLine]:
+    command_line = CommandLine(workspace, cache_dir)
     command_line.environment.pop("COLUMNS", None)
     if "SWEEPER_DATA" in os.environ:
         command_line.environment["SWEEPER_DATA"] = os.environ["SWEEPER_DATA"]

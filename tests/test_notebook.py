@@ -10,6 +10,10 @@ from typing import Any
 import notebook as docs_notebook
 import pytest
 
+from tests.sweep.conftest import cache_dir
+
+__all__ = ["cache_dir"]  # a fixture
+
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
@@ -29,10 +33,12 @@ def stored() -> dict[str, Any]:
     return notebook
 
 
-def test_the_notebook_runs(stored: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs(
+    stored: dict[str, Any], tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("SWEEPER_DATA", "SWEEPER_STORAGE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SWEEPER_CACHE", str(cache_dir))
     monkeypatch.setenv("PYTHONPATH", str(DOCS.parent))
     folder = tmp_path / "notebook"
     folder.mkdir()

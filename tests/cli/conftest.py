@@ -12,6 +12,9 @@ import pytest
 import sweeper
 from sweeper.cli.main import main
 from sweeper.tracking.workspace import Workspace
+from tests.sweep.conftest import cache_dir
+
+__all__ = ["cache_dir"]
 
 STUDY = """\
 name: small
@@ -73,10 +76,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 @pytest.fixture(scope="package")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def swept(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     """A workspace with a finished study `small`."""
     folder = tmp_path_factory.mktemp("swept")
     (folder / "study.yaml").write_text(STUDY)
-    workspace = Workspace.from_environment(folder, {"SWEEPER_CACHE": str(folder / "cache")})
+    workspace = Workspace.from_environment(folder, {"SWEEPER_CACHE": str(cache_dir)})
     sweeper.start(folder / "study.yaml", launcher="inline", devices=["cpu"], workspace=workspace)
     return folder

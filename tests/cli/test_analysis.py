@@ -32,12 +32,12 @@ trial:
 
 
 @pytest.fixture(scope="module")
-def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def noisy(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     """A workspace with a finished study `noisy`: of the digits for training and validation, two fifths of the 3s are
     given as 8, a fifth of the 4s as 7."""
     folder = tmp_path_factory.mktemp("noisy")
     (folder / "study.yaml").write_text(NOISY)
-    workspace = Workspace.from_environment(folder, {"SWEEPER_CACHE": str(folder / "cache")})
+    workspace = Workspace.from_environment(folder, {"SWEEPER_CACHE": str(cache_dir)})
     sweeper.start(folder / "study.yaml", launcher="inline", devices=["cpu"], workspace=workspace)
     return folder
 
@@ -146,9 +146,9 @@ def test_planted_errors_are_found_corrected_and_fed_back(run: Run, noisy: Path) 
     assert (noisy / "audited" / "data" / "audit-suspects.csv").is_file()
 
 
-def test_an_interrupted_audit_leaves_no_process_and_goes_on(run: Run, noisy: Path) -> None:
+def test_an_interrupted_audit_leaves_no_process_and_goes_on(run: Run, noisy: Path, cache_dir: Path) -> None:
     arguments = ("audit-labels", "noisy", "--folds", "5", "--seeds", "4", "--workers", "2")
-    env = {**os.environ, "SWEEPER_CACHE": str(noisy / "cache")}
+    env = {**os.environ, "SWEEPER_CACHE": str(cache_dir)}
     audit = subprocess.Popen(
         [sys.executable, "-m", "sweeper", *arguments],
         cwd=noisy,

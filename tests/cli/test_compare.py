@@ -31,11 +31,11 @@ trial:
 
 
 @pytest.fixture(scope="module")
-def rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rates(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     """A workspace with a finished study `rates`: two learning rates, one far too low, three seeds each."""
     folder = tmp_path_factory.mktemp("rates")
     (folder / "study.yaml").write_text(RATES)
-    workspace = Workspace.from_environment(folder, {"SWEEPER_CACHE": str(folder / "cache")})
+    workspace = Workspace.from_environment(folder, {"SWEEPER_CACHE": str(cache_dir)})
     sweeper.start(folder / "study.yaml", launcher="inline", devices=["cpu"], workspace=workspace)
     return folder
 

@@ -40,9 +40,9 @@ study = sweeper.Study.model_validate(
 START = 'result = sweeper.start(study, workers=1, devices=["cpu"])\nprint(sweeper.runs("scripted")["state"].tolist())\n'
 
 
-def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, script: str, cache_dir: Path) -> subprocess.CompletedProcess[str]:
     (folder / "script.py").write_text(script)
-    environment = {**os.environ, "SWEEPER_CACHE": str(folder / "cache")}
+    environment = {**os.environ, "SWEEPER_CACHE": str(cache_dir)}
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *sys.path[1:]])
     return subprocess.run(
         [sys.executable, "script.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -53,21 +53,21 @@ def guarded(script: str) -> str:
     return "if __name__ == '__main__':\n" + "".join(f"    {line}\n" for line in script.splitlines())
 
 
-def test_workers_import_the_script(tmp_path: Path) -> None:
-    ended = run(tmp_path, PARTS + STUDY + guarded(START))
+def test_workers_import_the_script(tmp_path: Path, cache_dir: Path) -> None:
+    ended = run(tmp_path, PARTS + STUDY + guarded(START), cache_dir)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "['COMPLETE', 'COMPLETE']"
 
 
-def test_workers_import_a_module_that_the_script_imports(tmp_path: Path) -> None:
+def test_workers_import_a_module_that_the_script_imports(tmp_path: Path, cache_dir: Path) -> None:
     (tmp_path / "our_layers.py").write_text(PARTS)
-    ended = run(tmp_path, "import sweeper\nimport our_layers\n" + STUDY + START)
+    ended = run(tmp_path, "import sweeper\nimport our_layers\n" + STUDY + START, cache_dir)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "['COMPLETE', 'COMPLETE']"
 
 
-def test_a_start_outside_of_main_is_refused(tmp_path: Path) -> None:
-    ended = run(tmp_path, PARTS + STUDY + START)
+def test_a_start_outside_of_main_is_refused(tmp_path: Path, cache_dir: Path) -> None:
+    ended = run(tmp_path, PARTS + STUDY + START, cache_dir)
     assert ended.returncode != 0
     last = ended.stderr.strip().splitlines()[-1]
     assert "script.py starts a sweep when it is imported" in last

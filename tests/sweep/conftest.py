@@ -157,6 +157,7 @@ def prepare_folder(factory: pytest.TempPathFactory, folder: Path) -> None:
     """Put empty databases into a folder: migrations take seconds."""
     copy_mlflow_db(factory, folder)
     template = shared_folder(factory) / "template" / "optuna.db"
+    template.parent.mkdir(exist_ok=True)
     with FileLock(template.with_suffix(".lock")):
         if not template.exists():
             from sweeper.search.storage import StudyStore

@@ -18,7 +18,7 @@ def copy_mlflow_db(factory: pytest.TempPathFactory, folder: Path) -> None:
     """Put `mlflow.db`, with MLflow's tables and nothing in them, into a folder."""
     from sweeper.tracking.mlflow import create_database
 
-    cache_dir = shared_folder(factory) / "template"
+    cache_dir = shared_folder(factory) / "cache"
     cache_dir.mkdir(exist_ok=True)
-    with FileLock(cache_dir / "mlflow.lock"):  # of processes that begin at once, one migrates
+    with FileLock(cache_dir.with_name("mlflow.lock")):  # of processes that begin at once, one migrates
         create_database(f"sqlite:///{folder / 'mlflow.db'}", cache_dir=cache_dir)
