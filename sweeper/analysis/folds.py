@@ -21,6 +21,7 @@ import torch
 from sweeper.data.dataset import Dataset, Split
 from sweeper.data.store import open_dataset
 from sweeper.errors import DataError
+from sweeper.failpoints import failpoint
 from sweeper.places import Places
 from sweeper.study.config import TrialConfig
 from sweeper.study.plugins.sources import load_plugins
@@ -129,6 +130,7 @@ def train_fold(
         file.flush()
         os.fsync(file.fileno())
     partial.replace(fold.file)
+    failpoint("analysis.fold_written")
 
 
 def _without(dataset: Dataset, config: TrialConfig, fold: Fold) -> Dataset:

@@ -128,8 +128,8 @@ class Surrogate:
         # Imported here: it takes longer to import than a small report to write.
         from sklearn.tree import ExtraTreeRegressor
 
-        # The trees of an `ExtraTreesRegressor` of this seed. Fitted together, they would go through joblib, which sets
-        # the process's filters of warnings aside for each tree; in several threads at once that warns of itself.
+        # The trees of an `ExtraTreesRegressor` of this seed. Fitted together, each would set the process's
+        # filters of warnings aside, which in several threads at once warns of itself.
         def fit(k: int) -> list[ExtraTreeRegressor]:
             own, generator = self._samples[k], np.random.RandomState(k)
             seeds = [int(generator.randint(np.iinfo(np.int32).max)) for _ in range(_N_TREES)]

@@ -146,9 +146,13 @@ def test_planted_errors_are_found_corrected_and_fed_back(run: Run, noisy: Path) 
     assert (noisy / "audited" / "data" / "audit-suspects.csv").is_file()
 
 
-def test_an_interrupted_audit_leaves_no_process_and_goes_on(run: Run, noisy: Path, cache_dir: Path) -> None:
+def test_an_interrupted_audit_leaves_no_process_and_goes_on(
+    run: Run, noisy: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    """Each of its processes waits after its first fold, so that the audit cannot end before it is interrupted."""
     arguments = ("audit-labels", "noisy", "--folds", "5", "--seeds", "4", "--workers", "2")
     env = {**os.environ, "SWEEPER_CACHE": str(cache_dir)}
+    env["SWEEPER_FAILPOINTS"] = f"analysis.fold_written=until:{tmp_path / 'never'}"
     audit = subprocess.Popen(
         [sys.executable, "-m", "sweeper", *arguments],
         cwd=noisy,
