@@ -50,6 +50,7 @@ FAILPOINTS = (
     "derived.planned",
     "derived.copied",
     "derived.enqueued",
+    "analysis.fold_written",
 )
 """All names; each stands once in the code."""
 EACH_TIME = 0

@@ -24,8 +24,8 @@ EPOCHS = 4
 QUICK = ("--workers", "2", "--checkpoint-seconds", "0")
 
 DRIVER_FAILPOINTS = tuple(name for name in FAILPOINTS if name.split(".")[0] in ("driver", "mirror", "recorder"))
-OTHER_SWEEPS = ("features", "derived")
-"""What a sweep of digits does not come by; tests/sweep/test_frozen.py and test_finalize.py kill there."""
+OTHER_SWEEPS = ("features", "derived", "analysis")
+"""What a sweep of digits does not come by; tests of frozen backbones, of finalizing and of analyses do."""
 WORKER_FAILPOINTS = tuple(
     name for name in FAILPOINTS if name not in DRIVER_FAILPOINTS and name.split(".")[0] not in OTHER_SWEEPS
 )
