@@ -13,7 +13,6 @@ from subprocess import Popen
 import psutil
 import pytest
 
-from tests.chaos.scenarios import kill_at_random
 from tests.sweep.accounts import check_accounts
 from tests.sweep.conftest import GUARD_SECONDS, CommandLine, interrupt, wait_until, workers_of
 from tests.sweep.studies import write_study
@@ -34,9 +33,23 @@ def wait_for_training(cli: CommandLine, process: Popen[str], *, n_checkpoints: i
 
 @pytest.mark.xdist_group("kills")
 def test_a_driver_that_is_killed_again_and_again(cli: CommandLine) -> None:
-    """And workers of it, at random moments; by this seed two drivers come first."""
-    outcome = kill_at_random(cli, seed=20, n_kills=4, worker_share=0.4)
-    assert outcome.n_driver_deaths >= 2
+    write_study(cli.folder, trials=6, epochs=12, batch_size=16)
+    moments = random.Random(1)
+    for attempt in range(3):
+        arguments = ("start", "tiny.yaml") if attempt == 0 else ("resume", "tiny")
+        driver = cli.begin(*arguments, *QUICK)
+        wait_until(lambda driver=driver: workers_of(driver) or driver.poll() is not None, "workers")
+        workers = workers_of(driver)
+        seconds = moments.uniform(0.0, 8.0)
+        sys.stdout.write(f"attempt {attempt}: killed after {seconds:.2f} s\n")
+        time.sleep(seconds)
+        driver.kill()
+        driver.wait()
+        _, alive = psutil.wait_procs(workers, timeout=5.0)
+        assert not alive, "workers outlive their driver"
+    assert json.loads(cli.call("status", "--json"))[0]["owner"] is None
+    cli.run("resume", "tiny", *QUICK)
+    check_accounts(cli.folder, n_trials=6)
     assert cli.call("sync") == "tiny: all sent\n"
 
 
