@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["HistoryBuilder", "history_frame", "rows_at"]
+__all__ = ["PACKED", "HistoryBuilder", "history_frame", "rows_at"]
+
+
+PACKED = np.dtype([("epoch", ">i8"), ("timestamp_ms", ">i8"), ("value", ">f8"), ("is_nan", "?")])
+"""A row as `HistoryBuilder.add_packed` takes it, without gaps."""
 
 
 class HistoryBuilder:
@@ -34,21 +38,29 @@ class HistoryBuilder:
         is_nan: Sequence[bool] | None = None,
     ) -> None:
         """Add rows, given as columns of one length; where `is_nan`, the value counts for nothing."""
-        for metric in set(metrics):
-            self._metric_codes.setdefault(metric, len(self._metric_codes))
-        n = len(run_ids)
         values_N = np.array(values, dtype=np.float64)
         if is_nan is not None:
             values_N[np.array(is_nan, dtype=bool)] = np.nan
-        self._pieces.append(
-            (
-                np.fromiter(map(self._run_codes.__getitem__, run_ids), dtype=np.int32, count=n),
-                np.fromiter(map(self._metric_codes.__getitem__, metrics), dtype=np.int32, count=n),
-                np.array(epochs, dtype=np.int64),
-                np.array(timestamps_ms, dtype=np.int64),
-                values_N,
-            )
+        epochs_N, timestamps_N = np.array(epochs, dtype=np.int64), np.array(timestamps_ms, dtype=np.int64)
+        self._pieces.append((*self._codes(run_ids, metrics), epochs_N, timestamps_N, values_N))
+
+    def add_packed(self, run_ids: Sequence[str], metrics: Sequence[str], packed: Sequence[bytes]) -> None:
+        """Add many rows of each pair of a run and a metric: their bytes, one row after another, each as `PACKED`."""
+        rows_N = np.frombuffer(b"".join(packed), dtype=PACKED)
+        counts = [len(rows) // PACKED.itemsize for rows in packed]
+        runs_N, metrics_N = (np.repeat(codes, counts) for codes in self._codes(run_ids, metrics))
+        values_N = np.where(rows_N["is_nan"], np.nan, rows_N["value"])
+        epochs_N, timestamps_N = (rows_N[column].astype(np.int64) for column in ("epoch", "timestamp_ms"))
+        self._pieces.append((runs_N, metrics_N, epochs_N, timestamps_N, values_N))
+
+    def _codes(self, run_ids: Sequence[str], metrics: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        for metric in set(metrics):
+            self._metric_codes.setdefault(metric, len(self._metric_codes))
+        runs_N, metrics_N = (
+            np.fromiter(map(codes.__getitem__, names), dtype=np.int32, count=len(names))
+            for codes, names in ((self._run_codes, run_ids), (self._metric_codes, metrics))
         )
+        return runs_N, metrics_N
 
     def frame(self, name_of: Callable[[str], str]) -> pd.DataFrame:
         """All rows, in whatever order they came: columns run_id, metric, epoch, value, sorted by the first three.

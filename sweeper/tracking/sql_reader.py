@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["SqlRunReader"]
 
 _RUNS_PER_QUERY = 500
+_PACKED = (
+    "string_agg(int8send(m.step) || int8send(m.timestamp) || float8send(m.value) || boolsend(m.is_nan), "
+    "CAST('' AS bytea))"
+)
+"""All rows of a run's metric as one value in PostgreSQL, which has them so for less than a row of each costs here: of
+FIGURES.
+"""
 
 
 class SqlRunReader:
@@ -37,6 +44,7 @@ class SqlRunReader:
             database = make_url(url)
         except (ArgumentError, ValueError):
             raise InputError("MLFLOW_TRACKING_URI is a malformed database URL") from None
+        self._packs = database.get_backend_name() == "postgresql"
         self._shown = without_passwords(database.render_as_string(hide_password=True))
         if database.get_backend_name() == "sqlite" and database.database and not Path(database.database).exists():
             raise NotFoundError(f"nothing is tracked yet: {self._shown} does not exist; start a study first")
@@ -125,15 +133,16 @@ class SqlRunReader:
                 if epoch is not None:
                     where += " AND m.step = :epoch"
                     names["epoch"] = epoch
-                rows = self._query(
-                    # SQLite keeps the order of a CROSS JOIN, and so goes from runs to their rows. Left alone, it walks
-                    # through all rows that a metric has in any study. Only names of bound values are put in.
-                    "SELECT m.run_uuid, m.key, m.step, m.timestamp, m.value, m.is_nan FROM runs r "  # noqa: S608
-                    f"CROSS JOIN metrics m WHERE m.run_uuid = r.run_uuid AND {where}",
-                    **names,
-                )
+                # SQLite keeps the order of a CROSS JOIN, and so goes from runs to their rows. Left alone, it walks
+                # through all rows that a metric has in any study. Only names of bound values are put in.
+                of_runs = f"FROM runs r CROSS JOIN metrics m WHERE m.run_uuid = r.run_uuid AND {where}"
+                if self._packs:
+                    query = f"SELECT m.run_uuid, m.key, {_PACKED} {of_runs} GROUP BY m.run_uuid, m.key"
+                else:
+                    query = f"SELECT m.run_uuid, m.key, m.step, m.timestamp, m.value, m.is_nan {of_runs}"
+                rows = self._query(query, **names)
                 if rows:
-                    builder.add(*zip(*rows, strict=True))
+                    (builder.add_packed if self._packs else builder.add)(*zip(*rows, strict=True))
         return builder.frame(original_name if originals is None else originals.__getitem__)
 
     def read_artifact(self, run: RunRecord, path: str) -> bytes | None:

@@ -48,12 +48,19 @@ def track_study(tracker: MlflowTracker, folder: Path, uuid: str = "0f8e", *, sta
     record_study_status(tracker, files, parent, "FINISHED", 9999)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("http", marks=pytest.mark.xdist_group("server"))])
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.xdist_group("postgres")),
+        pytest.param("http", marks=pytest.mark.xdist_group("server")),
+    ]
+)
 def readers(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[SqlRunReader, ClientRunReader]:
     """Both readers on one tracked study; the client reads the database itself, or a server that stands before it."""
     if request.param == "sqlite":
-        database_url = request.getfixturevalue("mlflow_db")
-        uri = database_url
+        uri = database_url = request.getfixturevalue("mlflow_db")
+    elif request.param == "postgresql":
+        uri = database_url = request.getfixturevalue("databases").mlflow
     else:
         server: MlflowServer = request.getfixturevalue("server")
         database_url, uri = server.database_url, server.url
