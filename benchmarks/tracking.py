@@ -6,7 +6,7 @@ of their trials, since these are how a trial is continued; only the sending diff
 process, with a clock around everything that it does for its rows: writing them, having them on disk, telling the
 driver. What remains is training.
 
-    python -m benchmarks.tracking --data DIR [--rounds 3] [--trials 2] [--epochs 50]
+    python -m benchmarks.tracking --data DIR [--rounds 3] [--trials 6] [--epochs 50]
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = benchmark_parser(__doc__, rounds=3)
     parser.add_argument("--data", type=Path, help="folder with torchvision's MNIST/raw; default: SWEEPER_DATA")
-    parser.add_argument("--trials", type=int, default=2)
+    parser.add_argument("--trials", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--here", choices=["tracked", "untracked"], help=argparse.SUPPRESS)
     options = parser.parse_args()

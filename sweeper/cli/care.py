@@ -67,13 +67,14 @@ def status(
         return
     of_several = len({s.user for s in statuses}) > 1
     asked = any(s.n_enqueued for s in statuses)
-    head = ["study", "state", "done", "pruned", "failed", "left", *(["enqueued"] * asked)]
+    head = ["study", "state", "done", "pruned", "failed", "left", "best", "trial", "metric"]
     print_table(
-        [*head, "best", "trial", "metric", *(["user"] * of_several)],
+        [*head, *(["enqueued"] * asked), *(["user"] * of_several)],  # a narrow terminal leaves out the last
         [
             [
-                *(s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, *([s.n_enqueued] * asked)),
-                *(s.best, s.best_trial, s.metric, *([s.user] * of_several)),
+                *(s.name, s.state, s.n_complete, s.n_pruned, s.n_failed, s.n_left, s.best, s.best_trial, s.metric),
+                *([s.n_enqueued] * asked),
+                *([s.user] * of_several),
             ]
             for s in statuses
         ],

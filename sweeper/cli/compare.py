@@ -25,7 +25,7 @@ MAX_CLASSES = 12
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog="Example: sweeper compare digits-balance --factor training.balance")(compare)
+    app.command(epilog="Example: sweeper compare a05-balance --factor training.balance")(compare)
 
 
 def compare(

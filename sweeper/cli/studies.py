@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def check(files: Files, overrides: Overrides = None) -> None:
     """Check study files: every corner of the space. Trains nothing."""
     from sweeper.errors import StudyFileError
-    from sweeper.sweep.check import check_study
+    from sweeper.sweep.check import check_study, missing_folders
 
     workspace = open_workspace()
     faults: list[Fault] = []
@@ -41,6 +41,8 @@ def check(files: Files, overrides: Overrides = None) -> None:
         n_distributions = len(checked.study.trial.distributions)
         corners = plural(checked.n_corners, "corner") + ("" if checked.complete else " (of more: the space is large)")
         typer.echo(f"{file}: ok: {checked.study.name}, {plural(n_distributions, 'distribution')}, {corners} checked")
+        for folder in missing_folders(checked.study, workspace.data_dir):
+            typer.echo(f"  not checked: its classes and pictures, since there is no folder {folder}")
     if faults:
         typer.echo(plural(len(faults), "fault"), err=True)
         raise typer.Exit(2)

@@ -350,7 +350,8 @@ class _Run:
                     **({"sweeper.stopped_early": "true"} if self.training.stopped_early else {}),
                 },
             },
-            after=[*self.undurable, self.files.outbox],  # nothing makes them again
+            # Nothing makes them again, the driver's file of the trial neither.
+            after=[*self.undurable, self.files.outbox, *([self.files.trial] if self.files.trial.exists() else [])],
         )
 
     def _tags_of_built_in(self) -> dict[str, str]:

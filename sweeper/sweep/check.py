@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 
-from sweeper.data.catalog import class_names, input_shape, output_names, picture_counts
+from sweeper.data.catalog import class_names, input_shape, output_names, own_folder, picture_counts
 from sweeper.data.faults import data_faults, unknown_name
 from sweeper.data.folders import list_pictures
 from sweeper.data.relabel import read_labels
@@ -23,7 +23,7 @@ from sweeper.study.study import Study, source_of
 from sweeper.study.words import show
 from sweeper.sweep.measured import metric_fault
 
-__all__ = ["CHECKS", "STUDY_CHECKS", "check_study", "create_checks"]
+__all__ = ["CHECKS", "STUDY_CHECKS", "check_study", "create_checks", "missing_folders"]
 
 
 def model_fits_pictures(config: TrialConfig) -> Iterable[tuple[Path, str]]:
@@ -123,3 +123,13 @@ def check_study(
         source = source_of(raw.get("name"))
         return check_raw(raw, source=source, overrides=overrides, checks=checks, study_checks=study_checks)
     return load_study(study, overrides=overrides, checks=checks, study_checks=study_checks)
+
+
+def missing_folders(study: Study, data_dir: FilePath | None = None) -> list[FilePath]:
+    """Folders of pictures that a study needs and that are not there (yet), so that what depends on their classes and on
+    how many pictures there are could not be checked."""
+    if study.has_own_loop:
+        return []
+    corners = islice(study.trial.corners(is_of_data), MAX_CORNERS)
+    folders = [own_folder(TrialConfig.model_validate(corner.tree).data, data_dir) for corner in corners]
+    return [folder for folder in dict.fromkeys(folders) if folder is not None and not folder.is_dir()]

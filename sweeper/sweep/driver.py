@@ -6,7 +6,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +23,8 @@ from sweeper.launch.messages import (
     WorkerDied,
     WorkerReady,
 )
-from sweeper.search.mirror import Pending
 from sweeper.search.optimizer import Optimizer, Proposal
+from sweeper.sweep.asking import Asker
 from sweeper.sweep.attempts import Attempts, RetryPolicy
 from sweeper.sweep.clock import Clock
 from sweeper.sweep.crew import Crew
@@ -41,8 +40,6 @@ __all__ = ["Driver", "DriverOptions", "SweepResult"]
 
 POLL_SECONDS = 0.25
 STORAGE_SECONDS = 0.002
-SHORT_TRIAL_SECONDS = 5.0
-"""Asking, storing and dispatching take about 50 ms; for trials shorter than this a worker would wait for over 1 %."""
 MAX_FAILURES_AT_START = 5
 """So many failed trials before any has completed or been pruned end the sweep: something is wrong with all of them."""
 
@@ -88,21 +85,17 @@ class Driver:
         self._launcher = launcher
         self._recorder = recorder
         self._files = files
-        self._stop_file, self._queue_file = files.stop, files.queue
+        self._stop_file = files.stop
         self._ledger = ledger
         self._view = view
         self._options = options
         self._objective = optimizer.study.objective
-        self._ready: deque[Proposal] = deque()
-        self._asker = ThreadPoolExecutor(1, thread_name_prefix="asker")
-        self._asking: Future[Proposal] | None = None
-        """The next trial, while the sampler computes it. Reports are answered meanwhile; what would change what the
-        sampler knows, or what it draws next, has to wait."""
+        self._asker = Asker(optimizer, files.queue, n_workers=len(launcher.slots) if options.may_ask_ahead else 0)
+        self._ready = self._asker.ready
         self._deferred: list[AttemptEnded | WorkerDied] = []
-        """What waits for it."""
+        """What waits for the trial that the sampler computes."""
         self._outgrown: deque[Proposal] = deque()
         """Trials that need a GPU for themselves."""
-        self._queue_reading: Pending | None = None
         self._stop_request = ""
         self._last_failure = ""
         self._disk = Disk(files.folder, view.message)
@@ -185,12 +178,16 @@ class Driver:
                 if self._may_dispatch:
                     self._dispatch()
                     if self._clock.has_time:
-                        wants_more = self._ask()
+                        wants_more = self._asker.ask(
+                            n_idle=self._crew.n_idle,
+                            is_busy=self._crew.is_busy,
+                            mean_seconds=self.progress.mean_seconds,
+                        )
                         self._dispatch()
                 if self._is_over():
                     break
                 for event in self._launcher.poll(0.0 if wants_more else self._poll_seconds):
-                    if self._asking is not None and isinstance(event, AttemptEnded | WorkerDied):
+                    if self._asker.is_asking and isinstance(event, AttemptEnded | WorkerDied):
                         self._deferred.append(event)
                     else:
                         self._handle(event)
@@ -199,9 +196,7 @@ class Driver:
             killed = True
             raise
         finally:
-            self._asker.shutdown()
-            if self._asking is not None and self._asking.exception() is None:
-                self._ready.append(self._asking.result())
+            self._asker.close()
             with or_full():
                 self._clock.stop()
             self._launcher.close(kill=killed)
@@ -222,27 +217,23 @@ class Driver:
 
     def _settle(self) -> None:
         """Do what waits for a trial that is asked for, or for room on the disk."""
-        if self._asking is not None:
-            if not self._asking.done():
-                return
-            self._ready.append(self._asking.result())
-            self._asking = None
-            failpoint("driver.asked")
+        if not self._asker.settle():
+            return
         deferred, self._deferred = self._deferred, []
         for event in deferred:
             self._handle(event)
         self._disk.settle()
 
     def _is_over(self) -> bool:
-        if self._crew.is_busy or self._asking is not None:
+        if self._crew.is_busy or self._asker.is_asking:
             return False
         return self._draining or not (self._has_work() or self._disk.is_owed)
 
     @property
     def _poll_seconds(self) -> float:
         """How long the workers may have nothing to say until something else is looked at."""
-        waits_for_storage = bool(self._crew.n_idle and (self._ready or not self._has_read_queue))
-        return STORAGE_SECONDS if waits_for_storage or self._asking is not None else POLL_SECONDS
+        waits_for_storage = bool(self._crew.n_idle and (self._ready or not self._asker.has_read_queue))
+        return STORAGE_SECONDS if waits_for_storage or self._asker.is_asking else POLL_SECONDS
 
     def _show(self, *, at_once: bool = False) -> None:
         self._view.update(self.progress)
@@ -269,44 +260,6 @@ class Driver:
 
     def _has_work(self) -> bool:
         return bool(self._ready or self._outgrown) or (self._clock.has_time and not self._optimizer.exhausted)
-
-    def _ask(self) -> bool:
-        """Ask for a trial, where one is missing: there is to be one for each idle worker. Where trials are short, there
-        is to be one more, or one more for each worker where the sampler loses nothing by it. Only one is asked for at a
-        time, since workers wait meanwhile. A sampler that learns takes longest, and works beside the driver.
-
-        Returns:
-            Whether more are missing that can be asked for now.
-        """
-        if self._asking is not None:
-            return False
-        self._look_for_queued()
-        if not self._has_read_queue:
-            return False
-        progress = self.progress
-        mean_seconds = progress.seconds_of_ended / progress.n_timed if progress.n_timed else SHORT_TRIAL_SECONDS
-        ahead = 0
-        if self._options.may_ask_ahead and mean_seconds < SHORT_TRIAL_SECONDS:
-            ahead = 1 if self._optimizer.learns else len(self._launcher.slots)
-        wanted = self._crew.n_idle + ahead
-        if len(self._ready) < wanted and not self._optimizer.exhausted:
-            if self._optimizer.learns and self._crew.is_busy:
-                self._asking = self._asker.submit(self._optimizer.ask)
-                return False
-            self._ready.append(self._optimizer.ask())
-            failpoint("driver.asked")
-        return len(self._ready) < wanted and not self._optimizer.exhausted
-
-    def _look_for_queued(self) -> None:
-        """Have the queue read again where a user has asked for a configuration. No trial is asked for meanwhile: it
-        could not be dispatched before either, since it would be stored after that."""
-        if self._queue_file.exists():
-            self._queue_file.unlink(missing_ok=True)  # before the queue is read: what is added now, is found next time
-            self._queue_reading = self._optimizer.read_queue()
-
-    @property
-    def _has_read_queue(self) -> bool:
-        return self._queue_reading is None or self._queue_reading.done.is_set()
 
     @property
     def _may_dispatch(self) -> bool:

@@ -69,12 +69,17 @@ class Progress:
         return sum(self.n_by_state.values())
 
     @property
+    def mean_seconds(self) -> float | None:
+        """Mean length of the trials that ended since the driver started; None before the first has."""
+        return self.seconds_of_ended / self.n_timed if self.n_timed else None
+
+    @property
     def seconds_left(self) -> float | None:
         """Estimate from the mean length of the trials so far; None before the first has ended."""
         n_workers = sum(worker.state not in ("lost", "reserve") for worker in self.workers)
-        if not self.n_timed or not n_workers:
+        if self.mean_seconds is None or not n_workers:
             return None
-        return self.seconds_of_ended / self.n_timed * (self.n_trials - self.n_ended) / n_workers
+        return self.mean_seconds * (self.n_trials - self.n_ended) / n_workers
 
 
 class View(Protocol):

@@ -20,6 +20,8 @@ __all__ = ["access_error"]
 _STATUSES = {"UNAUTHENTICATED": 401, "CUSTOMER_UNAUTHORIZED": 403, "PERMISSION_DENIED": 403}
 """HTTP status of MLflow's codes of errors that are denials."""
 _SET = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
+_ASKED = "/api/2.0/mlflow/experiments/search"
+_ANSWER_SECONDS = 10.0
 _MAX_WORDS = 200
 """Of an answer: a proxy may answer with a page."""
 
@@ -50,7 +52,23 @@ def access_error(error: BaseException, uri: str) -> AccessError | None:
                 f"the MLflow server {where} refuses {_account(uri)} the request {refused}: {words or 'forbidden'} (403)"
                 f"; have the server's administrator grant it, or {_SET} to an account that may"
             )
+    if os.environ.get("MLFLOW_TRACKING_TOKEN") and _wants_password(uri):
+        return AccessError(f"the MLflow server {where} {_unauthenticated(uri)}")
     return None
+
+
+def _wants_password(uri: str) -> bool:
+    """Whether a server asks whoever shows nothing for a name and a password, and so knows no tokens.
+
+    MLflow 3.17 that keeps passwords in mind (`auth_cache_ttl_seconds`) stumbles over a token, and answers 500 to it.
+    """
+    import requests
+
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}{_ASKED}", params={"max_results": 1}, timeout=_ANSWER_SECONDS)
+    except requests.RequestException:
+        return False
+    return answer.status_code == 401 and answer.headers.get("WWW-Authenticate", "").lower().startswith("basic")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -70,10 +88,10 @@ def _unauthenticated(uri: str) -> str:
     from mlflow.utils.credentials import read_mlflow_creds
 
     given = read_mlflow_creds()
-    if os.environ.get("MLFLOW_TRACKING_TOKEN"):
-        return f"does not accept the token of MLFLOW_TRACKING_TOKEN (401); {_SET} to what it accepts"
     if given.username and given.password:
         return f"does not accept the user name {given.username!r} with this password (401); {_SET} to what it accepts"
+    if os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        return f"does not accept the token of MLFLOW_TRACKING_TOKEN (401); {_SET} to what it accepts"
     if urlsplit(uri).password:
         return (
             f"does not accept user and password of its address (401); take them out of MLFLOW_TRACKING_URI and {_SET}"
@@ -86,9 +104,10 @@ def _unauthenticated(uri: str) -> str:
 def _account(uri: str) -> str:
     from mlflow.utils.credentials import read_mlflow_creds
 
-    if os.environ.get("MLFLOW_TRACKING_TOKEN"):
+    given = read_mlflow_creds()
+    if os.environ.get("MLFLOW_TRACKING_TOKEN") and not (given.username and given.password):
         return "the account of MLFLOW_TRACKING_TOKEN"
-    user = read_mlflow_creds().username or urlsplit(uri).username
+    user = given.username or urlsplit(uri).username
     return f"the account {user!r}" if user else "who gives no user name"
 
 

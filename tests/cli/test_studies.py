@@ -50,6 +50,14 @@ def test_check_with_an_override(folder: Path) -> None:
     assert runner.invoke(app, ["check", "a.yaml", "--set", "trial.training.epochs=1"]).exit_code == 0
 
 
+def test_check_says_what_it_could_not_check(folder: Path) -> None:
+    (folder / "a.yaml").write_text(PLAIN.replace("name: digits", "name: folder, path: there, image_size: 8"))
+    result = runner.invoke(app, ["check", "a.yaml"])
+    assert result.exit_code == 0, result.output
+    (_, said) = result.stdout.splitlines()
+    assert said == f"  not checked: its classes and pictures, since there is no folder {folder / 'there'}"
+
+
 def test_faults_of_a_file_begin_with_its_name_for_editors(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty" / "a.yaml").write_text(PLAIN.replace("epochs: 3", "epochs: 0"))
     assert run("start", "a.yaml").stderr.startswith("a.yaml:6: trial.training.epochs: given 0; ")

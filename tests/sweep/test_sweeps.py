@@ -263,7 +263,7 @@ def test_a_worker_gets_its_next_trial_before_the_last_one_is_told(
     launcher = Launcher(device="cpu", places=workspace.places)
     monkeypatch.setattr("sweeper.sweep.start._build_launcher", lambda *_: launcher)
     monkeypatch.setattr(Proposal, "stored", True)  # the database is fast enough
-    monkeypatch.setattr("sweeper.sweep.driver.SHORT_TRIAL_SECONDS", 1e9)  # and so is the machine
+    monkeypatch.setattr("sweeper.sweep.asking.SHORT_TRIAL_SECONDS", 1e9)  # and so is the machine
     study = Study.model_validate(study_dict(trials=4))
     view = Watcher(lambda trial: happened.append(("told", trial.number)))
     slots = (WorkerSlot(index=0, device="cpu", n_threads=1),)

@@ -106,6 +106,7 @@ class AccountsServer(MlflowServer):
             f"database_uri = sqlite:///{self.folder / 'accounts.db'}\n"
             f"admin_username = {self.admin.user}\n"
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+            "auth_cache_ttl_seconds = 60\n"  # as in docker/basic_auth.ini
         )
         command, environment = super().command()
         return [*command, "--app-name", "basic-auth"], {
