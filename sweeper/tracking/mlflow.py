@@ -215,6 +215,12 @@ class MlflowTracker:
         tags = {**info.tags, KEY_TAG: info.key}
         if parent_run_id is not None:
             tags["mlflow.parentRunId"] = parent_run_id
+        if self._tables is not None:
+            run_id, artifact_uri = self._tables.create_run(
+                experiment_id, name=info.name, start_time_ms=info.start_time_ms, tags=_shortened(tags)
+            )
+            self._artifact_uris[run_id] = artifact_uri
+            return run_id
         run = self._client.create_run(
             experiment_id, start_time=info.start_time_ms, tags=_shortened(tags), run_name=info.name
         )

@@ -50,7 +50,8 @@ def test_check_with_an_override(folder: Path) -> None:
     assert runner.invoke(app, ["check", "a.yaml", "--set", "trial.training.epochs=1"]).exit_code == 0
 
 
-def test_check_says_what_it_could_not_check(folder: Path) -> None:
+def test_check_says_what_it_could_not_check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SWEEPER_DATA", raising=False)
     (folder / "a.yaml").write_text(PLAIN.replace("name: digits", "name: folder, path: there, image_size: 8"))
     result = runner.invoke(app, ["check", "a.yaml"])
     assert result.exit_code == 0, result.output

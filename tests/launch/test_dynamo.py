@@ -13,6 +13,7 @@ import torch
 from sweeper.launch.worker import import_torch
 
 import_torch()
+torch.manual_seed(0)
 model = torch.nn.Linear(3, 1)
 optimizer = torch.optim.Adam(model.parameters(), fused=True)
 inputs = torch.ones(5, 3)

@@ -207,8 +207,9 @@ def test_the_command(cli: CommandLine) -> None:
     assert set(queued["values"]) >= {"training.optimizer", "training.optimizer.lr"}
     assert (queued["n_ahead"], queued["is_running"], queued["n_trials_missing"]) == (1, False, 2)
     head, _, row, hint = cli.call("status").splitlines()
-    assert head.split()[:7] == ["study", "state", "done", "pruned", "failed", "left", "enqueued"]
-    assert row.split()[:7] == ["tiny", "finished", "1", "0", "0", "0", "2"]
+    assert head.split() == ["study", "state", "done", "pruned", "failed", "left", "best", "trial", "metric", "enqueued"]
+    cells = row.split()
+    assert (cells[:6], cells[-3:]) == (["tiny", "finished", "1", "0", "0", "0"], ["0", "val/accuracy", "2"])
     assert hint == "tiny: what is enqueued is tried by: sweeper resume tiny --trials 2"
     assert json.loads(cli.call("status", "--json"))[0]["n_enqueued"] == 2
     refused = cli.call("enqueue", "tiny", "lr=5", exit_code=2)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from sqlalchemy import create_engine, text
 
 from sweeper.errors import TrackingError
@@ -17,7 +18,10 @@ from sweeper.tracking.run_tables import open_run_tables
 from sweeper.tracking.tracker import RunInfo
 
 TABLES = {
-    "runs": "name, status, start_time, end_time, lifecycle_stage, experiment_id",
+    "runs": (
+        "name, status, start_time, end_time, lifecycle_stage, experiment_id, replace(artifact_uri, run_uuid, '*'), "
+        "user_id, source_type, source_name, source_version, entry_point_name, deleted_time"
+    ),
     "params": "key, value",
     "metrics": "key, value, timestamp, step, is_nan",
     "latest_metrics": "key, value, timestamp, step, is_nan",
@@ -34,7 +38,8 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 def new_run(tracker: MlflowTracker) -> str:
-    info = RunInfo(key="0f8e/0", name="trial-000", start_time_ms=1000, params={}, tags={"sweeper.state": "RUNNING"})
+    tags = {"sweeper.state": "RUNNING", "mlflow.user": "somebody"}
+    info = RunInfo(key="0f8e/0", name="trial-000", start_time_ms=1000, params={}, tags=tags)
     return tracker.create_run(tracker.open_experiment("study", {}), info, None)
 
 
@@ -92,7 +97,7 @@ def test_the_tables_are_those_that_mlflow_leaves(url: str, monkeypatch: pytest.M
         "params": 3,
         "metrics": 5 + 2 * 6 + 300 * 5,
         "latest_metrics": 1 + 6 + 300,
-        "tags": 255,
+        "tags": 256,
     }
 
 
@@ -118,6 +123,16 @@ def test_a_batch_is_written_as_a_whole(url: str) -> None:
         tracker.log_batch(run_id, params={"seed": 1, "epochs": 2}, rows=[row(1, loss=0.5)], tags={"a": "b"})
     found = rows_of(url, run_id)
     assert (found["params"], found["metrics"]) == ([("seed", "0")], [])
+
+
+def test_no_run_is_made_in_an_experiment_that_is_not_there(url: str) -> None:
+    tracker = MlflowTracker(url)
+    info = RunInfo(key="0f8e/0", name="trial-000", start_time_ms=1000, params={}, tags={})
+    experiment_id = tracker.open_experiment("gone", {})
+    MlflowClient(tracking_uri=url).delete_experiment(experiment_id)
+    for gone, why in ((experiment_id, "is deleted"), ("123456", "does not exist")):
+        with pytest.raises(TrackingError, match=f"experiment {gone} {why}"):
+            tracker.create_run(gone, info, None)
 
 
 @pytest.mark.parametrize(
