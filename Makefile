@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 
 .PHONY: install demo test axe chaos check docs bench lock clean
