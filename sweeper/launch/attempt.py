@@ -252,8 +252,8 @@ class _Run:
         if self._improves(value):
             self.best_value, self.best_epoch = value, metrics.epoch
             self.best_confusion = self.training.confusion
-            if self.attempt.keep_model:
-                self.best_model = self.training.model_state_dict()
+            # A model that would be deleted at once costs a large network seconds on the disk.
+            self.best_model = self.training.model_state_dict() if self._is_kept(value) else None
         assert self.best_value is not None
         values = {OBJECTIVE: self.best_value, **metrics.values}
         self.outbox.append(Row(epoch=metrics.epoch, timestamp_ms=time.time_ns() // 1_000_000, values=values))
@@ -271,6 +271,12 @@ class _Run:
         if self.best_value is None or self.attempt.at == "last":
             return True
         return value > self.best_value if self.attempt.maximize else value < self.best_value
+
+    def _is_kept(self, value: float) -> bool:
+        """Whether the model of a trial with this value is among those that are kept, as far as is known."""
+        if not self.attempt.keep_model or self.attempt.kept_from is None:
+            return self.attempt.keep_model
+        return value >= self.attempt.kept_from if self.attempt.maximize else value <= self.attempt.kept_from
 
     def _save(self) -> None:
         """A checkpoint, and what belongs to it; then the rows up to it may be sent. None of a training that keeps
@@ -315,7 +321,8 @@ class _Run:
     def _finish(self, state: str, reason: str, problem: str) -> None:
         if state == "COMPLETE":
             self._write_model()
-            if self.attempt.keep_model and not self.training.stopped_early:  # by more epochs it would not go on
+            is_kept = self.best_value is not None and self._is_kept(self.best_value)
+            if is_kept and not self.training.stopped_early:  # by more epochs it would not go on
                 # 0.7 ms of a multilayer perceptron of 5,000 parameters, 1.4 s of 25 million with Adam (busy AMD EPYC).
                 # Not durable: a trial without it is continued from the start.
                 save_whole(self.files.last, self._state(), durable=False)

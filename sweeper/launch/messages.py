@@ -56,6 +56,8 @@ class Attempt:
     """Whether the test part is measured too, after each epoch."""
     memory_share: float | None = None
     """Part of the GPU's memory that it may use, above 0 and below 1, where others train beside it. None: all."""
+    kept_from: float | None = None
+    """The value from which on its model is kept, as others that are better have taken all places. None: any value."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -311,6 +311,7 @@ class Driver:
             checkpoint_seconds=self._options.checkpoint_seconds,
             measure_test=self._optimizer.is_final,
             memory_share=memory_share,
+            kept_from=self._ledger.kept_from,
         )
 
     def _handle(self, event: Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeper.search.optimizer import Optimizer, Proposal
@@ -38,6 +38,8 @@ class Ledger:
         }
         self._with_model = set(self._values)
         """Trials whose models have not been deleted; at the beginning some may have been."""
+        self.kept_from = self._kept_from(self.best_numbers())
+        """The value that a trial must reach for its model to be kept; None as long as there is room for any."""
 
     def begin(self, proposal: Proposal, attempts: Attempts) -> None:
         """A trial is about to be dispatched."""
@@ -125,10 +127,16 @@ class Ledger:
 
     def _drop_models(self) -> None:
         """Only the best k trials keep their models, and what they can be continued from."""
-        best = set(self.best_numbers())
+        numbers = self.best_numbers()
+        best = set(numbers)
         for number in self._with_model - best:
             _drop(self._files.trial(number))
         self._with_model &= best
+        self.kept_from = self._kept_from(numbers)
+
+    def _kept_from(self, best_numbers: Sequence[int]) -> float | None:
+        is_full = len(best_numbers) == self._optimizer.study.keep_models
+        return self._values[best_numbers[-1]] if best_numbers and is_full else None
 
     def best_numbers(self) -> list[int]:
         """The best k complete trials, the best first."""

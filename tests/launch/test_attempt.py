@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pytest
 import torch
@@ -240,3 +240,42 @@ def test_a_trial_that_outgrows_its_share_goes_on_alone(tmp_path: Path, monkeypat
     assert end.how == "outcome"
     assert [event.epoch for event in epochs if isinstance(event, EpochDone)] == [2, 3], "it began anew"
     assert read_json(files.outcome)["tags"]["sweeper.micro_batch"] == "8"
+
+
+@pytest.mark.parametrize("at", ["best", "last"])
+@pytest.mark.parametrize("maximize", [True, False])
+def test_a_model_that_others_beat_is_not_written(
+    tmp_path: Path, *, maximize: bool, at: Literal["best", "last"]
+) -> None:
+    dataset = make_dataset("classes")
+
+    def trained(kept_from: float | None) -> tuple[float, bool, bool]:
+        """The value of the trial, and whether there are its model and what it could be continued from."""
+        attempt = Attempt(
+            number=0,
+            attempt=1,
+            config={
+                "data": {"name": "digits"},
+                "model": {"name": "mlp", "hidden": [8]},
+                "training": {"epochs": 3, "batch_size": 32, "optimizer": {"name": "sgd", "lr": 0.1}},
+            },
+            folder=str(tmp_path / f"trial {kept_from}"),
+            metric="val/accuracy" if maximize else "val/loss",
+            maximize=maximize,
+            at=at,
+            keep_model=True,
+            prunable=False,
+            checkpoint_seconds=60.0,
+            kept_from=kept_from,
+        )
+        *_, end = run_attempt(attempt, worker=0, device=CPU, open_data=lambda config: dataset, control=Control())
+        assert isinstance(end, AttemptEnded)
+        assert end.how == "outcome", end.traceback
+        files = TrialFiles(folder=Path(attempt.folder))
+        return read_json(files.outcome)["value"], files.model.exists(), files.last.exists()
+
+    value, *written = trained(None)
+    assert written == [True, True]
+    assert trained(value) == (value, True, True)
+    better = value + (1e-6 if maximize else -1e-6)
+    assert trained(better) == (value, False, False)

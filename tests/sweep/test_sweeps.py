@@ -21,6 +21,7 @@ from sweeper.sweep.progress import Progress, TrialEnded
 from sweeper.sweep.start import SweepOptions, drive, prepare
 from sweeper.sweep.store import open_store
 from sweeper.tracking.workspace import StudyFiles, Workspace
+from sweeper.training import checkpoint
 from tests.sweep.accounts import Trial, check_accounts, read_accounts
 from tests.sweep.conftest import open_workspace, prepare_folder
 from tests.sweep.studies import study_dict
@@ -272,3 +273,26 @@ def test_a_worker_gets_its_next_trial_before_the_last_one_is_told(
     first = [("submitted", 0), ("told", 0), ("submitted", 1)]
     assert happened == [*first, ("submitted", 2), ("told", 1), ("submitted", 3), ("told", 2), ("told", 3)]
     check_accounts(workspace.root, n_trials=4)
+
+
+def test_only_models_that_may_be_kept_are_written(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def save_whole(path: Path, state: Any, *, durable: bool = True) -> None:
+        written.append(int(path.parent.name))
+        checkpoint.save_whole(path, state, durable=durable)
+
+    monkeypatch.setattr("sweeper.launch.attempt.save_whole", save_whole)
+    study = Study.model_validate(study_dict(trials=8, keep_models=2))
+    sweeper.start(study, launcher="inline", workspace=workspace)
+    trials = read_accounts(workspace.root).trials
+    values = [trial.value for trial in trials if trial.value is not None]
+    places = sorted(range(8), key=lambda number: (-values[number], number))
+    files = stored_files(workspace, study)
+    kept = {number for number in range(8) if files.trial(number).model.exists()}
+    assert kept == set(places[:2])
+    # A trial that is asked for ahead begins before the last one has been counted.
+    known = [sorted(values[: max(number - 1, 0)], reverse=True) for number in range(8)]
+    may_be_kept = {number for number in range(8) if len(known[number]) < 2 or values[number] >= known[number][1]}
+    assert kept <= set(written) <= may_be_kept
+    assert len(may_be_kept) < 8, "this sweep shows nothing"
