@@ -53,7 +53,7 @@ def input_statistics(dataset: Dataset, *, normalize: bool | Literal["imagenet"])
         if len(mean_C) != 3:
             raise DataError(
                 f"data.normalize: given imagenet, which is for red, green and blue; pictures of {dataset.name} have "
-                f"{len(mean_C)} channel(s); allowed: true or false"
+                f"{len(mean_C)} channel{'s' * (len(mean_C) != 1)}; allowed: true or false"
             )
         return torch.tensor(_IMAGENET_MEAN_C), torch.tensor(_IMAGENET_DEVIATION_C)
     return (mean_C, deviation_C) if normalize else (torch.zeros_like(mean_C), torch.ones_like(deviation_C))

@@ -20,7 +20,7 @@ def facts(values: Mapping[str, Any]) -> str:
         f'<tr><th style="text-align:left">{escape(term)}</th><td style="text-align:left">{_text(value)}</td></tr>'
         for term, value in values.items()
     )
-    return f"<table>{rows}</table>"
+    return f"<div><table>{rows}</table></div>"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -29,7 +29,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     body = "".join(
         "<tr>" + "".join(f'<td style="text-align:left">{_text(value)}</td>' for value in row) + "</tr>" for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def folded(summary: str, content: str) -> str:
@@ -39,7 +39,8 @@ def folded(summary: str, content: str) -> str:
 
 def progress_bar(n_done: int, n_all: int) -> str:
     """How much of something is done."""
-    return f'<progress value="{n_done}" max="{max(n_all, 1)}" style="width:24em"></progress> {n_done} of {n_all}'
+    bar = f'<progress value="{n_done}" max="{max(n_all, 1)}" style="width:24em"></progress>'
+    return f"<div>{bar} {n_done} of {n_all}</div>"
 
 
 def _text(value: Any) -> str:

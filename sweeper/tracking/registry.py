@@ -228,5 +228,5 @@ def _describe(subject: Subject, model: TrainedModel) -> str:
     return (
         f"Trial {subject.run.number} of the study {subject.study.name}{value}.\n\n"
         f"Input: a column `{COLUMN}` of PNG or JPEG files as base64 or bytes, or of uint8 arrays (H, W, C); they are "
-        f"brought to {width} × {height} with {channels} channel(s). Output: {gives}."
+        f"brought to {width} × {height} with {channels} channel{'s' * (channels != 1)}. Output: {gives}."
     )
