@@ -6,6 +6,9 @@ of their trials, since these are how a trial is continued; only the sending diff
 process, with a clock around everything that it does for its rows: writing them, having them on disk, telling the
 driver. What remains is training.
 
+A trial takes some seconds. With two of them what comes once for a sweep, MLflow's import and the study's run, shows:
+1.026 of the time without tracking (1.002 to 1.045, 3 rounds), and with six 1.003.
+
     python -m benchmarks.tracking --data DIR [--rounds 3] [--trials 6] [--epochs 50]
 """
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import islice
 from pathlib import Path as FilePath
-
-from pydantic import ValidationError
 
 from sweeper.data.catalog import class_names, input_shape, output_names, own_folder, picture_counts
 from sweeper.data.faults import data_faults, unknown_name
@@ -17,7 +14,7 @@ from sweeper.errors import DataError
 from sweeper.models.check import model_fault, network_fault
 from sweeper.study.config import TorchvisionConfig, TrialConfig
 from sweeper.study.load import MAX_CORNERS, Check, CheckedStudy, StudyCheck, check_raw, load_study
-from sweeper.study.of_data import is_of_data
+from sweeper.study.of_data import data_corners
 from sweeper.study.parse import Path
 from sweeper.study.study import Study, source_of
 from sweeper.study.words import show
@@ -89,13 +86,7 @@ def create_checks(data_dir: FilePath | None = None) -> tuple[tuple[Check, ...], 
 
     def objective_fits_data(study: Study) -> Iterable[tuple[Path, str]]:
         """A check: an objective that there will be, whatever is drawn for the data."""
-        if study.has_own_loop:
-            return
-        for corner in islice(study.trial.corners(is_of_data), MAX_CORNERS):
-            try:
-                config = TrialConfig.model_validate(corner.tree)
-            except ValidationError:  # another check says so
-                continue
+        for config in data_corners(study, at_most=MAX_CORNERS):
             fault = fault_of(study.objective.metric, config)
             if fault is not None:
                 by_default = "metric" not in study.objective.model_fields_set
@@ -128,8 +119,5 @@ def check_study(
 def missing_folders(study: Study, data_dir: FilePath | None = None) -> list[FilePath]:
     """Folders of pictures that a study needs and that are not there (yet), so that what depends on their classes and on
     how many pictures there are could not be checked."""
-    if study.has_own_loop:
-        return []
-    corners = islice(study.trial.corners(is_of_data), MAX_CORNERS)
-    folders = [own_folder(TrialConfig.model_validate(corner.tree).data, data_dir) for corner in corners]
-    return [folder for folder in dict.fromkeys(folders) if folder is not None and not folder.is_dir()]
+    folders = dict.fromkeys(own_folder(config.data, data_dir) for config in data_corners(study, at_most=MAX_CORNERS))
+    return [folder for folder in folders if folder is not None and not folder.is_dir()]

@@ -52,23 +52,37 @@ def access_error(error: BaseException, uri: str) -> AccessError | None:
                 f"the MLflow server {where} refuses {_account(uri)} the request {refused}: {words or 'forbidden'} (403)"
                 f"; have the server's administrator grant it, or {_SET} to an account that may"
             )
-    if os.environ.get("MLFLOW_TRACKING_TOKEN") and _wants_password(uri):
-        return AccessError(f"the MLflow server {where} {_unauthenticated(uri)}")
+        # MLflow 3.17 that keeps passwords in mind (`auth_cache_ttl_seconds`) stumbles over any token.
+        if status is not None and status >= 500 and _uses_token() and _wants_password(uri):
+            return AccessError(f"the MLflow server {where} {_unauthenticated(uri)}")
     return None
 
 
+def _uses_token() -> bool:
+    """Whether MLflow shows a token: it prefers a name with a password."""
+    from mlflow.utils.credentials import read_mlflow_creds
+
+    given = read_mlflow_creds()
+    return bool(os.environ.get("MLFLOW_TRACKING_TOKEN")) and not (given.username and given.password)
+
+
 def _wants_password(uri: str) -> bool:
-    """Whether a server asks whoever shows nothing for a name and a password, and so knows no tokens.
+    """Whether a server asks whoever shows nothing for a name and a password, and so knows no tokens."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
 
-    MLflow 3.17 that keeps passwords in mind (`auth_cache_ttl_seconds`) stumbles over a token, and answers 500 to it.
-    """
-    import requests
-
+    credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
+    credentials.token = None
     try:
-        answer = requests.get(f"{uri.rstrip('/')}{_ASKED}", params={"max_results": 1}, timeout=_ANSWER_SECONDS)
-    except requests.RequestException:
+        answer = http_request(  # type: ignore[no-untyped-call]
+            credentials, _ASKED, "GET", params={"max_results": 1}, timeout=_ANSWER_SECONDS, max_retries=0
+        )
+    except MlflowException:
         return False
-    return answer.status_code == 401 and answer.headers.get("WWW-Authenticate", "").lower().startswith("basic")
+    status: int = answer.status_code
+    scheme: str = answer.headers.get("WWW-Authenticate", "")
+    return status == 401 and scheme.lower().startswith("basic")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -81,7 +95,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _status_of(error: BaseException) -> int | None:
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
-    return status if isinstance(status, int) else _STATUSES.get(str(getattr(error, "error_code", "")))
+    if isinstance(status, int):
+        return status
+    # The second is what urllib3 makes of an answer that it would ask for again.
+    answered = re.search(r"failed with error code (\d{3})\b|too many (\d{3}) error responses", str(error))
+    return int(answered[1] or answered[2]) if answered else _STATUSES.get(str(getattr(error, "error_code", "")))
 
 
 def _unauthenticated(uri: str) -> str:
@@ -90,7 +108,7 @@ def _unauthenticated(uri: str) -> str:
     given = read_mlflow_creds()
     if given.username and given.password:
         return f"does not accept the user name {given.username!r} with this password (401); {_SET} to what it accepts"
-    if os.environ.get("MLFLOW_TRACKING_TOKEN"):
+    if _uses_token():
         return f"does not accept the token of MLFLOW_TRACKING_TOKEN (401); {_SET} to what it accepts"
     if urlsplit(uri).password:
         return (
@@ -104,10 +122,9 @@ def _unauthenticated(uri: str) -> str:
 def _account(uri: str) -> str:
     from mlflow.utils.credentials import read_mlflow_creds
 
-    given = read_mlflow_creds()
-    if os.environ.get("MLFLOW_TRACKING_TOKEN") and not (given.username and given.password):
+    if _uses_token():
         return "the account of MLFLOW_TRACKING_TOKEN"
-    user = given.username or urlsplit(uri).username
+    user = read_mlflow_creds().username or urlsplit(uri).username
     return f"the account {user!r}" if user else "who gives no user name"
 
 

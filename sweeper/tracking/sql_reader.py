@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,9 @@ class SqlRunReader:
 
         originals = None if metrics is None else {metric_name(metric): metric for metric in metrics}
         builder = HistoryBuilder([run_id for _, run_ids in wanted for run_id in run_ids])
+        add: Callable[..., None] = builder.add_packed if self._packs else builder.add
+        columns = _PACKED if self._packs else "m.step, m.timestamp, m.value, m.is_nan"
+        grouped = "GROUP BY m.run_uuid, m.key" if self._packs else ""
         for epoch, run_ids in wanted if originals is None or originals else ():
             for start in range(0, len(run_ids), _RUNS_PER_QUERY):
                 chunk = run_ids[start : start + _RUNS_PER_QUERY]
@@ -136,13 +139,9 @@ class SqlRunReader:
                 # SQLite keeps the order of a CROSS JOIN, and so goes from runs to their rows. Left alone, it walks
                 # through all rows that a metric has in any study. Only names of bound values are put in.
                 of_runs = f"FROM runs r CROSS JOIN metrics m WHERE m.run_uuid = r.run_uuid AND {where}"
-                if self._packs:
-                    query = f"SELECT m.run_uuid, m.key, {_PACKED} {of_runs} GROUP BY m.run_uuid, m.key"
-                else:
-                    query = f"SELECT m.run_uuid, m.key, m.step, m.timestamp, m.value, m.is_nan {of_runs}"
-                rows = self._query(query, **names)
+                rows = self._query(f"SELECT m.run_uuid, m.key, {columns} {of_runs} {grouped}", **names)
                 if rows:
-                    (builder.add_packed if self._packs else builder.add)(*zip(*rows, strict=True))
+                    add(*zip(*rows, strict=True))
         return builder.frame(original_name if originals is None else originals.__getitem__)
 
     def read_artifact(self, run: RunRecord, path: str) -> bytes | None:
