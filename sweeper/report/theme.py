@@ -62,7 +62,9 @@ def _theme(*, ink: str, quiet: str, grid: str, paper: str, scale: list[str]) -> 
             "coloraxis": {"colorscale": [[0.0, scale[0]], [0.5, scale[1]], [1.0, scale[2]]]},
             "hoverlabel": {"bgcolor": paper, "bordercolor": quiet, "font": {"color": ink, "family": _FONT}},
             "xaxis": axis,
-            "yaxis": axis,
+            # Only beside it: where the label of the highest tick moves the top too, that tick and the space that the
+            # axis leaves above its points can push each other for ever ("Too many auto-margin redraws").
+            "yaxis": {**axis, "automargin": "width"},
             "legend": {"bgcolor": "rgba(0,0,0,0)"},
         },
         "data": {"heatmap": [{"textfont": {"color": ink}}]},
