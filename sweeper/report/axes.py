@@ -41,8 +41,8 @@ _N_LINE = 8
 _LINE_PIXELS = 16
 _SLANTED_PIXELS = 5
 """Of each letter of a slanted name, beyond the first few."""
-_SPREAD = 0.6
-"""Width of the points of all series of a category; the next one is 1 away."""
+_SPREAD, _STEP = 0.6, 0.15
+"""Width of the points of all series of a category, at most, and of two of them; the next category is 1 away."""
 _DIVERGED_COLOUR = "#D55E00"
 
 
@@ -115,7 +115,7 @@ def place_axis(figure: go.Figure, names: Sequence[str]) -> None:
 
 def beside(index: int, n: int) -> float:
     """How far from the place of its category the points of one of `n` series stand, so that none hides another."""
-    return 0.0 if n < 2 else round(_SPREAD * (index / (n - 1) - 0.5), 4)
+    return 0.0 if n < 2 else round(min(_SPREAD, _STEP * (n - 1)) * (index / (n - 1) - 0.5), 4)
 
 
 def tick_room(figure: go.Figure) -> int:

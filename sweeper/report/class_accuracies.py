@@ -9,7 +9,7 @@ import pandas as pd
 
 from sweeper.report.comparison import compare_with_first
 from sweeper.report.configurations import Configuration
-from sweeper.report.shares import possible
+from sweeper.report.shares import possible, possible_difference
 from sweeper.report.statistics import Interval, describe_sample, mean_share_interval, wilson_interval
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
@@ -43,7 +43,7 @@ def interval_over_pictures(
     Args:
         data: The study.
         measured: Accuracies of the trial, 0 to 1: overall, avg, `class:<name>`.
-        key: Which of them. Wilson's interval; of avg the one recovered from Wilson's of each class.
+        key: Which of them. Wilson's interval; of avg that of `mean_share_interval`.
         part: `train`, `val` or `test`.
         true: Against true labels.
         confidence: Nominal coverage, above 0 and below 1.
@@ -70,7 +70,7 @@ def gather_class_accuracies(data: StudyData, part: str, *, true: bool = False) -
     Columns: trial (with seeds the typical one), trials, n_seeds, n_trials, one a parameter that varied, overall, low,
     high, avg (mean of the classes), avg_low, avg_high, then one a class as `class:<name>`; and of each measure its
     standard deviation over the seeds as `<measure>:sd`. Intervals at 95 %: Student's over the seeds; of a single trial
-    those over the pictures, Wilson's and, of `avg`, the one recovered from Wilson's of each class. They are missing
+    those over the pictures, Wilson's and, of `avg`, that of `mean_share_interval`. They are missing
     where the numbers of pictures are, and on `train`, where the pictures were fitted.
 
     Args:
@@ -129,9 +129,10 @@ def gather_comparison(data: StudyData) -> pd.DataFrame:
         return interval_over_pictures(data, measured, key, "val", true=true, confidence=confidence)
 
     comparisons = compare_with_first(data.shown, interval_of, maximize=data.objective.maximize)
+    intervals = [possible_difference(c.interval, metric) for c in comparisons]
     rows = [
-        (None, None, c.verdict) if c.interval is None else (c.interval.low, c.interval.high, c.verdict)
-        for c in comparisons
+        (None, None, c.verdict) if interval is None else (interval.low, interval.high, c.verdict)
+        for c, interval in zip(comparisons, intervals, strict=True)
     ]
     return pd.DataFrame(rows, columns=["low", "high", "verdict"], dtype=object)
 

@@ -34,6 +34,12 @@ class Configuration:
         return math.fsum(run.value or 0.0 for run in self.runs) / len(self.runs)
 
     @property
+    def typical_words(self) -> str:
+        """What the value of the typical trial is among those of its seeds."""
+        n = len(self.runs)
+        return "the median value" if n % 2 else "the worse value" if n == 2 else "the worse of the two middle values"
+
+    @property
     def seeds(self) -> dict[Any, RunRecord]:
         """Trials by their seed."""
         return {run.params.get(SEED): run for run in self.runs}

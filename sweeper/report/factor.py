@@ -163,9 +163,10 @@ class Factor:
         samples = [(value, self.sample(value, self.metric)) for value in self.values]
         is_test = self.metric.startswith("test/")
 
-        def key(found: tuple[FactorValue, Sample]) -> tuple[bool, float]:
+        def key(found: tuple[FactorValue, Sample]) -> tuple[bool, float, int]:
             value, sample = found
-            return not is_test and sample.n < value.n_trials, sign * sample.mean
+            first = min(run.number for run in value.runs.values())  # of equal values, as among configurations
+            return not is_test and sample.n < value.n_trials, sign * sample.mean, first
 
         return [value for value, _ in sorted([(v, s) for v, s in samples if s is not None], key=key)]
 

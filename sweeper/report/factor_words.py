@@ -129,14 +129,14 @@ def _describe_method(factor: Factor, frame: pd.DataFrame) -> list[str]:
     few = ["With two pairs of a difference, its interval is rarely short enough to tell anything."]
     few = few if frame["n_pairs"].dropna().eq(2).any() and not frame["n_pairs"].dropna().gt(2).any() else []
     if frame["p"].isna().all():
-        correction = f", after Bonferroni's correction for all {n} pairs of values" if n > 1 else ""
+        correction = f", after Bonferroni's correction for {_pairs(factor)}" if n > 1 else ""
         return [
             f"With one training a value, the intervals are Wilson's and Newcombe's, over the pictures{correction}.",
             "They say nothing about other seeds, which may differ by more.",
         ]
     correction = ""
     if n > 1:
-        correction = f", after Holm's correction for all {n} pairs of values, since chance may have chosen the first"
+        correction = f", after Holm's correction for {_pairs(factor)}, since chance may have chosen the first"
     shared = f"seed, {others}" if others else "seed"
     student = f"their intervals are Student's, at 95 % or more{correction}"
     if not others:
@@ -152,6 +152,12 @@ def _describe_method(factor: Factor, frame: pd.DataFrame) -> list[str]:
         f"With one seed, they say how much the difference depends on {others}, and nothing about other seeds.",
         *few,
     ]
+
+
+def _pairs(factor: Factor) -> str:
+    n, n_values = factor.n_comparisons, len(factor.ranked)
+    is_all = n == n_values * (n_values - 1) // 2
+    return f"all {n} pairs of values" if is_all else f"the {n} pairs of values that can be compared"
 
 
 def _describe_lacks(factor: Factor) -> list[str]:

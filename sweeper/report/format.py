@@ -120,9 +120,11 @@ def plural(n: int, one: str, many: str | None = None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`48 s`, `3 min 20 s`, `2 h 05 min`; below 10 s with one decimal."""
+    """`48 s`, `3 min 20 s`, `2 h 05 min`; below 10 s with one decimal, below 1 s with two digits."""
     if seconds is None or not math.isfinite(seconds):
         return "–"
+    if 0.0 < seconds < 0.95:
+        return f"{number(seconds, 2)} s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     total = round(seconds)

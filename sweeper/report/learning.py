@@ -21,7 +21,7 @@ LR = "training.optimizer.lr"
 VERDICTS = {
     "diverged": "its loss became NaN or infinite",
     "blew up": "its last training loss is finite, but far above that of a useful model",
-    "learnt nothing": "its last training loss is hardly below that of predicting the shares of the classes",
+    "learnt nothing": "its last training loss is hardly below, or above, that of predicting the same for each picture",
     "too slow": "worse than the best trial, with a training loss that was still falling to what another had early on",
     "fine": "none of the faults that are looked for",
 }
@@ -139,7 +139,9 @@ def _verdict(
     # With weights for classes or smoothed labels, a loss is on another scale than the entropy of the shares.
     own = data.params[run.run_id]
     is_plain = own.get("training.balance") in ("none", None) and not own.get("training.loss.label_smoothing")
-    if constant is not None and is_plain and float(losses.iloc[-1]) >= _HARDLY * constant:
+    if not is_plain:  # whatever the weights and the smoothing, equal probabilities have this loss
+        constant = loss_of_constant(data)
+    if constant is not None and float(losses.iloc[-1]) >= _HARDLY * constant:
         return "learnt nothing"
     is_slow = fall is not None and fall >= _STILL and reached is not None and reached <= _EARLY
     if is_slow and _is_worse(data, run):

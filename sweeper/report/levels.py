@@ -36,6 +36,7 @@ _COMMON = 0.6
 _N_LETTERS = 36
 """Of values of which one needs more letters than this, the long ones are cut."""
 _N_CUT = 28
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e-?\d+)?)")
 _N_HEAD = 10
 _ELLIPSIS = "…"
 N_BINS = 6
@@ -206,9 +207,9 @@ def _numbers(runs: Sequence[RunRecord]) -> str:
     return f"trial{'' if len(runs) == 1 else 's'} {', '.join(str(run.number) for run in runs)}"
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Sort key of text with its numbers by size: `every 5` before `every 10`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+def _natural(text: str) -> list[tuple[float, str]]:
+    """Sort key of text with its numbers by size: `every 5` before `every 10`, 0.07 before 0.2."""
+    return [(float(part), "") if index % 2 else (-1.0, part) for index, part in enumerate(_NUMBER.split(text))]
 
 
 def _label(key: str, x: float | None) -> str:

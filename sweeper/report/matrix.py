@@ -37,7 +37,7 @@ def tabulate_matrix(
     ]
 
 
-def draw_matrix(cells: pd.DataFrame, *, key: str, title: str, words: str = "") -> Figure:
+def draw_matrix(cells: pd.DataFrame, *, key: str, title: str, words: str = "", given: bool = False) -> Figure:
     """A heat map: colour is the rate, text is count and rate.
 
     Args:
@@ -45,6 +45,7 @@ def draw_matrix(cells: pd.DataFrame, *, key: str, title: str, words: str = "") -
         key: Of the figure.
         title: Of the figure.
         words: What stands out, in a sentence, for the description.
+        given: Whether its rows are labels as given, of which some are known to be wrong, and not the truth.
     """
     names = list(dict.fromkeys(cells["truth"]))
     n = len(names)
@@ -54,7 +55,8 @@ def draw_matrix(cells: pd.DataFrame, *, key: str, title: str, words: str = "") -
         [f"{c:,}<br>{percent(r, 0)} %" if n <= 6 else (f"{c:,}" if c else "") for c, r in zip(cs, rs, strict=True)]
         for cs, rs in zip(counts, rates, strict=True)
     ]
-    figure = blank_figure(x="predicted", y="truth")
+    rows, meaning = ("given label", "labels as given") if given else ("truth", "truth")
+    figure = blank_figure(x="predicted", y=rows)
     labels = [plain(name) for name in names]
     figure.add_trace(
         go.Heatmap(
@@ -78,13 +80,14 @@ def draw_matrix(cells: pd.DataFrame, *, key: str, title: str, words: str = "") -
         xaxis=_axis(names, 20) | {"side": "top", "tickangle": angle},
         yaxis=_axis(names, 40) | {"autorange": "reversed"},
     )
+    numbers = "Numbers are counts of pictures; c" if n <= _N_LABELLED else "C"
     return Figure(
         key=key,
         title=title,
-        description=f"Heat map of truth (rows) against prediction (columns) for {n} classes. {words}",
+        description=f"Heat map of {rows} (rows) against prediction (columns) for {n} classes. {words}",
         figure=figure,
         data=cells,
-        note="Rows are the truth. Numbers are counts of pictures; colour is their share of the row.",
+        note=f"Rows are the {meaning}. {numbers}olour is the share of the row.",
         height=min(max(300, 80 + 34 * n), 760),
     )
 

@@ -15,7 +15,7 @@ from sweeper.report.shares import is_share
 from sweeper.report.standings import choose_criterion, gather_overview
 from sweeper.report.statistics import Interval, difference_interval
 from sweeper.report.study_data import StudyData
-from sweeper.report.theme import PART_LABELS, blank_figure, plain, series_style
+from sweeper.report.theme import PART_COLOURS, PART_LABELS, TEST_COLOUR, blank_figure, plain, series_style
 
 __all__ = ["build_overview", "draw_overview"]
 
@@ -30,7 +30,7 @@ def draw_overview(frame: pd.DataFrame, *, quantity: str) -> Figure | None:
     places = {name: i for i, name in enumerate(known["study"])}
     for index, part in enumerate(part for part in ("test", "val") if (known["part"] == part).any()):
         rows = known[known["part"] == part]
-        colour, _, symbol = series_style(index)
+        colour, symbol = {**PART_COLOURS, "test": TEST_COLOUR}[part], series_style(index)[2]
         has_interval = rows["low"].notna()
         figure.add_trace(
             go.Scatter(
@@ -137,7 +137,7 @@ def _lead(frame: pd.DataFrame, *, quantity: str) -> str:
 def _tabulate(studies: Sequence[StudyData], frame: pd.DataFrame, *, quantity: str) -> Table:
     show = percent if is_share(f"val/{quantity}") else number
     label = quantity.replace("_", " ") + (" (%)" if is_share(f"val/{quantity}") else "")
-    words = {"test": "test, {}", "val": "validation"}
+    words = {"test": "test, {}", "val": "validation, {}" if (frame["n_seeds"].dropna() > 1).any() else "validation"}
     shown = frame.assign(
         rank=pd.Series([i if part else None for i, part in enumerate(frame["part"], start=1)], dtype=object),
         source=[
@@ -179,7 +179,7 @@ def _tabulate(studies: Sequence[StudyData], frame: pd.DataFrame, *, quantity: st
         c for c in columns if (c.key not in optional or frame[optional[c.key]].notna().any()) and c.key not in repeated
     ]
     note = (
-        "Of a finalized study, means over the seeds of the configuration that validation chose; else of the best trial."
+        "Means over the seeds: of a finalized study those of the configuration that validation chose, else of the best."
     )
     return Table(key="ranking", title="Ranking", frame=shown, columns=columns, note=note)
 

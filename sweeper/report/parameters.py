@@ -80,6 +80,16 @@ def _columns(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str | None]]:
     return {path: [identity(p[path]) if path in p else None for p in runs] for path in paths}
 
 
+def _may_decide(other: str, path: str) -> bool:
+    """Whether a study file could make a parameter depend on another: on the name or the length of what it is part of,
+    or on there being none of that.
+
+    Without this, numbers that differ from trial to trial would tell which trials have any other parameter.
+    """
+    part, _, last = other.rpartition(".")
+    return path.startswith(f"{other}.") or (last in ("name", "repeat") and path.startswith(f"{part}."))
+
+
 def _presence_follows(column: Sequence[str | None], other: Sequence[str | None]) -> bool:
     """Whether the value of `other` alone tells which runs have `column`."""
     seen: dict[str | None, bool] = {}
@@ -99,7 +109,8 @@ def _varied(columns: Mapping[str, Sequence[str | None]]) -> list[str]:
     for path, column in columns.items():
         if path in varied or None not in column:
             continue
-        if not any(_presence_follows(column, columns[other]) for other in varied):
+        deciding = (columns[other] for other in varied if _may_decide(other, path))
+        if not any(_presence_follows(column, each) for each in deciding):
             varied.append(path)
     return sorted(varied, key=tree_order)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -191,7 +192,8 @@ def describe(distribution: Distribution) -> str:
             words.append(f"in steps of {param_text(distribution.step)}")
         return ", ".join(words)
     if isinstance(distribution, ChoiceDistribution):
-        options = [option_words(distribution, i) for i in range(len(distribution.options))]
+        found = Counter(option_words(distribution, i) for i in range(len(distribution.options)))
+        options = [option if n == 1 else f"{option} ({n} times)" for option, n in found.items()]
         # A list of numbers has commas of its own.
         return "one of " + ("; " if any(", " in option for option in options) else ", ").join(options)
     return f"{distribution.low} to {distribution.high} items"

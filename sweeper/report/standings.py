@@ -11,7 +11,8 @@ import pandas as pd
 
 from sweeper.report.format import as_float
 from sweeper.report.sections.head import run_seconds
-from sweeper.report.statistics import Interval, accuracy_interval
+from sweeper.report.shares import possible
+from sweeper.report.statistics import Interval, accuracy_interval, describe_sample
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
 
@@ -30,7 +31,7 @@ class Standing:
     trial: int
     """Number of the trial that found the configuration."""
     runs: Sequence[RunRecord]
-    """Those that were measured: one a seed on test, the trial itself in validation."""
+    """Those that were measured, one a seed: on test those that were trained for it, in validation the trials."""
     value: float
     """Mean over the runs."""
     interval: Interval | None
@@ -61,12 +62,16 @@ def _standing(data: StudyData, quantity: str) -> Standing | None:
             )
     if data.best is None:
         return None
-    own = data.objective.metric == f"val/{quantity}"
-    value = as_float(data.best.value) if own else data.at_epoch(data.best, f"val/{quantity}")
-    if value is None:
+    metric, runs = f"val/{quantity}", data.configurations[0].runs
+    own = data.objective.metric == metric
+    values = [as_float(run.value) if own else data.at_epoch(run, metric) for run in runs]
+    sample = describe_sample([value for value in values if value is not None])
+    if sample is None:
         return None
-    interval = accuracy_interval(value, data.n_pictures("val")) if quantity == "accuracy" else None
-    return Standing(part="val", trial=data.best.number, runs=[data.best], value=value, interval=interval)
+    interval = possible(sample.interval, metric)
+    if sample.n == 1 and quantity == "accuracy":
+        interval = accuracy_interval(sample.mean, data.n_pictures("val"))
+    return Standing(part="val", trial=data.best.number, runs=runs, value=sample.mean, interval=interval)
 
 
 def gather_standings(studies: Sequence[StudyData]) -> list[Standing | None]:
@@ -91,9 +96,10 @@ def gather_overview(studies: Sequence[StudyData]) -> pd.DataFrame:
     """One row a study in the given order.
 
     Columns: study, trial (that found the configuration), part (`test` or `val`, from which it is ranked), n_seeds,
-    value, low, high (95 % interval); val_accuracy, train_accuracy, gap (fractions) and val_loss of the best trial, of a
-    finalized study means over the seeds of the chosen configuration; test_accuracy, test_loss; n_parameters,
-    best_seconds (time of a training, median over the seeds), n_trials, n_complete, total_seconds (of the search).
+    value, low, high (95 % interval); val_accuracy, train_accuracy, gap (fractions) and val_loss of the best
+    configuration, means over its seeds, of a finalized study over those of the chosen one; test_accuracy, test_loss;
+    n_parameters, best_seconds (time of a training, median over the seeds), n_trials, n_complete, total_seconds (of the
+    search).
     """
     rows = [_row(data, standing) for data, standing in zip(studies, gather_standings(studies), strict=True)]
     columns = ["study", "trial", "part", "n_seeds", "value", "low", "high", "val_accuracy", "train_accuracy", "gap"]
@@ -133,4 +139,7 @@ def _measure(data: StudyData, standing: Standing, metric: str) -> float | None:
     if standing.part == "test" and data.final is not None and data.final.chosen is not None:
         sample = data.final.sample(data.final.chosen, metric)
         return None if sample is None else sample.mean
-    return None if metric.startswith("test/") else data.at_epoch(standing.runs[0], metric)
+    if metric.startswith("test/"):
+        return None
+    sample = describe_sample([x for run in standing.runs if (x := data.at_epoch(run, metric)) is not None])
+    return None if sample is None else sample.mean

@@ -106,6 +106,12 @@ class StudyData:
         """An accuracy as percent, without the sign."""
         return percent(value, self.decimals)
 
+    def label_words(self, *, true: bool) -> str:
+        """What stands behind a part in a title: which labels, where true ones are known beside those given."""
+        if true:
+            return ", true labels"
+        return ", given labels" if any("val/true_accuracy" in run.metrics for run in self.runs) else ""
+
     # --- trials -------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -14,6 +14,7 @@ __all__ = [
     "MUTED",
     "PART_COLOURS",
     "PART_LABELS",
+    "TEST_COLOUR",
     "THEMES",
     "blank_figure",
     "epoch_figure",
@@ -33,6 +34,7 @@ _DASHES: tuple[Literal["solid", "dash", "dot", "dashdot"], ...] = ("solid", "das
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 
 PART_COLOURS = {"train": "#D55E00", "val": "#1F7FC4"}
+TEST_COLOUR = "#009E73"
 PART_LABELS = {"train": "training", "val": "validation", "test": "test"}
 MUTED = "#8A8F98"
 _N_TITLE = 24

@@ -103,7 +103,7 @@ def test_diverged_trials_have_a_mark_and_no_value(lrs: StudyData) -> None:
     assert (crosses.x, crosses.yaxis, crosses.marker.symbol) == ((1000.0,), "y2", "x")
     training = figures["last-loss"].figure.data[0]
     assert (training.x, training.y) == ((1e-5, 1e-3, 10.0), (1.05, 0.4, 445.0))
-    assert training.marker.symbol == ("circle", "circle", "triangle-up-open")
+    assert training.marker.symbol == ("circle", "circle", "circle-open")
     assert figures["classes"].figure.layout.xaxis.type == "log"
     assert gather_gap(effect)["median"].tolist() == pytest.approx([0.9 - 0.5, 0.9 - 0.8, 0.9 - 0.5])
     gap = figures["gap"].figure

@@ -319,7 +319,7 @@ def test_gap_with_its_interval(three: StudyData) -> None:
 
 @pytest.mark.parametrize(
     ("train", "words"),
-    [(0.71, "not distinguishable from chance"), (0.5, "It is not over-fitted"), (0.9, "The model is over-fitted")],
+    [(0.71, "not distinguishable from chance"), (0.5, "It is not over-fitted"), (0.9, "It is over-fitted")],
 )
 def test_over_fitting_is_claimed_only_beyond_chance(train: float, words: str) -> None:
     reader = MemoryReader(histories={"s-000": {"val/accuracy": [0.7], "train/accuracy": [train]}})

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweeper.report.statistics import Sample, accuracy_interval, describe_sample, wilson_interval
+from sweeper.report.statistics import (
+    Sample,
+    accuracy_interval,
+    describe_sample,
+    mean_share_interval,
+    wilson_interval,
+)
 
 Z = 1.959963984540054
 
@@ -40,6 +46,34 @@ def test_coverage_is_nominal() -> None:
     known = {int(k): wilson_interval(int(k) / 200, 200) for k in np.unique(draws)}
     covered = np.mean([known[int(k)].low <= 0.8 <= known[int(k)].high for k in draws])
     assert abs(covered - 0.95) <= 0.02
+
+
+@pytest.mark.parametrize(
+    ("shares", "counts"),
+    [
+        ([0.6] * 102, [2] * 102),
+        ([0.3] * 102, [5] * 102),
+        ([0.6] * 10, [8] * 10),
+        ([0.3] * 3, [20] * 3),
+        ([0.9, 0.8, 0.7], [200, 100, 50]),
+        ([0.1, 0.3, 0.5, 0.7, 0.9], [40] * 5),
+    ],
+    ids=["102 classes of 2", "102 classes of 5", "10 of 8", "3 of 20", "3 unequal", "5 that differ"],
+)
+def test_coverage_of_a_mean_of_classes_is_nominal(shares: list[float], counts: list[int]) -> None:
+    rng = np.random.default_rng(1)
+    truth = float(np.mean(shares))
+    drawn = rng.binomial(counts, shares, size=(1000, len(counts))) / np.array(counts)
+    intervals = [mean_share_interval(row.tolist(), counts) for row in drawn]
+    covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
+    assert abs(covered - 0.95) <= 0.02
+
+
+def test_an_interval_of_one_class_is_that_of_its_share() -> None:
+    assert mean_share_interval([1.0, 1.0], [3, 3]).high == 1.0
+    assert mean_share_interval([1.0, 1.0], [3, 3]).low == pytest.approx(
+        min(wilson_interval(1.0, 6).low, 1.0 - (1.0 - wilson_interval(1.0, 3).low) / 2**0.5)
+    )
 
 
 def test_what_has_no_interval() -> None:

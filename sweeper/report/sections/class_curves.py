@@ -67,7 +67,7 @@ def draw_class_curves(
                 hovertemplate="epoch %{x}: %{y:.2~%}",
             )
         )
-    where = f"{PART_LABELS[part]}{', true labels' if true else ''}"
+    where = f"{PART_LABELS[part]}{data.label_words(true=true)}"
     note = f"Of {len(data.class_names)} classes, those lowest and highest in validation at the last epoch are drawn."
     return Figure(
         key=f"curves-{part}{'-true' if true else ''}",

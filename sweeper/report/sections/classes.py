@@ -31,10 +31,6 @@ _VERDICTS = {
 }
 
 
-def _labels(*, true: bool) -> str:
-    return ", true labels" if true else ""
-
-
 def _with_spread(data: StudyData, frame: pd.DataFrame, key: str) -> list[str]:
     """A measure in percent, with its deviation over the seeds where there is one."""
     return [
@@ -72,12 +68,12 @@ def _interval_note(data: StudyData, frame: pd.DataFrame, *, has_seeds: bool) -> 
     notes = []
     if has_seeds:
         notes.append("Mean ± standard deviation over the seeds.")
-    if frame["low"].notna().any():
+    if frame["low"].notna().any() or frame["avg_low"].notna().any():
         n = count(data.n_pictures("val"))
         notes.append(
             "95 % intervals: Student's, of the mean over the seeds."
             if has_seeds
-            else f"95 % intervals: Wilson's, over {n} validation pictures; of avg recovered from those of the classes."
+            else f"95 % intervals: Wilson's, over {n} validation pictures; of avg from the variances and the intervals of the classes."
             if frame["avg_low"].notna().any()
             else f"95 % interval: Wilson's, of the overall accuracy on {n} pictures."
         )
@@ -99,7 +95,7 @@ def _name_columns(data: StudyData, frame: pd.DataFrame) -> list[Column]:
 
 def draw_class_table(data: StudyData, part: str, frame: pd.DataFrame, *, true: bool = False) -> Table:
     """Configurations against classes; with many classes the other way round."""
-    title = f"Accuracy of each class in {PART_LABELS[part]}{_labels(true=true)} (%)"
+    title = f"Accuracy of each class in {PART_LABELS[part]}{data.label_words(true=true)} (%)"
     note = _interval_note(data, frame, has_seeds=data.has_seeds)
     key = f"classes-{part}{'-true' if true else ''}"
     texts, measures = _measure_columns(data, frame)

@@ -50,7 +50,7 @@ def describe_confusions(frame: pd.DataFrame, part: str, n: int = 3) -> str:
         return ""
     wrong = wrong[wrong["count"] > 1]
     if wrong.empty:
-        return f"In {_PARTS[part]} no confusion occurs more than once."
+        return f"In {_words(frame, part)} no confusion occurs more than once."
     worst = wrong.sort_values(["count", "truth", "predicted"], ascending=[False, True, True], kind="stable").head(n)
     words = [
         f"{row.truth} taken for {row.predicted} ({row.count_:,} of {row.total:,})"
@@ -59,7 +59,16 @@ def describe_confusions(frame: pd.DataFrame, part: str, n: int = 3) -> str:
             total=[int(frame[(frame["part"] == part) & (frame["truth"] == t)]["count"].sum()) for t in worst["truth"]],
         ).itertuples()
     ]
-    return f"Most often in {_PARTS[part]}: {'; '.join(words)}."
+    return f"Most often in {_words(frame, part)}: {'; '.join(words)}."
+
+
+def _is_given(frame: pd.DataFrame, part: str) -> bool:
+    """Whether a matrix is of labels as given, while true ones are known."""
+    return f"true_{part}" in set(frame["part"])
+
+
+def _words(frame: pd.DataFrame, part: str) -> str:
+    return _PARTS[part] + (", given labels" if _is_given(frame, part) else "")
 
 
 def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int | None) -> Figure:
@@ -69,8 +78,9 @@ def draw_confusion(data: StudyData, part: str, frame: pd.DataFrame, epoch: int |
     return draw_matrix(
         frame[frame["part"] == part].drop(columns="part"),
         key=f"confusion-{part.replace('_', '-')}",
-        title=f"Confusion matrix in {_PARTS[part]}, trial {data.best.number}{at}",
+        title=f"Confusion matrix in {_words(frame, part)}, trial {data.best.number}{at}",
         words=describe_confusions(frame, part),
+        given=_is_given(frame, part),
     )
 
 
@@ -88,6 +98,6 @@ def build_confusion(data: StudyData) -> Sequence[Block]:
     figures = [draw_confusion(data, part, frame, epoch) for part in parts]
     notes = [Note(text=text) for text in words if text]
     first = frame[frame["part"] == parts[0]]
-    title = f"Counts and rates of each class in {_PARTS[parts[0]]}, trial {data.best.number}"
+    title = f"Counts and rates of each class in {_words(frame, parts[0])}, trial {data.best.number}"
     table = draw_class_rates(gather_class_rates(first), key="class-rates", title=title)
     return [*notes, Row(items=figures), table]

@@ -15,6 +15,9 @@ from sweeper.report.theme import MUTED, PART_COLOURS, PART_LABELS, epoch_figure,
 
 __all__ = ["build_curves", "draw_curves", "draw_rates", "gather_curves", "gather_rates"]
 
+_N_MARKED = 40
+"""Epochs of a learning rate that are drawn as points too: it is known at the end of each."""
+
 
 def gather_curves(data: StudyData, quantity: str) -> pd.DataFrame:
     """A quantity (`loss` or `accuracy`) of the best trial against epoch: columns epoch, train, val.
@@ -83,8 +86,9 @@ def draw_rates(data: StudyData, rates: pd.DataFrame) -> Figure:
         go.Scatter(
             x=rates["epoch"].tolist(),
             y=plotted(rates["lr"]),
-            mode="lines",
-            line={"color": PART_COLOURS["val"], "width": 2, "shape": "vh"},
+            mode="lines+markers" if len(rates) <= _N_MARKED else "lines",
+            line={"color": PART_COLOURS["val"], "width": 2},
+            marker={"size": 5},
             hovertemplate="epoch %{x}: %{y:.3g}<extra></extra>",
         )
     )

@@ -31,6 +31,10 @@ _N_BANDS = 6
 _N_BOTH_PARTS = 5
 """With more values than this, training and validation go into figures of their own."""
 _N_FOR_BAND = 2
+_N_SOLID = 5
+"""With more values in order than this, neighbours are told apart by their dashes too."""
+_DASHES = ("solid", "dash", "dot")
+_OF_PART = ("solid", "dash")
 
 
 def gather_level_curves(effect: Effect, histories: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame:
@@ -110,7 +114,7 @@ def draw_level_curves(
     has_bands = has_bands and bool((curves["n_trials"] > _N_FOR_BAND).any())
     shown = "%{y:.2~%}" if percent else "%{y:.4g}"
     for index, level in enumerate(effect.lines):
-        colour = _colour(effect, index)
+        colour, dash = _colour(effect, index), _dash(effect, index)
         for place, name in enumerate(names):
             curve = curves[(curves["series"] == name) & (curves["level"] == level.label)]
             if curve.empty:
@@ -125,7 +129,11 @@ def draw_level_curves(
                     legendgroup=str(index),
                     showlegend=place == 0,
                     mode="lines+markers" if len(curve) < 3 else "lines",
-                    line={"color": colour, "width": 2, "dash": "dash" if place else _dash(effect, index)},
+                    line={
+                        "color": colour,
+                        "width": 2,
+                        "dash": dash if len(names) == 1 else _OF_PART[min(place, 1)],
+                    },
                     hovertemplate=f"{plain(level.label)}, {name}, epoch %{{x}}: {shown}<extra></extra>",
                 )
             )
@@ -158,18 +166,25 @@ def draw_level_curves(
 
 
 def _range_without_blown(effect: Effect, curves: pd.DataFrame) -> tuple[tuple[float, float] | None, list[str]]:
-    """A range of the loss that spreads the values that learnt, and the values that lie above it; None for all."""
+    """A range of the loss that spreads the values that learnt, and those that rise above it; None for all."""
     blown = [level.label for level in effect.lines if any(run.run_id in effect.blown for run in level.runs)]
     rest = curves[~curves["level"].isin(blown)]["median"].astype(float)
     if rest.empty or rest.min() <= 0.0:
         return None, []
     low, high = rest.min() / 1.2, rest.max() * 1.2
-    beyond = [label for label in blown if float(curves.loc[curves["level"] == label, "median"].min()) > high]
-    return ((low, high), beyond) if beyond else (None, [])
+    medians = {label: curves.loc[curves["level"] == label, "median"].astype(float) for label in blown}
+    if not any(own.min() > high for own in medians.values()):
+        return None, []
+    return (low, high), [
+        label if own.min() > high else f"{label} (in part)" for label, own in medians.items() if own.max() > high
+    ]
 
 
 def _dash(effect: Effect, index: int) -> str:
-    return "solid" if effect.lines[index].x is not None else series_style(index)[1]
+    if effect.lines[index].x is None:
+        return series_style(index)[1]
+    # Of many values in order, neighbours look alike.
+    return _DASHES[index % len(_DASHES)] if len(effect.lines) > _N_SOLID else "solid"
 
 
 def _end_with_cross(figure: go.Figure, curves: pd.DataFrame, level: Level, colour: str, series: str) -> None:

@@ -90,9 +90,12 @@ def draw_against(
                 mode="lines+markers" if effect.is_numeric else "markers",
                 line={"color": style.colour, "dash": style.dash, "width": 2},
                 marker={
-                    "symbol": ["triangle-up-open" if blown else style.symbol for blown in points["blew_up"]],
+                    "symbol": [f"{style.symbol}-open" if blown else style.symbol for blown in points["blew_up"]],
                     "size": [11 if blown else 7 for blown in points["blew_up"]],
                     "color": style.colour,
+                    # With sizes in a list, Plotly would draw bubbles: clear ones with a white edge.
+                    "opacity": 1,
+                    "line": {"width": 0},
                 },
                 error_y={
                     "type": "data",
@@ -120,7 +123,7 @@ def draw_against(
     if frame["n_trials"].gt(1).any():
         notes.append("Points: medians over the trials of a value; bars: from the lowest to the highest of them.")
     if frame["blew_up"].any():
-        notes.append("Open triangles: the training loss blew up.")
+        notes.append("Open symbols: the training loss blew up.")
     if is_cut:
         notes.append("Of trials that blew up, a bar leaves the axis; a double click shows all.")
     lowest, highest = frame["median"].astype(float).agg(["min", "max"])
@@ -179,7 +182,7 @@ def _class_figures(effect: Effect) -> list[Figure]:
             _Style(name="overall", colour=MUTED, dash="dash"),
             _Style(name="avg", colour=MUTED, dash="dot", symbol="square"),
         ]
-        labels = ", true labels" if true else ""
+        labels = effect.data.label_words(true=true)
         figures.append(
             draw_against(
                 effect,
@@ -189,7 +192,7 @@ def _class_figures(effect: Effect) -> list[Figure]:
                 title=f"Accuracy of each class against {effect.label}, validation{labels}",
                 y="accuracy",
                 percent=True,
-                note="Grey: overall, and avg, the mean of the classes.",
+                note="Dashed grey: overall; dotted grey: avg, the mean of the classes.",
             )
         )
     return figures

@@ -8,11 +8,11 @@ import plotly.graph_objects as go
 from sweeper.report.axes import log_value_axis
 from sweeper.report.blocks import Figure
 from sweeper.report.final import FinalData
-from sweeper.report.theme import PART_COLOURS, PART_LABELS, epoch_figure, plotted
+from sweeper.report.theme import PART_COLOURS, PART_LABELS, TEST_COLOUR, epoch_figure, plotted
 
 __all__ = ["draw_test_curves", "gather_test_curves"]
 
-_COLOURS = {**PART_COLOURS, "test": "#009E73"}
+_COLOURS = {**PART_COLOURS, "test": TEST_COLOUR}
 _DASHES = {"train": "dash", "val": "solid", "test": "dot"}
 
 

@@ -120,7 +120,7 @@ def draw_test_table(final: FinalData, frame: pd.DataFrame) -> Table:
                 f"±\u00a0{show(value) if is_share(metric) else number(value, 2)}" for value in frame[f"{metric} sd"]
             ]
             title = "standard deviation over the seeds"
-            columns.append(Column(key=f"{metric} ±", label="± sd", title=title, numeric=True))
+            columns.append(Column(key=f"{metric} ±", label="± deviation", title=title, numeric=True))
         has_interval = metric != final.objective.metric and frame[f"{metric} low"].notna().any()
         if has_interval and (is_first or is_share(metric)):
             frame[f"{metric} interval"] = [
@@ -135,10 +135,10 @@ def draw_test_table(final: FinalData, frame: pd.DataFrame) -> Table:
     columns += param_columns(frame, varied, labels)
     n_pictures = final.n_pictures("test")
     over = f" of {count(n_pictures)} pictures" if n_pictures else ""
+    at_best = final.objective.at == "best"
     note = (
-        "Each training counts at the epoch that validation chose, "
-        + ("its best one. " if final.objective.at == "best" else "its last one. ")
-        + f"Intervals: Student's, of the mean over the seeds on this test part{over}; of a single training Wilson's, "
+        f"Each training counts at {'the epoch that validation chose' if at_best else 'its last epoch'}. "
+        f"Intervals: Student's, of the mean over the seeds on this test part{over}; of a single training Wilson's, "
         "of its accuracy over the pictures. The seeds are none that the search used."
     )
     return Table(

@@ -19,8 +19,13 @@ _LOSS_RISE = 0.05
 """A rise of validation loss after its lowest epoch is mentioned from this share on; less is noise between epochs."""
 
 
-def gather_gaps(data: StudyData) -> pd.DataFrame:
-    """Training and validation of the best trials at the epoch that each is judged by.
+def _decimals(data: StudyData) -> int:
+    """One at least: rounded to whole percents, two accuracies would seem not to differ by their gap."""
+    return max(data.decimals, 1)
+
+
+def gather_gaps(data: StudyData, runs: Sequence[RunRecord] | None = None) -> pd.DataFrame:
+    """Training and validation of trials, by default the best ones, at the epoch that each is judged by.
 
     Columns: trial, epoch, train_accuracy, val_accuracy, gap (training minus validation, a fraction), low, high (95 %
     interval of the gap from Wilson's interval of the validation accuracy; missing where the number of pictures is),
@@ -29,7 +34,7 @@ def gather_gaps(data: StudyData) -> pd.DataFrame:
     """
     n = data.n_pictures("val")
     rows: list[dict[str, Any]] = []
-    for run in data.best_runs:
+    for run in data.best_runs if runs is None else runs:
         train, val = data.at_epoch(run, "train/accuracy"), data.at_epoch(run, "val/accuracy")
         row: dict[str, Any] = {
             "trial": run.number,
@@ -59,6 +64,17 @@ def gather_gaps(data: StudyData) -> pd.DataFrame:
     return frame.where(frame.notna(), None)
 
 
+def _describe_seeds(data: StudyData) -> str:
+    """How many seeds of the best configuration are over-fitted, where it has several and that can be told."""
+    runs = data.configurations[0].runs
+    verdicts = gather_gaps(data, runs)["overfit"]
+    if len(runs) < 2 or verdicts.isna().any():
+        return ""
+    n = sum(verdict is True for verdict in verdicts)
+    which = {0: "none", len(runs): "each"}.get(n, str(n))
+    return f"Of the {len(runs)} seeds of this configuration, {which} {'is' if n < 2 or n == len(runs) else 'are'} so."
+
+
 def draws_evenly(data: StudyData, run: RunRecord) -> bool:
     """Whether a trial drew training pictures so that each class is as frequent, unlike in validation."""
     return data.params[run.run_id].get("training.balance") in ("sampler", "both")
@@ -67,18 +83,18 @@ def draws_evenly(data: StudyData, run: RunRecord) -> bool:
 def describe_gap(data: StudyData, gap: pd.Series) -> tuple[str, bool]:
     """The gap of a trial in sentences, and whether it is over-fitted beyond what chance explains."""
     text, overfit = "", gap["overfit"] is True
-    train, val = (data.accuracy_text(gap[f"{part}_accuracy"]) for part in ("train", "val"))
+    train, val = (percent(gap[f"{part}_accuracy"], _decimals(data)) for part in ("train", "val"))
     if gap["gap"] is not None:
-        size = percent(abs(gap["gap"]), data.decimals)
+        size = percent(abs(gap["gap"]), _decimals(data))
         side = "above" if gap["gap"] >= 0 else "below"
         text = (
             f"Trial {gap['trial']}: training accuracy {train} % lies {size} points {side} validation accuracy {val} %"
         )
     if gap["low"] is not None:
-        low, high = (percent(gap[end], data.decimals).replace("-", "−") for end in ("low", "high"))
+        low, high = (percent(gap[end], _decimals(data)).replace("-", "−") for end in ("low", "high"))
         text += f" (95 % interval of the gap {low} to {high} points, from {count(data.n_pictures('val'))} pictures). "
         if overfit:
-            text += "The model is over-fitted: more than the chance of the validation sample explains."
+            text += "It is over-fitted: the gap is larger than the chance of the validation sample explains."
         elif gap["high"] < 0:
             text += "It is not over-fitted; dropout and augmentation, which act in training only, may explain the sign."
         else:
@@ -102,7 +118,10 @@ def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
 
     def points(value: Any) -> str:
         x = as_float(value)
-        return "–" if x is None else f"{100 * x:+.{data.decimals}f}".replace("-", "−")
+        return "–" if x is None else f"{100 * x:+.{_decimals(data)}f}".replace("-", "−")
+
+    def accuracy(value: Any) -> str:
+        return percent(value, _decimals(data))
 
     verdicts = {True: "over-fitted", False: "not distinguishable", None: "–"}
     shown = frame.assign(
@@ -124,8 +143,8 @@ def draw_gaps(data: StudyData, frame: pd.DataFrame) -> Table:
     columns = [
         Column(key="trial", label="trial", numeric=True, header=True),
         Column(key="epoch", label="epoch", show=count, numeric=True),
-        Column(key="train_accuracy", label="training accuracy (%)", show=data.accuracy_text, numeric=True),
-        Column(key="val_accuracy", label="validation accuracy (%)", show=data.accuracy_text, numeric=True),
+        Column(key="train_accuracy", label="training accuracy (%)", show=accuracy, numeric=True),
+        Column(key="val_accuracy", label="validation accuracy (%)", show=accuracy, numeric=True),
         Column(key="gap", label="gap (points)", title="training minus validation", show=points, numeric=True),
         *judged,
         Column(key="val_loss_lowest_epoch", label="lowest validation loss at epoch", show=count, numeric=True),
@@ -154,5 +173,6 @@ def build_gap(data: StudyData) -> Sequence[Block]:
     if frame["gap"].isna().all():
         return [Note(text="Training and validation accuracy were not both recorded, so that no gap can be given.")]
     words, overfit = describe_gap(data, frame.iloc[0])
+    words = f"{words} {_describe_seeds(data)}".rstrip() if overfit else words
     notes = [Note(text=words, level="warning" if overfit else "text")] if words else []
     return [*notes, draw_gaps(data, frame)]

@@ -145,7 +145,7 @@ def _data_words(data: StudyData) -> str:
     if data.output_names:
         words.append(f"outputs {', '.join(data.output_names)}")
     if data.task == "regression":
-        words.append(f"{math.prod(info.input_shape)} numbers each")
+        words.append(f"inputs of {plural(math.prod(info.input_shape), 'number')}")
     elif len(info.input_shape) == 3:
         channels, height, width = info.input_shape
         words.append(f"{height}×{width} pixels, {plural(channels, 'channel')}")

@@ -125,11 +125,13 @@ def _describe_model(surrogate: Surrogate, n: int) -> Note:
         f"Effects are read from a model of the {n} complete trials (extremely randomized trees on bootstrap samples). "
         "Of trials that it has not seen it explains "
     )
+    bands = " Bands and bars of the effects are 95 % intervals of its mean."
     if explained >= USEFUL:
-        return Note(text=f"{words}{percent(explained, 0)} % of the variance.")
+        return Note(text=f"{words}{percent(explained, 0)} % of the variance.{bands}")
     share = "nothing" if explained <= 0.0 else f"only {percent(explained, 0)} % of the variance"
     return Note(
-        text=f"{words}{share}: with so few or such similar values, what follows may be chance alone.", level="warning"
+        text=f"{words}{share}: with so few or such similar values, what follows may be chance alone.{bands}",
+        level="warning",
     )
 
 

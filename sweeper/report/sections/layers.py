@@ -12,6 +12,9 @@ from sweeper.report.study_data import StudyData
 
 __all__ = ["build_layers", "gather_layers"]
 
+_N_ROWS = 30
+"""A longer table scrolls in a frame of its own, and can be filtered."""
+
 
 def gather_layers(data: StudyData) -> pd.DataFrame:
     """Columns name, kind, output_shape (`16×30×30`), n_parameters; empty where no layers were recorded."""
@@ -42,4 +45,4 @@ def build_layers(data: StudyData) -> Sequence[Block]:
         Column(key="n_parameters", label="parameters", show=count, numeric=True),
     ]
     title = f"Layers of trial {data.best.number}: {count(int(frame['n_parameters'].sum()))} parameters"
-    return [Table(key="layers", title=title, frame=frame, columns=columns)]
+    return [Table(key="layers", title=title, frame=frame, columns=columns, interactive=len(frame) > _N_ROWS)]

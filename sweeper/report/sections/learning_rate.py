@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from sweeper.report.axes import log_ticks, log_value_axis, mark_diverged
+from sweeper.report.axes import log_value_axis, mark_diverged, spread_axis
 from sweeper.report.blocks import Block, Column, Figure, Note, Row, Table
 from sweeper.report.format import count, number, param_text, percent, plural
 from sweeper.report.learning import VERDICTS, gather_learning
@@ -52,7 +52,9 @@ def describe_best_rate(data: StudyData, frame: pd.DataFrame) -> str:
     if own.empty:
         return ""
     best = own.iloc[0]
-    text = f"The best trial, {best['trial']}, had learning rate {param_text(best['lr'])}"
+    number_of = best["trial"]
+    subject = f"Trial {number_of}, of the best configuration," if data.has_seeds else f"The best trial, {number_of},"
+    text = f"{subject} had learning rate {param_text(best['lr'])}"
     if best["optimizer"] is not None:
         text += f" with {param_text(best['optimizer'])}"
     text += f"; its training loss went from {number(best['first_loss'], 3)} to {number(best['last_loss'], 3)}"
@@ -89,10 +91,9 @@ def draw_learning(frame: pd.DataFrame) -> Figure:
         )
     gone = frame[frame["verdict"] == "diverged"]
     mark_diverged(figure, gone["lr"].tolist(), [f"trial {n} diverged" for n in gone["trial"]])
-    low, high = float(frame["lr"].min()), float(frame["lr"].max())
-    if 0.0 < low < high:
-        ticks = log_ticks(low, high)
-        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[param_text(t) for t in ticks])
+    rates = [float(rate) for rate in frame["lr"]]
+    if 0.0 < min(rates) < max(rates):
+        spread_axis(figure, rates, log=True)
     known = [float(v) for v in frame["last_loss"] if v is not None]
     if known:
         log_value_axis(figure, min(known), max(known))

@@ -34,18 +34,27 @@ def gather_parallel(drawn: Drawn) -> pd.DataFrame:
     """Complete trials, best first: columns trial, value, group (0 for the best fifth), one a parameter."""
     sign = -1.0 if drawn.data.objective.maximize else 1.0
     order = sorted(range(len(drawn.runs)), key=lambda i: (sign * drawn.values[i], drawn.runs[i].number))
-    n_groups = min(_N_GROUPS, len(order))
+    groups = _groups([drawn.values[i] for i in order])
     rows = [
         {
             "trial": drawn.runs[i].number,
             "value": drawn.values[i],
-            "group": place * n_groups // len(order),
+            "group": group,
             **{p.path: drawn.rows[i].get(p.path) for p in drawn.parameters},
         }
-        for place, i in enumerate(order)
+        for group, i in zip(groups, order, strict=True)
     ]
     frame = pd.DataFrame(rows, dtype=object)
     return frame.where(frame.notna(), None)
+
+
+def _groups(values: Sequence[float]) -> list[int]:
+    """Groups of about as many trials each, from 0, of values in order; equal values stay together."""
+    n_groups = min(_N_GROUPS, len(values))
+    first = {value: place for place, value in reversed(list(enumerate(values)))}
+    groups = [first[value] * n_groups // len(values) for value in values]
+    names = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    return [names[group] for group in groups]
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:
@@ -114,9 +123,9 @@ def build_parallel(data: StudyData, drawn: Drawn) -> Figure:
                 text=texts,
                 mode="lines+markers",
                 name=" to ".join(ends),
-                line={"color": ordered_colour(group, n_groups), "width": 2.5 if group == 0 else 1},
+                line={"color": ordered_colour(group, n_groups), "width": 2.5 if group == 0 else 1.2},
                 marker={"size": 4},
-                opacity=1.0 if group == 0 else 0.55,
+                opacity=1.0 if group == 0 else 0.8,
                 legendrank=group,
                 hovertemplate="%{text}<extra></extra>",
             )

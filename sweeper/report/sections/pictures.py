@@ -19,6 +19,8 @@ def _found(data: StudyData) -> Iterator[Picture]:
     for path, key, title, description in _PICTURES:
         content = data.picture(path)
         if content is not None:
+            if data.task != "classification":
+                title, description = (text.replace(" of each class", "") for text in (title, description))
             yield Picture(key=key, title=title, description=description, content=content)
 
 

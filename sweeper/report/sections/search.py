@@ -90,6 +90,13 @@ def value_range(frame: pd.DataFrame) -> tuple[float, float] | None:
     return low - 0.2 * span, high + 0.2 * span
 
 
+def _whole_range(frame: pd.DataFrame) -> tuple[float, float]:
+    """A range with all trials in it, which several figures can share."""
+    low, high = (float(end) for end in frame["value"].astype(float).agg(["min", "max"]))
+    margin = 0.06 * (high - low) or 0.01 * abs(high) or 0.01
+    return low - margin, high + margin
+
+
 def _value_axis(data: StudyData, figure: go.Figure, frame: pd.DataFrame, shown: tuple[float, float] | None) -> None:
     values = [float(v) for v in frame["value"]]
     # Losses of a few bad trials would flatten all others against the axis.
@@ -272,7 +279,7 @@ def build_search(data: StudyData) -> Sequence[Block]:
         but = " but the seed" if data.has_seeds else ""
         return [*blocks, Note(text=f"No parameter{but} varied between the trials that have a value.")]
     labels = short_names(slices)
-    shown = value_range(frame)
+    shown = value_range(frame) or _whole_range(frame)
     determined = find_determined(_valued(data)[1], list(slices), data.searched)
     figures = [
         draw_slice(data, path, labels[path], points, shown) for path, points in slices.items() if path not in determined

@@ -51,8 +51,11 @@ def _describe_chosen(final: FinalData) -> str:
             parts.append(_describe_sample(final, f"test/{measure}", sample))
     seeds = plural(len(chosen.complete), "seed")
     n, trial = len(final.configurations), f"trial {chosen.source}"
-    found = f"Validation chooses {trial} of the {n} tested" if n > 1 else f"Only {trial} was tested"
-    return f"{found}, by {seeds}: {'; '.join(parts)}."
+    if n > 1:
+        found = f"Of the {n} configurations that were trained again, that of {trial} is best in validation, by"
+    else:
+        found = f"Only the configuration of {trial} was trained again, with"
+    return f"{found} {seeds} that the search did not use. On test: {'; '.join(parts)}."
 
 
 def _describe_sample(final: FinalData, metric: str, sample: Sample) -> str:
@@ -73,9 +76,10 @@ def _touches(final: FinalData) -> Facts:
         f"trial{'' if len(r.sources) == 1 else 's'} {', '.join(map(str, r.sources))}"
         for r in final.rounds
     ]
+    counts = "the one that validation chose" if final.objective.at == "best" else "the last one"
     touched = (
         f"{plural(n_rounds, 'round')}, {plural(n_runs, 'training')}, {plural(final.n_evaluations, 'evaluation')}: each "
-        "training after each of its epochs, of which the one that validation chose counts"
+        f"training after each of its epochs, of which {counts} counts"
     )
     return Facts(
         key="touches",
@@ -107,10 +111,12 @@ def build_test(data: StudyData) -> Sequence[Block]:
     for key, labels in (("test", "given labels"), ("true_test", "true labels")):
         cells = gather_test_confusion(final, key)
         if not cells.empty and final.chosen is not None:
+            given = "true_accuracy" in final.measures and not key.startswith("true")
             kind = f", {labels}" if "true_accuracy" in final.measures else ""
             over = f", sum over {n_seeds} seeds" if n_seeds > 1 else ""
             title = f"Confusion matrix in test{kind}, trial {final.chosen.source}{over}"
-            figures.append(draw_matrix(cells, key=f"confusion-{key.replace('_', '-')}", title=title))
+            matrix_key = f"confusion-{key.replace('_', '-')}"
+            figures.append(draw_matrix(cells, key=matrix_key, title=title, given=given))
     if figures:
         blocks.append(Row(items=figures))
     curves = {quantity: gather_test_curves(final, quantity) for quantity in ("loss", "accuracy")}

@@ -213,7 +213,7 @@ def describe_best_configuration(data: StudyData) -> str:
             f" in the mean over {sample.n} seeds (95 % interval {data.value_text(interval.low)} to "
             f"{data.value_text(interval.high)}{unit})"
         )
-    words += f". Where one trial stands for it below, that is trial {data.best.number}, with the median value."
+    words += f". Where one trial stands for it below, that is trial {data.best.number}, with {best.typical_words}."
     if best.n_trials > len(best.runs):
         words += f" {plural(best.n_trials - len(best.runs), 'seed')} of {best.n_trials} did not complete."
     if len(data.configurations) > 1 and data.objective.metric.startswith("val/"):
