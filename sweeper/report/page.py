@@ -28,6 +28,7 @@ _PLAIN_NUMBER = re.compile(r"[0-9.,+ –-]*")
 """Text that has nothing to escape, to isolate or to break: most cells of a table of trials."""
 _N_WIDE = 14
 """A longer table of more columns than this is turned in print."""
+_LEADING_NUMBER = re.compile(r"[+−-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 _SMALL_NUMBER = re.compile(r"[\d.]+e-\d+")
 
 
@@ -44,6 +45,14 @@ def _figure_json(figure: Figure) -> dict[str, Any]:
     return {"height": figure.height, "data": plotted["data"], "layout": layout}
 
 
+def _sort_value(value: Any) -> float | None:
+    """The number by which a cell is sorted and filtered; of a text, such as `57.5 ± 2.1`, the one it begins with."""
+    if not isinstance(value, str):
+        return as_float(value)
+    leading = _LEADING_NUMBER.match(value)
+    return float(leading.group().replace(",", "").replace("−", "-")) if leading else None
+
+
 def _rows(table: Table) -> list[list[dict[str, Any]]]:
     """Cells by row: text, sort value (numbers as numbers, to sort by), column."""
     columns = []
@@ -51,7 +60,7 @@ def _rows(table: Table) -> list[list[dict[str, Any]]]:
         values = table.shown[column.key].tolist()
         columns.append(
             [
-                {"text": column.show(v), "sort": as_float(v) if column.numeric else None, "column": column}
+                {"text": column.show(v), "sort": _sort_value(v) if column.numeric else None, "column": column}
                 for v in values
             ]
         )

@@ -20,7 +20,7 @@ import pytest
 
 from sweeper import report
 from sweeper.errors import InputError
-from sweeper.report.blocks import Note, Section, Table
+from sweeper.report.blocks import Column, Note, Section, Table
 from sweeper.report.document import build_document
 from sweeper.report.files import FORMATS, build_files, choose_formats
 from sweeper.report.page import render_page
@@ -327,6 +327,20 @@ def luminance(colour: str) -> float:
 def contrast(a: str, b: str) -> float:
     high, low = sorted((luminance(a), luminance(b)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_texts_of_numbers_are_sorted_by_the_number_they_begin_with(tmp_path: Path) -> None:
+    texts = ["57.5 ± 2.1", "−1,200", "41–52", "1e-3", "–", "8 of 9"]
+    table = Table(
+        key="own",
+        title="Own",
+        frame=pd.DataFrame({"x": texts}, dtype=object),
+        columns=[Column(key="x", label="x", numeric=True)],
+    )
+    own = Section(key="own", title="Own", build=lambda data: [table])
+    page = write_report([make_record([])], MemoryReader(), tmp_path, sections=[own], formats=["html"]).page
+    found = re.findall(r'data-sort="([^"]+)">', page.read_text(encoding="utf-8"))
+    assert found == ["57.5", "-1200.0", "41.0", "0.001", "8.0"]
 
 
 @pytest.mark.parametrize("paper", ["#ffffff", "#14171c"])

@@ -58,9 +58,9 @@ def _measure_columns(data: StudyData, frame: pd.DataFrame) -> tuple[pd.DataFrame
             texts[f"{key}:interval"] = [
                 interval_text(*ends, data.accuracy_text) for ends in zip(frame[low], frame[high], strict=True)
             ]
-            columns.append(
-                Column(key=f"{key}:interval", label=interval_title, title=f"{interval_title} of {label}", numeric=True)
-            )
+            of = f"{interval_title} of {label}"
+            of_this = of if key == "avg" and "overall:interval" not in texts else interval_title
+            columns.append(Column(key=f"{key}:interval", label=of_this, title=of, numeric=True))
     return pd.DataFrame(texts, index=frame.index, dtype=object), columns
 
 
@@ -73,7 +73,7 @@ def _interval_note(data: StudyData, frame: pd.DataFrame, *, has_seeds: bool) -> 
         notes.append(
             "95 % intervals: Student's, of the mean over the seeds."
             if has_seeds
-            else f"95 % intervals: Wilson's, over {n} validation pictures; of avg from the variances and the intervals of the classes."
+            else f"95 % intervals: Wilson's, over {n} validation pictures; of avg from what is known of each class."
             if frame["avg_low"].notna().any()
             else f"95 % interval: Wilson's, of the overall accuracy on {n} pictures."
         )

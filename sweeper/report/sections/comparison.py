@@ -79,7 +79,7 @@ def draw_differences(factor: Factor, frame: pd.DataFrame) -> Table:
             Column(key="p_holm", label="p", title=title, show=lambda p: "" if p is None else _p_text(p), numeric=True)
         )
     if whole["rest"].any():
-        columns.append(Column(key="rest", label="what varied", show=str))
+        columns.insert(1, Column(key="rest", label="what varied", show=str))  # what the name stands for
     spread = "Mean ± standard deviation over the trainings of a value. " if any(spreads) else ""
     return Table(
         key="differences-test" if of_tests else "differences",

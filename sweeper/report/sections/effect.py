@@ -133,7 +133,7 @@ def draw_levels(effect: Effect, frame: pd.DataFrame) -> Table:
             label = kind + titles.get(name, f"{name.removeprefix('class:')} (%)")
             columns.append(Column(key=key, label=label, show=data.accuracy_text, numeric=True))
     if frame["rest"].any():
-        columns.append(Column(key="rest", label="what varied", show=str))
+        columns.insert(1, Column(key="rest", label="what varied", show=str))  # what the name stands for
     notes = []
     if any(c.key in ("overall", "avg") for c in columns):
         notes.append("Accuracies of classes, overall and avg, their mean, are of validation.")

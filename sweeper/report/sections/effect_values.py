@@ -166,6 +166,7 @@ def _axes(effect: Effect, figure: go.Figure, frame: pd.DataFrame, *, percent: bo
 
 def _class_figures(effect: Effect) -> list[Figure]:
     figures = []
+    kinds = ("Dashed", "dotted") if effect.is_numeric else ("Round", "square")
     for true in (False, True):
         kind = "true_" if true else ""
         metrics = {name: f"val/{kind}accuracy/{name}" for name in effect.class_names}
@@ -192,7 +193,7 @@ def _class_figures(effect: Effect) -> list[Figure]:
                 title=f"Accuracy of each class against {effect.label}, validation{labels}",
                 y="accuracy",
                 percent=True,
-                note="Dashed grey: overall; dotted grey: avg, the mean of the classes.",
+                note="{} grey: overall; {} grey: avg, the mean of the classes.".format(*kinds),
             )
         )
     return figures
