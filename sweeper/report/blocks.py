@@ -120,6 +120,11 @@ class Picture:
     """The PNG file."""
     note: str = ""
 
+    @property
+    def width(self) -> int:
+        """Its width in pixels, as the file's header has it."""
+        return int.from_bytes(self.content[16:20], "big")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from sweeper.report.blocks import Block, Column, Note, Section, Table
 from sweeper.report.write import write_report
@@ -311,6 +313,20 @@ def test_contents_lead_to_their_sections(opened: Any) -> None:
     assert opened.evaluate("document.getElementById('s1-trials').getBoundingClientRect().top < window.innerHeight")
 
 
+def test_long_contents_follow_the_reader(browser: Any, tmp_path: Path) -> None:
+    records = [make_record([make_run(0)], name=f"study-{n}") for n in range(9)]
+    page_file = write_report(records, MemoryReader(), tmp_path, formats=["html"]).page
+    page = browser.new_context(viewport={"width": 1280, "height": 700}).new_page()
+    page.goto(page_file.as_uri())
+    page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+    page.wait_for_function("document.querySelector('nav').scrollTop > 0")
+    current = page.locator("nav a[aria-current]")
+    assert 0 <= current.bounding_box()["y"] < 700
+    page.evaluate("window.scrollTo(0, 0)")
+    page.wait_for_function("document.querySelector('nav').scrollTop < 100")
+    page.close()
+
+
 def test_figures_follow_the_window(browser: Any, address: str) -> None:
     """Those too whose legends had more lines where they were drawn, for which they have grown."""
     page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
@@ -367,6 +383,22 @@ def test_margins_of_a_figure_come_to_rest(browser: Any, tmp_path: Path) -> None:
     drawn(page)
     page.close()
     assert said == []
+
+
+def test_pictures_can_be_read_on_a_phone(browser: Any, tmp_path: Path) -> None:
+    """Names of classes are part of the picture: it scrolls rather than that they shrink beyond reading."""
+    file = io.BytesIO()
+    Image.new("RGB", (876, 60)).save(file, "PNG")
+    reader = MemoryReader(artifacts={(make_run(0).run_id, "data/pictures.png"): file.getvalue()})
+    page_file = write_report([make_record([make_run(0)])], reader, tmp_path, formats=["html"]).page
+    widths = {}
+    for width in (1280, 390):
+        page = browser.new_context(viewport={"width": width, "height": 900}).new_page()
+        page.goto(page_file.as_uri())
+        widths[width] = page.locator("figure img").bounding_box()["width"]
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        page.close()
+    assert widths == {1280: 876, 390: 657}
 
 
 def test_lines_end_within_paths_and_not_within_numbers(opened: Any) -> None:

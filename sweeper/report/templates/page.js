@@ -207,7 +207,7 @@
     apply();
   });
 
-  // A table that scrolls sideways says so at the edge behind which it goes on.
+  // A table or a picture that scrolls sideways says so at the edge behind which it goes on.
   document.querySelectorAll(".scroll").forEach((scroll) => {
     function mark() {
       scroll.parentElement.classList.toggle("more-left", scroll.scrollLeft > 1);
@@ -219,11 +219,17 @@
 
   // --- contents: mark the section that is being read
 
+  const contents = document.querySelector("nav");
   const links = new Map(Array.from(document.querySelectorAll("nav li a"), (link) => [link.hash.slice(1), link]));
   const reading = new IntersectionObserver((entries) => {
     entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
       links.forEach((link) => link.removeAttribute("aria-current"));
-      links.get(entry.target.id)?.setAttribute("aria-current", "true");
+      const link = links.get(entry.target.id);
+      if (link === undefined) return;
+      link.setAttribute("aria-current", "true");
+      // Of several studies, the contents are longer than the window; on a phone they stay above.
+      const [own, whole] = [link, contents].map((element) => element.getBoundingClientRect());
+      contents.scrollTop += Math.max(own.bottom - whole.bottom, 0) - Math.max(whole.top - own.top, 0);
     });
   }, { rootMargin: "-10% 0px -80% 0px" });
   links.forEach((_, id) => reading.observe(document.getElementById(id)));
