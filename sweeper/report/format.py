@@ -175,6 +175,10 @@ def cut_middle(text: str, n_letters: int, n_head: int) -> str:
     return f"{head.rstrip(' +,')}…{tail.lstrip(' +,')}"
 
 
+_VAGUE = ("every", "factor", "final", "first", "initial", "share")
+"""Names of settings that are understood beside what they belong to alone: `schedule.every`."""
+
+
 def short_names(paths: Iterable[str]) -> dict[str, str]:
     """The shortest endings of dotted paths that still tell them apart; `training.optimizer.name` is `optimizer`."""
     paths = list(paths)
@@ -183,8 +187,11 @@ def short_names(paths: Iterable[str]) -> dict[str, str]:
     for path in paths:
         for length in range(1, len(parts[path]) + 1):
             ending = parts[path][-length:]
-            # An index says nothing without what it counts: `blocks.0.channels`, not `0.channels`.
-            if not ending[0].isdigit() and sum(other[-length:] == ending for other in parts.values()) == 1:
+            # An index says nothing without what it counts: `blocks.0.channels`, not `0.channels`; nor does `every`.
+            if (
+                not (ending[0].isdigit() or ending[0] in _VAGUE)
+                and sum(other[-length:] == ending for other in parts.values()) == 1
+            ):
                 short[path] = ".".join(ending)
                 break
         else:

@@ -117,6 +117,7 @@ def test_short_names_tell_parameters_apart() -> None:
         "model.blocks.1.channels",
         "training.optimizer.name",
         "training.optimizer.lr",
+        "training.schedule.every",
         "model.name",
         "data.name",
     ]
@@ -126,6 +127,7 @@ def test_short_names_tell_parameters_apart() -> None:
         "blocks.1.channels",
         "optimizer",
         "lr",
+        "schedule.every",
         "model",
         "data",
     ]

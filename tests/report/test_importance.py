@@ -193,6 +193,14 @@ def test_parallel_lines_come_best_first(by_rate: StudyData) -> None:
     assert adam[MOMENTUM].isna().all()
 
 
+def test_equal_trials_are_in_one_group() -> None:
+    values = [0.5, 0.9, 0.5, 0.5, 0.7, 0.5]
+    runs = [make_run(n, value=value, params={LR: 0.1 * (n + 1), DROPOUT: 0.1 * n}) for n, value in enumerate(values)]
+    frame = gather_parallel(Drawn(StudyData(make_record(runs), MemoryReader())))
+    assert set(frame["group"]) == set(range(frame["group"].nunique()))
+    assert frame.groupby("value")["group"].nunique().eq(1).all()
+
+
 def test_of_very_many_trials_some_lines_are_drawn() -> None:
     """As many as can be followed, the best and the worst among them; the data of the figure has all."""
     runs = [

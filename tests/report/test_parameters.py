@@ -37,6 +37,12 @@ def test_lengths_of_lists_are_parameters() -> None:
     assert varied_params([short, long]) == ["model.blocks.repeat"]
 
 
+def test_numbers_that_differ_in_every_trial_decide_nothing() -> None:
+    parts = ({"model.unfreezing": None}, {"model.unfreezing.first": 2, "model.unfreezing.every": 1})
+    runs = [{"model.dropout": 0.1 * n, **parts[n % 2]} for n in range(4)]
+    assert varied_params(runs) == ["model.dropout", "model.unfreezing"]
+
+
 def test_equal_numbers_of_two_types_are_one_value() -> None:
     assert varied_params([{"a": 1}, {"a": 1.0}]) == []
     assert varied_params([{"a": 1}, {"a": True}]) == ["a"]

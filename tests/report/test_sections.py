@@ -20,7 +20,7 @@ from sweeper.report.sections.class_curves import gather_class_curves
 from sweeper.report.sections.classes import build_classes, draw_class_table
 from sweeper.report.sections.confusion import build_confusion, describe_confusions, draw_confusion, gather_confusion
 from sweeper.report.sections.curves import build_curves, gather_curves
-from sweeper.report.sections.gap import describe_gap, gather_gaps
+from sweeper.report.sections.gap import build_gap, describe_gap, gather_gaps
 from sweeper.report.sections.head import build_head, gather_classes, gather_facts, gather_failures
 from sweeper.report.sections.layers import build_layers, gather_layers
 from sweeper.report.sections.rates import gather_class_rates
@@ -32,7 +32,14 @@ from sweeper.report.sections.search import (
     gather_slices,
     value_range,
 )
-from sweeper.report.sections.trials import build_all_trials, describe_best, draw_trials, gather_constants, gather_trials
+from sweeper.report.sections.trials import (
+    build_all_trials,
+    describe_best,
+    describe_best_configuration,
+    draw_trials,
+    gather_constants,
+    gather_trials,
+)
 from sweeper.report.statistics import wilson_interval
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord, StudyRecord
@@ -326,6 +333,21 @@ def test_over_fitting_is_claimed_only_beyond_chance(train: float, words: str) ->
     reader.artifacts["s-000", "data.json"] = data_json(CLASSES, {"val": [100, 50, 50]})
     data = study_of(trial(0, 0.7), reader=reader)
     assert words in describe_gap(data, gather_gaps(data).iloc[0])[0]
+
+
+def test_the_seeds_of_a_configuration_have_a_say_on_over_fitting() -> None:
+    trains = {0: 0.9, 1: 0.75, 2: 0.95}
+    reader = MemoryReader(
+        histories={f"s-00{n}": {"val/accuracy": [0.7], "train/accuracy": [train]} for n, train in trains.items()}
+    )
+    for n in trains:
+        reader.artifacts[f"s-00{n}", "data.json"] = data_json(CLASSES, {"val": [100, 50, 50]})
+    runs = [make_run(n, value=0.7, params={"seed": n}) for n in trains]
+    note = build_gap(StudyData(make_record(runs), reader))[0]
+    assert isinstance(note, Note)
+    assert note.text.endswith("Of the 3 seeds of this configuration, 2 are over-fitted.")
+    best = describe_best_configuration(StudyData(make_record(runs[:2]), reader))
+    assert "that is trial 1, with the worse value." in best
 
 
 def test_a_gap_without_a_number_of_pictures_claims_nothing() -> None:

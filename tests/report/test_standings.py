@@ -49,6 +49,20 @@ def test_costs_are_of_all_trials_of_all_studies() -> None:
     assert "cost-n-parameters" in [f.key for f in figures]
 
 
+def test_a_study_with_seeds_is_ranked_by_their_mean() -> None:
+    reader = MemoryReader()
+    runs = []
+    for number, (lr, seed, value) in enumerate([(0.1, 0, 0.7), (0.1, 1, 0.5), (0.2, 0, 0.6), (0.2, 1, 0.62)]):
+        run = make_run(number, value=value, params={"training.optimizer.lr": lr, "seed": seed})
+        reader.histories[run.run_id] = {"val/accuracy": [value], "train/accuracy": [value + 0.1]}
+        runs.append(run)
+    row = gather_overview([StudyData(make_record(runs), reader)]).iloc[0]
+    assert (row["trial"], row["n_seeds"]) == (2, 2)
+    assert row["value"] == pytest.approx(0.61)
+    assert row["gap"] == pytest.approx(0.1)
+    assert row["low"] < 0.61 < row["high"]
+
+
 def test_a_finalized_study_is_ranked_by_test() -> None:
     record, _, reader = with_tests()
     tested = StudyData(record, reader)

@@ -64,6 +64,11 @@ def _measure_columns(data: StudyData, frame: pd.DataFrame) -> tuple[pd.DataFrame
     return pd.DataFrame(texts, index=frame.index, dtype=object), columns
 
 
+def _row_names(measures: Sequence[Column]) -> list[str]:
+    """Names of measures that have a row each: an interval is not beside what it belongs to."""
+    return [column.title if column.key.endswith(":interval") else column.label for column in measures]
+
+
 def _interval_note(data: StudyData, frame: pd.DataFrame, *, has_seeds: bool) -> str:
     notes = []
     if has_seeds:
@@ -102,7 +107,7 @@ def draw_class_table(data: StudyData, part: str, frame: pd.DataFrame, *, true: b
     if len(data.class_names) > _N_COLUMNS:
         names = [f"trial {n}" if not data.has_seeds else f"trials {n}" for n in frame["trials"]]
         shown = dict(zip(names, (list(row) for row in texts.itertuples(index=False)), strict=True))
-        turned = pd.DataFrame({"class": [column.label for column in measures], **shown}, dtype=object)
+        turned = pd.DataFrame({"class": _row_names(measures), **shown}, dtype=object)
         columns = [Column(key="class", label="class", header=True)]
         columns += [Column(key=name, label=name, numeric=True) for name in shown]
         return Table(key=key, title=title, frame=turned, columns=columns, note=note, interactive=True)
@@ -157,7 +162,7 @@ def draw_parts(data: StudyData, frame: pd.DataFrame) -> Table:
     note = _interval_note(data, frame, has_seeds=len(first.runs) > 1)
     if len(data.class_names) > _N_COLUMNS:
         shown = dict(zip(names, (list(row) for row in texts.itertuples(index=False)), strict=True))
-        turned = pd.DataFrame({"class": [column.label for column in measures], **shown}, dtype=object)
+        turned = pd.DataFrame({"class": _row_names(measures), **shown}, dtype=object)
         columns = [Column(key="class", label="class", header=True)]
         columns += [Column(key=name, label=name, numeric=True) for name in shown]
         return Table(key="parts", title=title, frame=turned, columns=columns, note=note, interactive=True)

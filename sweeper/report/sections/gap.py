@@ -65,14 +65,14 @@ def gather_gaps(data: StudyData, runs: Sequence[RunRecord] | None = None) -> pd.
 
 
 def _describe_seeds(data: StudyData) -> str:
-    """How many seeds of the best configuration are over-fitted, where it has several and that can be told."""
+    """How many seeds of the best configuration are over-fitted, where it has several; empty where none is."""
     runs = data.configurations[0].runs
     verdicts = gather_gaps(data, runs)["overfit"]
     if len(runs) < 2 or verdicts.isna().any():
         return ""
     n = sum(verdict is True for verdict in verdicts)
-    which = {0: "none", len(runs): "each"}.get(n, str(n))
-    return f"Of the {len(runs)} seeds of this configuration, {which} {'is' if n < 2 or n == len(runs) else 'are'} so."
+    which = "each is" if n == len(runs) else "1 is" if n == 1 else f"{n} are"
+    return f"Of the {len(runs)} seeds of this configuration, {which} over-fitted." if n else ""
 
 
 def draws_evenly(data: StudyData, run: RunRecord) -> bool:
@@ -173,6 +173,6 @@ def build_gap(data: StudyData) -> Sequence[Block]:
     if frame["gap"].isna().all():
         return [Note(text="Training and validation accuracy were not both recorded, so that no gap can be given.")]
     words, overfit = describe_gap(data, frame.iloc[0])
-    words = f"{words} {_describe_seeds(data)}".rstrip() if overfit else words
+    words = f"{words} {_describe_seeds(data)}".strip()
     notes = [Note(text=words, level="warning" if overfit else "text")] if words else []
     return [*notes, draw_gaps(data, frame)]
