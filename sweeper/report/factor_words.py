@@ -12,6 +12,7 @@ from sweeper.report.comparison import Verdict
 from sweeper.report.factor import Factor
 from sweeper.report.format import aligned, number, percent, percent_decimals, plural
 from sweeper.report.shares import is_share
+from sweeper.report.statistics import NO_DEVIATION
 
 __all__ = ["VERDICTS", "describe_factor", "difference_text", "value_shows"]
 
@@ -70,6 +71,9 @@ def describe_factor(factor: Factor, frame: pd.DataFrame) -> list[str]:
     n = len(factor.numbers(factor.ranked[0], factor.metric))
     over = f" in the mean over {plural(n, 'training')}" if n > 1 else ""
     place = f"{name} is first of {len(frame)} values of {factor.label}"
+    tied = [row["value"] for _, row in rest.iterrows() if abs(row["mean"] - first["mean"]) < NO_DEVIATION]
+    if tied:
+        place += f", level with {_listed_or_counted(tied)}"
     sentences = [f"By {factor.metric_text()}, {place}, with {show(first['mean'])}{unit}{over}."]
     for verdict, words, predicate in _PHRASES:
         found = rest[rest["verdict"] == verdict]

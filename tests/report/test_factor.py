@@ -105,7 +105,8 @@ def test_sentences_say_what_the_numbers_support() -> None:
     factor = opened()
     text = " ".join(describe_factor(factor, gather_factor(factor)))
     assert text.startswith(
-        "By validation accuracy, “loss” is first of 3 values of balance, with 80.0 % in the mean over 5 trainings. "
+        "By validation accuracy, “loss” is first of 3 values of balance, level with “sampler”, with 80.0 % in the mean "
+        "over 5 trainings. "
         "Worse than “loss”: “none” (−19.8 points, −"
     )
     # Two of the three pairs are told apart before, so that Holm's last step is at 95 %.

@@ -9,6 +9,7 @@ import pandas as pd
 
 from sweeper.report.blocks import Block, Figure, Note, Row
 from sweeper.report.matrix import CELLS, draw_matrix, tabulate_matrix
+from sweeper.report.sections.gap import draws_evenly
 from sweeper.report.sections.rates import draw_class_rates, gather_class_rates
 from sweeper.report.study_data import StudyData
 
@@ -96,6 +97,8 @@ def build_confusion(data: StudyData) -> Sequence[Block]:
     # What is confused in training is seen in its matrix; what counts is what is confused of other pictures.
     words = [describe_confusions(frame, part) for part in parts if part.endswith("val") or "val" not in parts]
     figures = [draw_confusion(data, part, frame, epoch) for part in parts]
+    if "train" in parts and draws_evenly(data, data.best):
+        words.append("Training pictures were drawn with equal classes: in training, the matrices count draws.")
     notes = [Note(text=text) for text in words if text]
     first = frame[frame["part"] == parts[0]]
     title = f"Counts and rates of each class in {_words(frame, parts[0])}, trial {data.best.number}"
