@@ -117,6 +117,9 @@ def test_a_loss_that_blew_up_does_not_flatten_the_others(lrs: StudyData) -> None
     loss = figures["loss-train"]
     assert loss.figure.layout.yaxis.range[1] < 445.0
     assert "Above the axis: 10, which blew up" in loss.note
+    last = {figure.key: figure for figure in build_value_figures(Effect(lrs, LR))}["last-loss"]
+    assert 2.1 < last.figure.layout.yaxis.range[1] < 445.0
+    assert last.note.endswith("Losses of trials that blew up lie above the axis; a double click shows all.")
     # The line that diverged ends in a cross at its last finite loss.
     (cross,) = [trace for trace in loss.figure.data if trace.mode == "markers"]
     assert (cross.x, cross.y) == ((1,), (90.0,))

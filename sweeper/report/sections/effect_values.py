@@ -125,7 +125,7 @@ def draw_against(
     if frame["blew_up"].any():
         notes.append("Open symbols: the training loss blew up.")
     if is_cut:
-        notes.append("Of trials that blew up, a bar leaves the axis; a double click shows all.")
+        notes.append("Losses of trials that blew up lie above the axis; a double click shows all.")
     lowest, highest = frame["median"].astype(float).agg(["min", "max"])
     return Figure(
         key=key,
@@ -140,7 +140,7 @@ def draw_against(
 
 
 def _axes(effect: Effect, figure: go.Figure, frame: pd.DataFrame, *, percent: bool) -> bool:
-    """Both axes, and whether a bar leaves the vertical one: that of a trial that blew up would flatten all else."""
+    """Both axes, and whether trials that blew up leave the vertical one, where they would flatten all else."""
     if effect.is_numeric:
         spread_axis(figure, [level.x for level in effect.levels if level.x is not None], log=effect.is_log)
     else:
@@ -152,7 +152,10 @@ def _axes(effect: Effect, figure: go.Figure, frame: pd.DataFrame, *, percent: bo
     log_value_axis(figure, low, high)
     spoiled = {level.label for level in effect.levels if any(run.run_id in effect.blown for run in level.runs)}
     rest = frame[~frame["level"].isin(spoiled)]["high"].max()
-    top = max(float(frame["median"].max()), low if rest != rest else float(rest))
+    top = float(frame["median"].max())
+    if rest == rest:  # some did not blow up
+        near = frame["median"][frame["median"] <= _FAR_ABOVE * rest]
+        top = max(float(rest), float(near.max()))
     if not spoiled or high <= _FAR_ABOVE * top:
         return False
     log_value_axis(figure, low, top)
