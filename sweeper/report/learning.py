@@ -15,7 +15,7 @@ from sweeper.report.parameters import identity
 from sweeper.report.study_data import StudyData
 from sweeper.tracking.records import RunRecord
 
-__all__ = ["LR", "VERDICTS", "gather_learning"]
+__all__ = ["LR", "VERDICTS", "gather_learning", "loss_scale"]
 
 LR = "training.optimizer.lr"
 VERDICTS = {
@@ -48,7 +48,7 @@ def gather_learning(data: StudyData) -> pd.DataFrame:
     blown = blew_up(data)
     losses = _losses(data)
     complete = {run.run_id for run in data.runs if run.state == "COMPLETE"}
-    reached_at = _reached(losses, {run.run_id: _scale(data, run) for run in data.runs}, complete)
+    reached_at = _reached(losses, {run.run_id: loss_scale(data, run) for run in data.runs}, complete)
     rows = []
     for run in data.runs:
         own = data.params[run.run_id]
@@ -77,7 +77,7 @@ def gather_learning(data: StudyData) -> pd.DataFrame:
     return frame.where(frame.notna(), None)
 
 
-def _scale(data: StudyData, run: RunRecord) -> tuple[tuple[str, str], ...]:
+def loss_scale(data: StudyData, run: RunRecord) -> tuple[tuple[str, str], ...]:
     """What losses must share to be compared: smoothing of labels and weights of classes put them on another scale."""
     own = data.params[run.run_id]
     return tuple((p, identity(own[p])) for p in sorted(own) if p.startswith(_SCALE) and p != "training.loss.name")

@@ -91,6 +91,7 @@ def test_losses_with_smoothed_labels_are_not_compared_with_others(rates: StudyDa
 def test_ranges_of_an_optimizer(rates: StudyData) -> None:
     ranges = gather_rate_ranges(gather_learning(rates)).set_index("verdict")
     assert (ranges.loc["fine", "lowest"], ranges.loc["fine", "highest"]) == (1e-3, 2e-3)
+    assert ranges.loc["fine", "rates"] == "1e-3, 2e-3"
     assert ranges.loc["diverged", "trials"] == "5"
 
 

@@ -12,6 +12,7 @@ from sweeper.report.blocks import Block, Column, Note, Row, Table
 from sweeper.report.divergence import has_diverged, loss_of_constant
 from sweeper.report.effect import Effect, choose_parameter
 from sweeper.report.format import aligned, as_float, count, number, plural
+from sweeper.report.learning import loss_scale
 from sweeper.report.levels import CONFIGURATION, Level, in_full
 from sweeper.report.sections.effect_curves import build_level_curves
 from sweeper.report.sections.effect_values import build_value_figures
@@ -168,6 +169,9 @@ def build_effect(data: StudyData) -> Sequence[Block]:
         )
     if failures:
         blocks.append(Note(text=failures, level="warning"))
+    if len({loss_scale(data, run) for level in effect.levels for run in level.runs}) > 1:
+        words = "Losses are not on one scale: label smoothing and the balance of classes are part of them."
+        blocks.append(Note(text=f"{words} Compare accuracies."))
     blocks.append(draw_levels(effect, frame))
     figures = [*build_value_figures(effect), *build_level_curves(effect)]
     return [*blocks, Row(items=figures)] if figures else blocks

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sweeper.report.blocks import Block, Column, Facts, Note, Row, Table
-from sweeper.report.format import count, duration, hide_paths, metric_label, param_text, plural, timestamp
+from sweeper.report.format import as_float, count, duration, hide_paths, metric_label, param_text, plural, timestamp
 from sweeper.report.searched import gather_space
 from sweeper.report.study_data import StudyData
 from sweeper.study.config import Config
@@ -148,7 +148,10 @@ def _data_words(data: StudyData) -> str:
         words.append(f"inputs of {plural(math.prod(info.input_shape), 'number')}")
     elif len(info.input_shape) == 3:
         channels, height, width = info.input_shape
-        words.append(f"{height}×{width} pixels, {plural(channels, 'channel')}")
+        searched = (as_float(own.get("data.image_size")) for own in data.params.values())
+        sides = sorted({int(side) for side in searched if side is not None})
+        size = f"{height}×{width}" if len(sides) < 2 else " or ".join(f"{side}×{side}" for side in sides)
+        words.append(f"{size} pixels, {plural(channels, 'channel')}")
     words += [f"{count(info.n_pictures(part))} {_PARTS[part]}" for part in info.counts]
     if info.split_seed is not None:
         words.append(f"split seed {info.split_seed}")

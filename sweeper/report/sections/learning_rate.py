@@ -18,9 +18,15 @@ __all__ = ["build_learning_rate", "describe_best_rate", "draw_learning", "gather
 
 _SYMBOLS = {"fine": 0, "too slow": 1, "learnt nothing": 4, "blew up": 3}
 
+_N_LISTED = 6
+"""More learning rates than this stand as a range."""
+
 
 def gather_rate_ranges(frame: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts by optimizer: columns optimizer, verdict, n_trials, lowest, highest (learning rate), trials."""
+    """Verdicts by optimizer: columns optimizer, verdict, n_trials, lowest, highest (learning rate), rates, trials.
+
+    `rates` has the learning rates as text, each where they are few: too low and too high ones may share a verdict.
+    """
     rows = []
     for optimizer in dict.fromkeys(frame["optimizer"]):
         own = frame[frame["optimizer"] == optimizer] if optimizer is not None else frame[frame["optimizer"].isna()]
@@ -28,8 +34,11 @@ def gather_rate_ranges(frame: pd.DataFrame) -> pd.DataFrame:
             some = own[own["verdict"] == verdict]
             if not some.empty:
                 numbers = ", ".join(map(str, some["trial"]))
-                rows.append((optimizer, verdict, len(some), float(some["lr"].min()), float(some["lr"].max()), numbers))
-    columns = ["optimizer", "verdict", "n_trials", "lowest", "highest", "trials"]
+                rates = sorted(set(some["lr"].astype(float)))
+                texts = [param_text(rate) for rate in rates]
+                words = ", ".join(texts) if len(rates) <= _N_LISTED else f"{texts[0]} to {texts[-1]}"
+                rows.append((optimizer, verdict, len(some), rates[0], rates[-1], words, numbers))
+    columns = ["optimizer", "verdict", "n_trials", "lowest", "highest", "rates", "trials"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -38,8 +47,7 @@ def _tabulate(ranges: pd.DataFrame) -> Table:
         Column(key="optimizer", label="optimizer", header=True),
         Column(key="verdict", label="verdict"),
         Column(key="n_trials", label="trials", show=count, numeric=True),
-        Column(key="lowest", label="lowest learning rate", show=param_text, numeric=True),
-        Column(key="highest", label="highest learning rate", show=param_text, numeric=True),
+        Column(key="rates", label="learning rates"),
     ]
     meanings = "; ".join(f"{verdict}: {VERDICTS[verdict]}" for verdict in VERDICTS if verdict in set(ranges["verdict"]))
     note = f"{meanings[0].upper()}{meanings[1:]}. Complete and diverged trials; other parameters may have had a part."
