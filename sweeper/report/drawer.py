@@ -7,7 +7,6 @@ import json
 import logging
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Drawer"]
 
 _PROCESS = "sweeper.report.drawing.process"
-_N_HERE = 24
-"""So many figures are drawn in less time than a process takes to import what draws them."""
 
 
 class Drawer:
@@ -35,30 +32,22 @@ class Drawer:
 
     Args:
         formats: As which files; where there are none, no process is started.
-        n_here: Where this process can draw already, as after an earlier report, so many figures are drawn here, and a
-            process is started with the next one.
     """
 
-    def __init__(self, formats: Sequence[FileFormat], *, n_here: int = _N_HERE) -> None:
+    def __init__(self, formats: Sequence[FileFormat]) -> None:
         self._formats = tuple(formats)
-        self._n_here = n_here
         self._begun: dict[int, tuple[Figure, bool]] = {}
         self._drawn: dict[int, dict[FileFormat, bytes]] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Drawer:
-        if "matplotlib" not in sys.modules:
-            self._n_here = 0
-        if self._formats and self._n_here == 0:
-            self._start()
+        if self._formats:
+            ours, theirs = socket.socketpair()
+            # What it prints is of use to nobody: a figure that fails there is drawn here, where its error is seen.
+            with theirs, tempfile.TemporaryFile() as output:
+                self._process = start_python(_PROCESS, self._formats, theirs.fileno(), output, n_threads=1)
+            self._connection = Connection(ours.detach())
         return self
-
-    def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        # What it prints is of use to nobody: a figure that fails there is drawn here, where its error is seen.
-        with theirs, tempfile.TemporaryFile() as output:
-            self._process = start_python(_PROCESS, self._formats, theirs.fileno(), output, n_threads=1)
-        self._connection = Connection(ours.detach())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -71,11 +60,8 @@ class Drawer:
 
     def begin(self, figure: Figure, *, narrow: bool) -> None:
         """Have a figure drawn, which must not change any more; narrow as of `draw_figure`."""
-        if not self._formats or self._n_here > 0:
-            self._n_here -= 1
-            return
         if self._process is None:
-            self._start()
+            return
         self._begun[id(figure)] = figure, narrow
         # A figure of another package may hold what JSON has no words for, and is drawn here then.
         with contextlib.suppress(OSError, TypeError, ValueError):

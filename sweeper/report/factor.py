@@ -165,7 +165,7 @@ class Factor:
 
         def key(found: tuple[FactorValue, Sample]) -> tuple[bool, float, int]:
             value, sample = found
-            first = min(run.number for run in value.runs.values())  # of equal values, as among configurations
+            first = min((run.number for run in value.runs.values()), default=0)  # as ties among configurations
             return not is_test and sample.n < value.n_trials, sign * sample.mean, first
 
         return [value for value, _ in sorted([(v, s) for v, s in samples if s is not None], key=key)]

@@ -138,8 +138,9 @@ def _verdict(
     constant = _loss_of_shares(data)
     # With weights for classes or smoothed labels, a loss is on another scale than the entropy of the shares.
     own = data.params[run.run_id]
-    is_plain = own.get("training.balance") in ("none", None) and not own.get("training.loss.label_smoothing")
-    if not is_plain:  # whatever the weights and the smoothing, equal probabilities have this loss
+    changed = ("training.loss.label_smoothing", "training.loss.class_weights")
+    if own.get("training.balance") not in ("none", None) or any(map(own.get, changed)):
+        # Equal probabilities have this loss under weights or smoothing; under both together hardly more.
         constant = loss_of_constant(data)
     if constant is not None and float(losses.iloc[-1]) >= _HARDLY * constant:
         return "learnt nothing"

@@ -80,14 +80,14 @@ def draw_matrix(cells: pd.DataFrame, *, key: str, title: str, words: str = "", g
         xaxis=_axis(names, 20) | {"side": "top", "tickangle": angle},
         yaxis=_axis(names, 40) | {"autorange": "reversed"},
     )
-    numbers = "Numbers are counts of pictures; c" if n <= _N_LABELLED else "C"
+    numbers = " Numbers are counts of pictures." if n <= _N_LABELLED else ""
     return Figure(
         key=key,
         title=title,
         description=f"Heat map of {rows} (rows) against prediction (columns) for {n} classes. {words}",
         figure=figure,
         data=cells,
-        note=f"Rows are the {meaning}. {numbers}olour is the share of the row.",
+        note=f"Rows are the {meaning}.{numbers} Colour is the share of the row.",
         height=min(max(300, 80 + 34 * n), 760),
     )
 

@@ -31,7 +31,7 @@ def _process(drawer: Drawer) -> psutil.Process:
 
 def test_files_are_those_that_are_drawn_here() -> None:
     figures = [_figure(index) for index in range(3)]
-    with Drawer(["svg", "pdf"], n_here=0) as drawer:
+    with Drawer(["svg", "pdf"]) as drawer:
         process = _process(drawer)
         for index, figure in enumerate(figures[:2]):
             drawer.begin(figure, narrow=index == 1)
@@ -43,23 +43,9 @@ def test_files_are_those_that_are_drawn_here() -> None:
     assert not process.is_running()
 
 
-def test_few_figures_are_drawn_here_where_that_needs_no_import() -> None:
-    figures = [_figure(index) for index in range(3)]
-    with Drawer(["svg"], n_here=2) as drawer:
-        for figure in figures[:2]:
-            drawer.begin(figure, narrow=False)
-        assert drawer._process is None
-        drawer.begin(figures[2], narrow=False)
-        assert _process(drawer).is_running()
-        drawn = [drawer.draw(figure, narrow=False) for figure in figures]
-        assert drawer._drawn is not None
-        assert list(drawer._drawn) == [id(figures[2])]
-    assert drawn == [draw_figure(figure, ["svg"]) for figure in figures]
-
-
 def test_a_process_that_is_killed_costs_no_figure() -> None:
     figure = _figure(1)
-    with Drawer(["svg"], n_here=0) as drawer:
+    with Drawer(["svg"]) as drawer:
         drawer.begin(figure, narrow=False)
         process = _process(drawer)
         process.kill()
@@ -72,7 +58,7 @@ def test_a_process_that_is_killed_costs_no_figure() -> None:
 def test_a_figure_that_cannot_be_drawn_is_said_here(caplog: pytest.LogCaptureFixture) -> None:
     plotly = go.Figure(go.Scatter3d(x=[1], y=[1], z=[1]))
     figure = Figure(key="space", title="Space", description="A point.", figure=plotly, data=pd.DataFrame())
-    with Drawer(["svg"], n_here=0) as drawer:
+    with Drawer(["svg"]) as drawer:
         drawer.begin(figure, narrow=False)
         assert drawer.draw(figure, narrow=False) == {}
     assert "space" in caplog.text
@@ -82,7 +68,7 @@ def test_the_process_ends_with_an_interrupt() -> None:
     processes = []
 
     def interrupted() -> None:
-        with Drawer(["svg"], n_here=0) as drawer:
+        with Drawer(["svg"]) as drawer:
             processes.append(_process(drawer))
             drawer.begin(_figure(1), narrow=False)
             raise KeyboardInterrupt
@@ -97,7 +83,7 @@ def test_the_process_ends_with_one_that_is_killed(tmp_path: Path) -> None:
     script.write_text(
         "import sys, time\n"
         "from sweeper.report.drawer import Drawer\n"
-        "with Drawer(['svg'], n_here=0) as drawer:\n"
+        "with Drawer(['svg']) as drawer:\n"
         "    print(drawer._process.pid, flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -114,6 +100,6 @@ def test_the_process_ends_with_one_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_without_formats_there_is_no_process() -> None:
-    with Drawer([], n_here=0) as drawer:
+    with Drawer([]) as drawer:
         drawer.begin(_figure(1), narrow=False)
         assert drawer._process is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -49,14 +50,15 @@ def rates() -> StudyData:
     return StudyData(make_record(runs), reader)
 
 
-def test_smoothed_labels_hide_no_trial_that_learnt_nothing() -> None:
+@pytest.mark.parametrize("setting", [("label_smoothing", 0.1), ("class_weights", "balanced")], ids=lambda s: s[0])
+def test_another_scale_hides_no_trial_that_learnt_nothing(setting: tuple[str, Any]) -> None:
     reader = MemoryReader()
     runs = []
     for number, last in enumerate([0.69, 0.4]):
-        params = {LR: 0.1 * (number + 1), "training.loss.label_smoothing": 0.1, "seed": 0}
+        params = {LR: 0.1 * (number + 1), f"training.loss.{setting[0]}": setting[1], "seed": 0}
         run = make_run(number, value=0.5 + 0.2 * number, params=params)
         reader.histories[run.run_id] = {"train/loss": [0.7, last], "val/accuracy": [0.5 + 0.2 * number] * 2}
-        reader.artifacts[run.run_id, "data.json"] = data_json(("a", "b"), {"train": [500, 500], "val": [250, 250]})
+        reader.artifacts[run.run_id, "data.json"] = data_json(("a", "b"), {"train": [900, 100], "val": [250, 250]})
         runs.append(run)
     frame = gather_learning(StudyData(make_record(runs), reader))
     assert frame["verdict"].tolist() == ["learnt nothing", "fine"]

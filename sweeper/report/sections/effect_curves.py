@@ -34,7 +34,7 @@ _N_FOR_BAND = 2
 _N_SOLID = 5
 """With more values in order than this, neighbours are told apart by their dashes too."""
 _DASHES = ("solid", "dash", "dot")
-_OF_PART = ("solid", "dash")
+_OF_SERIES = ("solid", "dash")
 
 
 def gather_level_curves(effect: Effect, histories: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame:
@@ -129,11 +129,7 @@ def draw_level_curves(
                     legendgroup=str(index),
                     showlegend=place == 0,
                     mode="lines+markers" if len(curve) < 3 else "lines",
-                    line={
-                        "color": colour,
-                        "width": 2,
-                        "dash": dash if len(names) == 1 else _OF_PART[min(place, 1)],
-                    },
+                    line={"color": colour, "width": 2, "dash": dash if len(names) == 1 else _OF_SERIES[place]},
                     hovertemplate=f"{plain(level.label)}, {name}, epoch %{{x}}: {shown}<extra></extra>",
                 )
             )
